@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: MIT
+@0xd7667ddf71a44038;
+
+using A = import "annotations.capnp";
+
+struct Grant {
+  # One line of what a new process holds.
+  name @0 :Text;          # in the child's capset; at most 31 bytes
+  origin @1 :Text;        # recorded in the grant; at most 63 bytes; shown by CapabilityManager.list
+  interface @2 :UInt64 $A.hex;   # base interface expected
+  methods @3 :UInt64 $A.hex;     # facet to give: bits outside the one held are refused; 0 = all held
+  union {
+    transfer @4 :UInt16 $A.capability("*");  # a capability of the spawner's: copied or moved as its descriptor says
+    self @5 :SelfObject;                     # one of the child's own objects
+  }
+}
+
+enum SelfObject { ledger @0; virtualMemory @1; capabilityManager @2; processHandle @3; }
+
+struct Limit {
+  ledgerClass @0 :import "status.capnp".LedgerClass;
+  amount @1 :UInt64;
+}
+
+struct FaultRecord {
+  kind @0 :Kind;
+  address @1 :UInt64 $A.hex;
+  instruction @2 :UInt64 $A.hex;
+  stackPointer @3 :UInt64 $A.hex;
+  code @4 :UInt64 $A.hex;
+  enum Kind { none @0; pageFault @1; protection @2; illegalInstruction @3; divide @4; alignment @5; floatingPoint @6; debugTrap @7; other @8; }
+}
+
+enum ProcessState { running @0; exiting @1; exited @2; faulted @3; terminated @4; }
+
+interface ProcessSpawner $A.kernel $A.kernelType(5) $A.transfer(none) $A.scope(sameSession) {
+  # Makes processes. init and the broker hold it.
+
+  spawn @0 (name :Text, image :UInt16 $A.capability("MemoryObject"), grants :List(Grant), limits :List(Limit), ringEntries :UInt32, stackBytes :UInt64)
+      -> (process :UInt16 $A.capability("ProcessHandle")) $A.maxParams(16384) $A.paramCaps(62) $A.resultCaps(1)
+      $A.statuses(["badArgument", "badImage", "notSealed", "notTransferable", "quota", "exists"]);
+  # Start a program from a sealed ELF image with exactly these grants. Everything is checked first; a
+  # refusal starts nothing and moves nothing. The limits are carved from the spawner's ledger; classes
+  # not named get the system's defaults. 0 for ringEntries (64) and stackBytes (65536) means default.
+
+  newLauncher @1 (programs :List(Program), limits :List(Limit), maxChildren :UInt32)
+      -> (launcher :UInt16 $A.capability("Launcher")) $A.maxParams(8192) $A.paramCaps(62) $A.resultCaps(1)
+      $A.statuses(["badArgument", "notSealed", "quota", "exists"]);
+  # A spawner bound to named images and to the limits of each child.
+}
+
+struct Program { name @0 :Text; image @1 :UInt16 $A.capability("MemoryObject"); }
+
+interface Launcher $A.kernel $A.kernelType(6) $A.transfer(copy) $A.scope(sameSession) {
+  # Starts programs from a fixed set, under fixed limits.
+
+  launch @0 (program :Text, name :Text, grants :List(Grant))
+      -> (process :UInt16 $A.capability("ProcessHandle")) $A.maxParams(16384) $A.paramCaps(62) $A.resultCaps(1)
+      $A.statuses(["badArgument", "notFound", "notTransferable", "quota", "exists", "busy"]);
+  # Start one of the bound programs with exactly these grants. busy: maxChildren are alive.
+
+  programs @1 () -> (names :List(Text)) $A.maxResults(8192);
+}
+
+interface ProcessHandle $A.kernel $A.kernelType(7) $A.transfer(none) $A.scope(sameSession) {
+  # A process, to the one who started it.
+
+  wait @0 () -> () $A.opcode("WAIT");
+  # Event EXIT; the completion carries the exit code.
+
+  terminate @1 () -> () $A.statuses(["badState"]);
+  # End the process now. Waiters see EXIT when it has been reaped.
+
+  info @2 () -> (processId :UInt64, name :Text, state :ProcessState, exitCode :Int64, fault :FaultRecord,
+                 ledger :List(Usage)) $A.maxResults(1024);
+}
+
+struct Usage { ledgerClass @0 :import "status.capnp".LedgerClass; used @1 :UInt64; limit @2 :UInt64; }
