@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: MIT
+#
+# The front door. `make help` lists the verbs; docs/how-to/build.md says how the build is made up.
+# GNU make, one process, no recursion. A new source file is found by its folder: nothing here needs editing.
+
+MAKEFLAGS += --no-builtin-rules -j2
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SUFFIXES:
+SHELL := /bin/sh
+
+# Verbs that must work where nothing is installed and nothing builds.
+BARE_GOALS := help doctor deps clean distclean fmt
+BUILDING := $(if $(MAKECMDGOALS),$(filter-out $(BARE_GOALS),$(MAKECMDGOALS)),all)
+
+include mk/flags.mk
+include mk/deps.mk
+include mk/gen.mk
+include mk/kernel.mk
+include mk/user.mk
+include mk/host.mk
+include mk/image.mk
+include mk/run.mk
+include mk/check.mk
+include mk/docs.mk
+
+.PHONY: all help
+all: kernel user host ## build everything: kernel, programs, image, host archives
+
+help: ## list the verbs
+	@echo 'usage: make VERB [V=1] [DEBUG=1] [CC=clang]'
+	@sed -n 's/^\([a-z][a-z-]*\):[^#]*## \(.*\)/  \1\t\2/p' Makefile mk/*.mk | sort | expand -t 16
+	@echo
+	@echo 'V=1 shows every command, DEBUG=1 builds the checking kernel into build/debug,'
+	@echo 'CC=clang builds with clang into build/clang.'
+
+.PHONY: clean distclean
+clean: ## remove what was built; fetched sources stay in build/cache
+	@if [ -d build ]; then find build -mindepth 1 -maxdepth 1 ! -name cache -exec rm -rf {} +; fi
+	@rm -f compile_commands.json
+
+distclean: ## remove build/ with the fetched sources
+	@rm -rf build compile_commands.json

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: MIT
+# Compilers, flags and include directories of every room. Two configurations: release and DEBUG=1.
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+V ?= 0
+DEBUG ?= 0
+FUZZ_SECONDS ?= 10
+
+# O is where this configuration's products go. build/ itself is gcc, release.
+ifneq ($(filter clang%,$(notdir $(CC))),)
+COMPILER := clang
+else
+COMPILER := gcc
+endif
+O := build$(if $(filter clang,$(COMPILER)),/clang)$(if $(filter 1,$(DEBUG)),/debug)
+
+ifeq ($(V),1)
+Q :=
+say = @:
+else
+Q := @
+say = @printf '  %-7s %s\n' '$(1)' '$(2)'
+endif
+
+HOSTCC := gcc
+HOSTCXX := g++
+LD := ld.lld
+AR := ar
+OBJCOPY := objcopy
+
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wconversion -Werror
+# A function or object that nothing refers to is left out by the linker.
+SECTIONS := -ffunction-sections -fdata-sections
+# The same text at any place of the tree: no machine path in an object.
+MAPPATH := -ffile-prefix-map=$(CURDIR)/=
+DEPFLAGS = -MMD -MP -MF $(@:.o=.d)
+
+C_COMMON := -std=c11 -g $(WARN) $(MAPPATH)
+DEBUG_DEFINE := $(if $(filter 1,$(DEBUG)),-DCAPOS_DEBUG=1)
+
+# The kernel: no red zone, no vector registers, higher half.
+KERNEL_CODE := -O2 -ffreestanding -fno-stack-protector -fno-pic -mno-red-zone -mcmodel=kernel \
+	-mgeneral-regs-only -fno-asynchronous-unwind-tables -fcf-protection=none \
+	-fno-omit-frame-pointer $(SECTIONS)
+KERNEL_INCLUDE := -I. -Ikernel -Ikernel/arch/x86_64 -Ibuild/gen
+KERNEL_CFLAGS := $(C_COMMON) $(KERNEL_CODE) $(DEBUG_DEFINE) -DCAPOS_KERNEL=1
+
+# User programs: static, at a fixed address; SSE is theirs.
+USER_CODE := -O2 -ffreestanding -fno-stack-protector -fno-pic -fno-pie -mcmodel=small \
+	-fno-asynchronous-unwind-tables -fcf-protection=none -fno-omit-frame-pointer $(SECTIONS)
+USER_INCLUDE := -I. -Ilibcapos/include -Ibuild/gen
+USER_CFLAGS := $(C_COMMON) $(USER_CODE) $(DEBUG_DEFINE)
+
+LIB_INCLUDE := -I.
+
+# Host programs and the kernel as a host library.
+HOST_INCLUDE := -I. -Ikernel -Ikernel/arch/host -Ibuild/gen
+HOST_CFLAGS := $(C_COMMON) -D_GNU_SOURCE -DCAPOS_HOST=1 -DCAPOS_DEBUG=1 -fno-omit-frame-pointer -pthread
+HOST_SANITIZE_plain := -O1
+HOST_SANITIZE_asan := -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined
+HOST_SANITIZE_tsan := -O1 -fsanitize=thread
+
+# BearSSL: three source files and the byte-order helpers they use. Portable code paths only.
+BEARSSL := build/third/bearssl
+BEARSSL_SOURCES := src/hash/sha2small.c src/symcipher/chacha20_ct.c src/codec/dec32be.c src/codec/enc32be.c
+BEARSSL_INCLUDE := -I$(BEARSSL)/inc
+BEARSSL_CFLAGS := -std=c99 -g -w $(MAPPATH) $(BEARSSL_INCLUDE) -I$(BEARSSL)/src -DBR_SSE2=0 -DBR_AES_X86NI=0 \
+	-DBR_RDRAND=0 -DBR_USE_URANDOM=0 -DBR_USE_UNIX_TIME=0 -DBR_USE_WIN32_RAND=0

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: MIT
+# The kernel: portable rooms by wildcard, one architecture folder, the freestanding library, generated tables.
+
+KERNEL_ROOMS := core cap ring ipc sched mem object
+KERNEL_ARCH := kernel/arch/x86_64
+KERNEL_SOURCES := $(sort $(wildcard $(KERNEL_ROOMS:%=kernel/%/*.c) $(KERNEL_ARCH)/*.c $(KERNEL_ARCH)/*.S))
+LIB_SOURCES := $(sort $(wildcard lib/*/*.c lib/*/*.S))
+KERNEL_SCRIPT := $(firstword $(wildcard $(KERNEL_ARCH)/*.ld))
+
+KERNEL_OBJECTS := $(patsubst %,$(O)/obj/kernel/%.o,$(basename $(KERNEL_SOURCES)))
+KLIB_OBJECTS := $(patsubst %,$(O)/obj/kernel/%.o,$(basename $(LIB_SOURCES))) \
+	$(patsubst %.c,$(O)/obj/kernel/bearssl/%.o,$(BEARSSL_SOURCES))
+KGEN_OBJECTS := $(patsubst build/gen/%.c,$(O)/obj/kernel/gen/%.o,$(GEN_KERNEL_SOURCES))
+
+$(O)/obj/kernel/lib/%.o: lib/%.c | $(DEPS)
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(KERNEL_CFLAGS) $(LIB_INCLUDE) $(LIB_EXTRA_$(*D)) $(DEPFLAGS) -c $< -o $@
+
+$(O)/obj/kernel/bearssl/%.o: $(BEARSSL)/%.c | $(DEPS)
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(KERNEL_CODE) $(BEARSSL_CFLAGS) $(DEPFLAGS) -c $< -o $@
+
+$(O)/obj/kernel/gen/%.o: build/gen/%.c | $(DEPS)
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(KERNEL_CFLAGS) $(KERNEL_INCLUDE) $(DEPFLAGS) -c $< -o $@
+
+$(O)/obj/kernel/kernel/%.o: kernel/%.c | $(DEPS)
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(KERNEL_CFLAGS) $(KERNEL_INCLUDE) $(DEPFLAGS) -c $< -o $@
+
+$(O)/obj/kernel/kernel/%.o: kernel/%.S | $(DEPS)
+	$(call say,AS,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -g $(MAPPATH) $(KERNEL_CODE) $(DEBUG_DEFINE) $(KERNEL_INCLUDE) $(DEPFLAGS) -c $< -o $@
+
+# lib/crypto wraps the fetched library; nothing else sees its headers.
+LIB_EXTRA_crypto := $(BEARSSL_INCLUDE)
+$(filter %/lib/crypto/sha256.o %/lib/crypto/chacha20.o,$(KLIB_OBJECTS)): | $(BEARSSL)/.fetched
+
+KERNEL_LDFLAGS := -nostdlib -static -z max-page-size=4096 -z noexecstack --build-id=none --gc-sections
+
+# Linked twice: the second time with the table of the first link's symbols, for readable backtraces.
+$(O)/kernel.elf: $(KERNEL_OBJECTS) $(KLIB_OBJECTS) $(KGEN_OBJECTS) $(KERNEL_SCRIPT)
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(LD) $(KERNEL_LDFLAGS) -T $(KERNEL_SCRIPT) $(filter %.o,$^) -o $@
+
+.PHONY: kernel
+kernel: $(O)/kernel.elf ## build the kernel alone
+
+-include $(KERNEL_OBJECTS:.o=.d) $(KLIB_OBJECTS:.o=.d) $(KGEN_OBJECTS:.o=.d)
