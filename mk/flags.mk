@@ -68,3 +68,8 @@ BEARSSL_SOURCES := src/hash/sha2small.c src/symcipher/chacha20_ct.c src/codec/de
 BEARSSL_INCLUDE := -I$(BEARSSL)/inc
 BEARSSL_CFLAGS := -std=c99 -g -w $(MAPPATH) $(BEARSSL_INCLUDE) -I$(BEARSSL)/src -DBR_SSE2=0 -DBR_AES_X86NI=0 \
 	-DBR_RDRAND=0 -DBR_USE_URANDOM=0 -DBR_USE_UNIX_TIME=0 -DBR_USE_WIN32_RAND=0
+
+# The file that defines memcpy and memset must not have its loops turned into calls of them.
+ifeq ($(COMPILER),gcc)
+%/lib/base/string.o: C_COMMON += -fno-tree-loop-distribute-patterns
+endif

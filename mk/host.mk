@@ -6,8 +6,8 @@ HOST_BUILDS := plain asan tsan
 HOST_ARCH := kernel/arch/host
 HOST_KERNEL_SOURCES := $(if $(wildcard $(HOST_ARCH)/*.c),\
 	$(sort $(wildcard $(KERNEL_ROOMS:%=kernel/%/*.c) $(HOST_ARCH)/*.c)))
-# What only makes sense without a C library (memcpy and its family) lives in lib/freestanding.
-HOST_LIB_SOURCES := $(sort $(filter-out lib/freestanding/%,$(wildcard lib/*/*.c)))
+# memcpy and its family are the C library's on the host.
+HOST_LIB_SOURCES := $(sort $(filter-out lib/base/string.c,$(wildcard lib/*/*.c)))
 UNIT_TESTS := $(sort $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*_test.c)))
 TSAN_TESTS := $(UNIT_TESTS)
 

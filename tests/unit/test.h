@@ -55,13 +55,14 @@ static inline void test_register(struct test_case *test)
     test_last = &test->next;
 }
 
-#define TEST(ident, what)                                                                                              \
-    static void test_run_##ident(void);                                                                                \
-    static struct test_case test_case_##ident = {#ident, what, __FILE__, __LINE__, test_run_##ident, NULL};            \
-    __attribute__((constructor)) static void test_add_##ident(void)                                                    \
-    {                                                                                                                  \
-        test_register(&test_case_##ident);                                                                             \
-    }                                                                                                                  \
+#define TEST(ident, what) \
+    static void test_run_##ident(void); \
+    static struct test_case test_case_##ident = {#ident,           what, __FILE__, __LINE__, \
+                                                 test_run_##ident, NULL}; \
+    __attribute__((constructor)) static void test_add_##ident(void) \
+    { \
+        test_register(&test_case_##ident); \
+    } \
     static void test_run_##ident(void)
 
 static inline void test_fail(const char *file, int line, const char *text)
@@ -79,27 +80,28 @@ static inline bool test_check(bool held, const char *file, int line, const char 
     return held;
 }
 
-static inline bool test_check_eq(unsigned long long left, unsigned long long right, const char *file, int line,
-                                 const char *text)
+static inline bool test_check_eq(unsigned long long left, unsigned long long right,
+                                 const char *file, int line, const char *text)
 {
     if (left == right) {
         return true;
     }
-    printf("# %s:%d: %s\n#   left  %lld (0x%llx)\n#   right %lld (0x%llx)\n", file, line, text, (long long)left, left,
-           (long long)right, right);
+    printf("# %s:%d: %s\n#   left  %lld (0x%llx)\n#   right %lld (0x%llx)\n", file, line, text,
+           (long long)left, left, (long long)right, right);
     fflush(stdout);
     __atomic_fetch_add(&test_failures, 1, __ATOMIC_RELAXED);
     return false;
 }
 
-static inline bool test_check_mem(const void *left, const void *right, size_t bytes, const char *file, int line,
-                                  const char *text)
+static inline bool test_check_mem(const void *left, const void *right, size_t bytes,
+                                  const char *file, int line, const char *text)
 {
     const uint8_t *l = left;
     const uint8_t *r = right;
     for (size_t i = 0; i < bytes; i++) {
         if (l[i] != r[i]) {
-            printf("# %s:%d: %s: byte %zu is 0x%02x, wanted 0x%02x\n", file, line, text, i, l[i], r[i]);
+            printf("# %s:%d: %s: byte %zu is 0x%02x, wanted 0x%02x\n", file, line, text, i, l[i],
+                   r[i]);
             fflush(stdout);
             __atomic_fetch_add(&test_failures, 1, __ATOMIC_RELAXED);
             return false;
@@ -108,45 +110,49 @@ static inline bool test_check_mem(const void *left, const void *right, size_t by
     return true;
 }
 
-static inline bool test_check_str(const char *left, const char *right, const char *file, int line, const char *text)
+static inline bool test_check_str(const char *left, const char *right, const char *file, int line,
+                                  const char *text)
 {
     if (left != NULL && right != NULL && strcmp(left, right) == 0) {
         return true;
     }
-    printf("# %s:%d: %s\n#   left  \"%s\"\n#   right \"%s\"\n", file, line, text, left != NULL ? left : "(null)",
-           right != NULL ? right : "(null)");
+    printf("# %s:%d: %s\n#   left  \"%s\"\n#   right \"%s\"\n", file, line, text,
+           left != NULL ? left : "(null)", right != NULL ? right : "(null)");
     fflush(stdout);
     __atomic_fetch_add(&test_failures, 1, __ATOMIC_RELAXED);
     return false;
 }
 
 /* Note the failure and go on. */
-#define CHECK(condition) ((void)test_check((condition), __FILE__, __LINE__, "CHECK(" #condition ")"))
-#define CHECK_EQ(left, right)                                                                                          \
-    ((void)test_check_eq((unsigned long long)(left), (unsigned long long)(right), __FILE__, __LINE__,                  \
-                         "CHECK_EQ(" #left ", " #right ")"))
-#define CHECK_PTR_EQ(left, right)                                                                                      \
-    ((void)test_check_eq((uintptr_t)(const void *)(left), (uintptr_t)(const void *)(right), __FILE__, __LINE__,        \
-                         "CHECK_PTR_EQ(" #left ", " #right ")"))
-#define CHECK_MEM_EQ(left, right, bytes)                                                                               \
-    ((void)test_check_mem((left), (right), (bytes), __FILE__, __LINE__, "CHECK_MEM_EQ(" #left ", " #right ")"))
-#define CHECK_STR_EQ(left, right)                                                                                      \
-    ((void)test_check_str((left), (right), __FILE__, __LINE__, "CHECK_STR_EQ(" #left ", " #right ")"))
+#define CHECK(condition) \
+    ((void)test_check((condition), __FILE__, __LINE__, "CHECK(" #condition ")"))
+#define CHECK_EQ(left, right) \
+    ((void)test_check_eq((unsigned long long)(left), (unsigned long long)(right), __FILE__, \
+                         __LINE__, "CHECK_EQ(" #left ", " #right ")"))
+#define CHECK_PTR_EQ(left, right) \
+    ((void)test_check_eq((uintptr_t)(const void *)(left), (uintptr_t)(const void *)(right), \
+                         __FILE__, __LINE__, "CHECK_PTR_EQ(" #left ", " #right ")"))
+#define CHECK_MEM_EQ(left, right, bytes) \
+    ((void)test_check_mem((left), (right), (bytes), __FILE__, __LINE__, \
+                          "CHECK_MEM_EQ(" #left ", " #right ")"))
+#define CHECK_STR_EQ(left, right) \
+    ((void)test_check_str((left), (right), __FILE__, __LINE__, \
+                          "CHECK_STR_EQ(" #left ", " #right ")"))
 #define FAIL(text) test_fail(__FILE__, __LINE__, (text))
 
 /* Note the failure and leave the test (only in a function that returns nothing). */
-#define REQUIRE(condition)                                                                                             \
-    do {                                                                                                               \
-        if (!test_check((condition), __FILE__, __LINE__, "REQUIRE(" #condition ")")) {                                 \
-            return;                                                                                                    \
-        }                                                                                                              \
+#define REQUIRE(condition) \
+    do { \
+        if (!test_check((condition), __FILE__, __LINE__, "REQUIRE(" #condition ")")) { \
+            return; \
+        } \
     } while (0)
-#define REQUIRE_EQ(left, right)                                                                                        \
-    do {                                                                                                               \
-        if (!test_check_eq((unsigned long long)(left), (unsigned long long)(right), __FILE__, __LINE__,                \
-                           "REQUIRE_EQ(" #left ", " #right ")")) {                                                     \
-            return;                                                                                                    \
-        }                                                                                                              \
+#define REQUIRE_EQ(left, right) \
+    do { \
+        if (!test_check_eq((unsigned long long)(left), (unsigned long long)(right), __FILE__, \
+                           __LINE__, "REQUIRE_EQ(" #left ", " #right ")")) { \
+            return; \
+        } \
     } while (0)
 
 #ifndef TEST_NO_MAIN
