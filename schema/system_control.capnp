@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: MIT
+@0xc1c2a4f8fdc0b7d5;
+
+using A = import "annotations.capnp";
+
+enum ServiceState {
+  waiting @0;    # for what it needs
+  starting @1;   # started, not ready yet
+  ready @2;
+  backingOff @3; # ended; will be started again
+  stopping @4;
+  stopped @5;    # ended as it should, or stopped by an operator
+  failed @6;     # ended and will not be started again
+}
+
+struct ServiceStatus {
+  name @0 :Text;
+  program @1 :Text;
+  state @2 :ServiceState;
+  restarts @3 :UInt32;      # since boot
+  processId @4 :UInt64;     # 0 while there is none; for messages only
+  lastExitCode @5 :Int64;   # of the previous instance
+  sinceNs @6 :UInt64 $A.unit("ns");  # monotonic time of the last change of state
+  lastEnd @7 :Text;         # how the previous instance ended, in words
+}
+
+interface SystemControl $A.transfer(copy) $A.scope(sameSession) {
+  # The lifecycle of the system, served by init.
+
+  shutdown @0 () -> ();
+  # Ends the services, dependents first, then stops the machine. Answered before the caller ends.
+
+  reboot @1 () -> ();
+  # The same, then starts the machine anew.
+
+  restart @2 (service :Text) -> (outcome :RestartOutcome) $A.maxParams(128);
+  # Ends one service and starts it again; its clients keep their capabilities. Does not count as a failure.
+
+  services @3 () -> (services :List(ServiceStatus)) $A.maxResults(8192);
+  # Every service of the manifest, in start order.
+
+  enum RestartOutcome { done @0; unknownService @1; notRunning @2; shuttingDown @3; }
+}
+
+interface SystemStatus $A.facet(base = "SystemControl", methods = ["services"]) {}
