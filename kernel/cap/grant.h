@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Grants: the tree of how each holder came by each capability. Every slot has a route grant; look-up
+ * reads its live flag. Spawn derives one grant per grant line of the child below the spawner's own
+ * route; a copy inside a session keeps the route.
+ *
+ * States: live -> dead, one way. Invariants: G1 a dead grant's descendants are dead or on the work
+ * list of a grant_kill in progress. G2 depth <= GRANT_MAX_DEPTH. G3 a dead grant gets no children.
+ * Lock: the node's own, parent before child.
+ */
+#ifndef CAPOS_KERNEL_CAP_GRANT_H
+#define CAPOS_KERNEL_CAP_GRANT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "abi/types.h"
+#include "core/lock.h"
+#include "lib/base/atomic.h"
+#include "lib/base/list.h"
+
+enum { GRANT_MAX_DEPTH = 32, GRANT_ORIGIN_BYTES = 64 };
+
+struct ledger;
+
+/* [I] immutable  [a] atomic  [p] parent's lock */
+struct grant {
+    _Atomic uint32_t refs;   /* [a] slots, children, records in flight */
+    _Atomic uint8_t live;    /* [a] */
+    uint8_t depth;           /* [I] */
+    struct spinlock lock;    /* rank LOCK_GRANT */
+    struct grant *parent;    /* [I] holds a ref; NULL for the root */
+    struct list children;    /* own lock */
+    struct list_node link;   /* [p] in parent's children */
+    struct list_node work;   /* of the grant_kill that reached it */
+    struct ledger *ledger;   /* [I] charged; holds a ref */
+    uint64_t id;             /* [I] */
+    uint64_t time_ns;        /* [I] */
+    char origin[GRANT_ORIGIN_BYTES]; /* [I] NUL-terminated, printable */
+};
+
+/* The root: the kernel's boot grant; live for ever. */
+struct grant *grant_create_root(struct ledger *ledger, const char *origin);
+
+/* A child with one ref. ST_QUOTA (memory or class grants), ST_BAD_STATE (too deep),
+ * ST_DISCONNECTED (parent dead); a refusal changes nothing. origin is cut at 63 bytes and made
+ * printable. */
+status_t grant_derive(struct grant *parent, struct ledger *ledger, const char *origin, size_t len,
+                      struct grant **grant_out);
+
+/* Ends the grant and all below it. */
+void grant_kill(struct grant *grant);
+
+static inline bool grant_is_live(const struct grant *grant)
+{
+    return atomic_load_acquire(&grant->live) != 0;
+}
+
+void grant_ref(struct grant *grant);
+void grant_unref(struct grant *grant);
+
+#endif

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Ledgers: one tree of limits. A child's limits are carved from its parent's: the carve charges the
+ * parent with the whole limit, so charging touches only one's own ledger and nothing is
+ * over-committed.
+ *
+ * Invariants: L1 used <= limit for every class while open. L2 the sum of the children's limits plus
+ * own charges is `used`. L3 a closed ledger's limit equals its use: every later refund goes straight
+ * to the nearest open ancestor. All counters are atomic; there is no lock.
+ */
+#ifndef CAPOS_KERNEL_CAP_LEDGER_H
+#define CAPOS_KERNEL_CAP_LEDGER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "abi/types.h"
+#include "core/lock.h"
+#include "gen/status.capnp.h"
+#include "mem/slab.h"
+
+enum { LEDGER_CLASSES = LEDGER_CLASS_PROCESSES + 1 };
+
+/* [I] immutable  [a] atomic  [s] slab lock */
+struct ledger {
+    _Atomic uint32_t refs;                   /* [a] its process, its children, objects charged */
+    _Atomic uint8_t closed;                  /* [a] one-way */
+    struct ledger *parent;                   /* [I] holds a ref; NULL for the root */
+    _Atomic uint64_t used[LEDGER_CLASSES];   /* [a] */
+    _Atomic uint64_t limit[LEDGER_CLASSES];  /* [a] */
+    struct slab_set slabs;                   /* kernel objects charged here; own lock */
+};
+
+/* The root ledger holds all of the machine; made once at boot. */
+struct ledger *ledger_create_root(const uint64_t limits[LEDGER_CLASSES]);
+
+/* Carves a child: charges the parent with every limit, or changes nothing and returns ST_QUOTA with
+ * *class_out set. The new ledger has one ref. */
+status_t ledger_carve(struct ledger *parent, const uint64_t limits[LEDGER_CLASSES],
+                      struct ledger **ledger_out, enum LedgerClass *class_out);
+
+/* Its process is gone: give unused limits back to the parent and close. Idempotent. */
+void ledger_close(struct ledger *ledger);
+
+void ledger_ref(struct ledger *ledger);
+void ledger_unref(struct ledger *ledger);
+
+/* Charges n of a class, or changes nothing and returns ST_QUOTA. Any context. */
+status_t ledger_charge(struct ledger *ledger, enum LedgerClass ledger_class, uint64_t n);
+void ledger_refund(struct ledger *ledger, enum LedgerClass ledger_class, uint64_t n);
+
+#endif

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The capability table of one process: flat, index 9 + 9 + 6 bits over two directory levels and
+ * pages of 64 slots, grown page by page, charged to the ledger.
+ *
+ * A CapId is index | generation << 24; generations start at 1, so no valid id is below 2^24. A slot
+ * whose generation would wrap is retired for good.
+ *
+ * Slot states: FREE -> RESERVED -> LIVE -> FREE; LIVE -> MOVING (a move captured it: ids stop
+ * working) -> FREE or back to LIVE; LIVE|MOVING -> ZOMBIE (released while pinned) -> FREE.
+ * Invariants (checked by table_check in tests): T1 each LIVE, MOVING or ZOMBIE slot holds one ref
+ * and one slots count of its object and one ref of its route. T2 each slot not FREE counts once in
+ * LEDGER_CLASS_SLOTS. T3 an id is found only while LIVE and of the same generation. T4 a failed
+ * operation leaves table, ledger and grants as they were.
+ */
+#ifndef CAPOS_KERNEL_CAP_TABLE_H
+#define CAPOS_KERNEL_CAP_TABLE_H
+
+#include <assert.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "abi/types.h"
+#include "cap/grant.h"
+#include "core/kobj.h"
+
+enum {
+    CAP_PAGE_SLOTS = 64,
+    CAP_DIRECTORY_ENTRIES = 512,
+    CAP_SLOTS_MAX = 1 << CAPOS_CAP_INDEX_BITS,
+};
+
+enum cap_slot_state { CAP_FREE, CAP_RESERVED, CAP_LIVE, CAP_MOVING, CAP_ZOMBIE, CAP_RETIRED };
+
+/* What a capability is, apart from where it sits. `object` and `route` are borrowed or owned as the
+ * context says. */
+struct capability {
+    struct kobj *object;
+    struct grant *route;
+    uint64_t facet;     /* methods allowed */
+    uint64_t interface; /* base interface id */
+    uint8_t ktype;      /* KTYPE_*; 0: a served object */
+    uint8_t mode;       /* enum TransferMode */
+    uint8_t scope;      /* enum SessionScope */
+};
+
+/* All fields: the table's lock. */
+struct cap_slot {
+    struct kobj *object;
+    struct grant *route;
+    uint64_t facet;
+    uint64_t interface;
+    uint64_t generation;  /* 40 bits */
+    uint64_t caller[2];   /* reference that a server sees of this holder; fixed at install */
+    uint8_t state;        /* enum cap_slot_state */
+    uint8_t ktype;
+    uint8_t mode : 4;
+    uint8_t scope : 4;
+    uint8_t last_hop;     /* enum cap_hop */
+    uint16_t pins;        /* captured transfers that copy it */
+    uint16_t next_free_low;
+};
+static_assert(sizeof(struct cap_slot) == 64, "a slot is a cache line");
+
+enum cap_hop { CAP_HOP_KERNEL, CAP_HOP_SPAWN, CAP_HOP_RESULT, CAP_HOP_RECEIVED, CAP_HOP_DERIVED };
+
+struct cap_table {
+    struct spinlock lock;     /* rank LOCK_CAP_TABLE */
+    struct ledger *ledger;    /* [I] not a ref */
+    struct cap_slot ***root;  /* directory of directories of pages */
+    uint32_t first_free;      /* index + 1 of the head of the free list; 0 = none */
+    uint32_t capacity;        /* slots in pages that exist */
+    uint32_t used;            /* slots not FREE and not RETIRED */
+    uint64_t session_key[2];  /* [I] mixed into caller references */
+};
+
+status_t table_init(struct cap_table *table, struct ledger *ledger, const uint64_t session_key[2]);
+
+/* Drops up to `max` capabilities; true when the table is empty and its pages are given back. For
+ * process exit: no other operation is under way. */
+bool table_destroy_slice(struct cap_table *table, uint32_t max);
+
+/* Look-up by id. On ST_OK *out is filled and out->object and out->route are owned by the caller (one
+ * ref each): drop with capability_put. ST_BAD_CAP, ST_DISCONNECTED (route or object dead). */
+status_t table_get(struct cap_table *table, capos_cap_t id, struct capability *out,
+                   uint64_t caller_out[2]);
+void capability_put(struct capability *cap);
+
+/* Reserves n slots (n <= CAPOS_MAX_TRANSFERS): indices_out gets ids that will be valid once
+ * installed. All or nothing: ST_QUOTA. */
+status_t table_reserve(struct cap_table *table, uint32_t n, capos_cap_t *ids_out);
+void table_unreserve(struct cap_table *table, uint32_t n, const capos_cap_t *ids);
+
+/* Fills a reserved slot. Takes over one ref of cap->object and cap->route. Cannot fail. */
+void table_install(struct cap_table *table, capos_cap_t id, const struct capability *cap,
+                   enum cap_hop hop);
+
+/* Reserve and install in one; ST_QUOTA leaves the refs with the caller. */
+status_t table_insert(struct cap_table *table, const struct capability *cap, enum cap_hop hop,
+                      capos_cap_t *id_out);
+
+/* The slot dies at once. ST_BAD_CAP. A pinned slot becomes a zombie until unpinned. */
+status_t table_release(struct cap_table *table, capos_cap_t id);
+
+/* Transfers, sender's side. capture: checks id, mode, scope; pins (copy) or marks MOVING (move).
+ * ST_BAD_CAP, ST_NOT_TRANSFERABLE, ST_DISCONNECTED. */
+status_t table_capture(struct cap_table *table, capos_cap_t id, bool move);
+/* What a captured slot holds, with one ref each for the receiver; ST_DISCONNECTED when its route or
+ * object died meanwhile. */
+status_t table_captured_get(struct cap_table *table, capos_cap_t id, struct capability *out);
+/* Ends a capture: commit of a move frees the slot; abort of a move makes it LIVE again; a copy is
+ * unpinned either way. */
+void table_capture_end(struct cap_table *table, capos_cap_t id, bool move, bool commit);
+
+/* For CapabilityManager.list: fills *out for the first LIVE slot at index >= start; refs as
+ * table_get. Returns its index, or UINT32_MAX when there is none in the next 1024 slots and
+ * *resume_out = where to go on (UINT32_MAX at the end). */
+uint32_t table_next(struct cap_table *table, uint32_t start, struct capability *out,
+                    capos_cap_t *id_out, enum cap_hop *hop_out, uint32_t *resume_out);
+
+#endif

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The kernel log: a ring of records in memory that KernelLog reads, copied to the debug port as it
+ * is written, and to COM1 until init grants that away and again on panic.
+ */
+#ifndef CAPOS_KERNEL_CORE_LOG_H
+#define CAPOS_KERNEL_CORE_LOG_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/base/compiler.h"
+
+enum { LOG_RECORD_MAX_BYTES = 1024, LOG_RING_BYTES = 65536 };
+
+/* One line from the kernel. Any context; takes LOCK_LOG. No user pointers' contents, no secrets. */
+void klog(const char *format, ...) PRINTF_LIKE(1, 2);
+
+/* One record for a process: prefixed with time and `who`; control bytes other than \n and \t are
+ * written as \xNN, so no record can forge another or drive a terminal. */
+void log_append_user(const char *who, const char *text, size_t len);
+
+/* Copies whole records from sequence `from` on into buf, newline-separated, at most `size` bytes.
+ * Returns the bytes written; *next_out = sequence after the last one copied; *lost_out = records
+ * between `from` and the oldest one kept. */
+size_t log_read(uint64_t from, char *buf, size_t size, uint64_t *next_out, uint64_t *lost_out);
+
+/* From now on COM1 belongs to user space; only a panic writes to it. */
+void log_release_serial(void);
+
+/* Lines lock-free for the panic path. */
+void log_panic_write(const char *text, size_t len);
+
+#endif

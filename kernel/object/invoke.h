@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Calling a method of a kernel object.
+ *
+ * ring/call.c resolves the capability, copies the parameters into the CPU's scratch buffer, and runs
+ * the generated trampoline, which validates them and calls the handler
+ *     status_t <Interface>_kernel_<method>(struct invocation *, params reader, results builder).
+ * A handler reads, checks, reserves (memory, result slots), then commits. After it returns ST_OK the
+ * results and result capabilities are written to the caller. Before a handler runs, the caller's
+ * result buffer is known to hold the method's fixed results and its result capabilities.
+ *
+ * A handler that cannot finish now (Timer.sleep, BootPackage.open) queues inv->record and returns
+ * ST_PENDING; it is completed later by record_complete* (ring/ring.h).
+ */
+#ifndef CAPOS_KERNEL_OBJECT_INVOKE_H
+#define CAPOS_KERNEL_OBJECT_INVOKE_H
+
+#include <stdint.h>
+
+#include "abi/ring.h"
+#include "abi/types.h"
+#include "cap/table.h"
+#include "lib/capnp/capnp.h"
+
+struct process;
+struct thread;
+struct record;
+
+enum { ST_PENDING = 1, INVOKE_MAX_RESULT_CAPS = 2, INVOKE_MAX_PARAM_CAPS = 62 };
+
+struct invocation {
+    struct process *process;  /* the caller */
+    struct thread *thread;
+    struct capability target; /* what was called: object, facet, route */
+    struct record *record;    /* for ST_PENDING; see above */
+    /* transfers of the SQE: caps[i] holds refs while the handler runs; a handler that keeps one
+     * takes its own. moved[i]: the sender asked for a move; only spawning handlers accept moves. */
+    uint32_t cap_count;
+    const struct capability *caps;
+    const bool *moved;
+    bool accepts_moves;       /* set by the method's table entry */
+    /* results */
+    uint32_t result_cap_count;
+    struct capability result_caps[INVOKE_MAX_RESULT_CAPS]; /* refs owned by the invocation */
+    capos_cap_t result_ids[INVOKE_MAX_RESULT_CAPS];
+    uint32_t reserved_caps;
+    uint32_t quota_class;     /* with ST_QUOTA: which class, + 1; 0 = not said */
+};
+
+/* Checks that inv->caps[index] exists and is of `interface`; *out is borrowed. ST_BAD_ARGUMENT,
+ * ST_WRONG_INTERFACE. */
+status_t invoke_param_cap(const struct invocation *inv, uint16_t index, uint8_t ktype,
+                          const struct capability **out);
+
+/* Reserves n result slots in the caller's table (released by the dispatcher when the handler
+ * fails). ST_QUOTA. At most once a call. */
+status_t invoke_reserve_caps(struct invocation *inv, uint32_t n);
+
+/* Commits a result capability into the next reserved slot and returns its index for the results.
+ * Takes over the creator's ref of `object`; the route is the called capability's (a ref is taken).
+ * Mode and scope are the interface's own. Cannot fail. */
+uint16_t invoke_add_cap(struct invocation *inv, struct kobj *object, uint8_t ktype, uint64_t facet);
+
+/* One kernel method, generated. */
+struct kernel_method {
+    const char *name;
+    status_t (*invoke)(struct invocation *inv, const void *params, uint32_t params_len,
+                       struct capnp_builder *results);
+    uint32_t params_max_bytes;   /* longer messages are refused */
+    uint32_t results_min_bytes;  /* result buffer needed at least: message of the fixed part */
+    uint32_t results_max_bytes;  /* scratch the builder gets at most */
+    uint8_t result_caps;
+    uint8_t param_caps;
+    bool opcode_only;            /* CALL is refused */
+    bool may_block;
+};
+
+struct kernel_interface {
+    uint64_t id;
+    const char *name;
+    uint8_t mode;   /* enum TransferMode */
+    uint8_t scope;  /* enum SessionScope */
+    uint8_t method_count;
+    uint64_t facet_all;
+    const struct kernel_method *methods;
+};
+
+/* Generated: indexed by KTYPE_*; [0] is empty. */
+extern const struct kernel_interface kernel_interfaces[];
+extern const uint32_t kernel_interface_count;
+
+#endif
