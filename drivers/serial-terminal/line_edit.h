@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One line under the hands of a person: keys in, screen bytes out. Pure: no calls, no allocation.
+ *
+ * Keys: left, right, home, end, backspace, delete, up and down (history), word left and right
+ * (Ctrl or Alt with the arrows, Alt-B, Alt-F), Ctrl-A E B F D H K U W Y L P N T, Alt-D, Alt-backspace,
+ * Enter. Unknown control keys and escape sequences do nothing.
+ *
+ * The line is shown on one row of the screen; a longer one scrolls sideways under the prompt, so
+ * nothing depends on how the terminal wraps.
+ *
+ * Invariants: 0 <= cursor <= count <= limit; `text` is valid UTF-8 without controls; cursor and
+ * window lie at character starts.
+ */
+#ifndef CAPOS_SERIAL_TERMINAL_LINE_EDIT_H
+#define CAPOS_SERIAL_TERMINAL_LINE_EDIT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "drivers/serial-terminal/text.h"
+#include "lib/base/fmt.h"
+
+enum {
+    LINE_MAX_BYTES = 4096,
+    LINE_PROMPT_MAX_BYTES = 128,
+    LINE_KILL_BYTES = 1024,
+    LINE_HISTORY_COUNT = 32,
+    LINE_HISTORY_BYTES = 512, /* longer lines are not remembered */
+    LINE_SEQUENCE_MAX = 16,   /* bytes of an escape sequence; a longer one is dropped whole */
+};
+
+enum line_event {
+    LINE_NONE,        /* goes on */
+    LINE_DONE,        /* a line: text, count */
+    LINE_END,         /* Ctrl-D on an empty line */
+    LINE_INTERRUPTED, /* Ctrl-C */
+};
+
+struct line_history {
+    unsigned count; /* lines held, at most LINE_HISTORY_COUNT */
+    unsigned next;  /* place of the next line */
+    uint16_t bytes[LINE_HISTORY_COUNT];
+    char lines[LINE_HISTORY_COUNT][LINE_HISTORY_BYTES];
+};
+
+enum key_state { KEY_GROUND, KEY_ESCAPE, KEY_CSI, KEY_SS3 };
+
+struct line_edit {
+    struct fmt_sink *sink;
+    unsigned columns;
+    bool shown;      /* prompt and line are on the screen */
+    bool echo;
+    bool skip_newline; /* the last line ended with CR: an LF right behind it belongs to it */
+    unsigned start_column;
+    size_t limit;
+    size_t count;
+    size_t cursor;
+    size_t window; /* first byte of the line on the screen */
+    char prompt[LINE_PROMPT_MAX_BYTES];
+    size_t prompt_bytes;
+    unsigned prompt_width;
+    char text[LINE_MAX_BYTES + 1]; /* NUL behind the line once done */
+    char kill[LINE_KILL_BYTES];
+    size_t kill_count;
+    /* Browsing history: how many lines back, and the line left behind. */
+    unsigned back;
+    char kept[LINE_HISTORY_BYTES];
+    size_t kept_count;
+    struct line_history history;
+    /* The key being typed. */
+    enum key_state key_state;
+    unsigned sequence_count;
+    char sequence[LINE_SEQUENCE_MAX];
+    unsigned partial_count;
+    char partial[UTF8_MAX_BYTES];
+};
+
+void line_edit_init(struct line_edit *edit, struct fmt_sink *sink, unsigned columns);
+
+/* Shows a prompt (controls in it are left out) and an empty line; start_column tells where the
+ * cursor stands. The limit is clamped to 1 .. LINE_MAX_BYTES. */
+void line_edit_begin(struct line_edit *edit, const char *prompt, size_t prompt_bytes, bool echo,
+                     size_t limit, unsigned start_column);
+
+/* One typed byte. After an event other than LINE_NONE the line is over: the cursor is at the start
+ * of a new row; text and count stay until the next begin. */
+enum line_event line_edit_feed(struct line_edit *edit, uint8_t byte);
+
+/* Takes the line off the screen, for other output; and shows it again from start_column on. */
+void line_edit_hide(struct line_edit *edit);
+void line_edit_show(struct line_edit *edit, unsigned start_column);
+
+#endif
