@@ -1,1 +1,81 @@
 # SPDX-License-Identifier: MIT
+# What boots: the kernel, the boot archive, the ISO.
+#
+# build/boot.archive is the product; build/test.archive is the same with the hostile programs, the benchmarks and
+# their manifests. The hash of an archive's index travels on the kernel's command line (archive=...).
+# manifests/default.capnp is the payload `manifest`; another manifests/NAME.capnp, and tests/NAME/manifest.capnp,
+# is the payload `manifest/NAME`, started with the kernel word manifest=manifest/NAME.
+
+MKARCHIVE := build/tools/mkarchive
+MKARCHIVE_SOURCES := $(sort $(wildcard tools/mkarchive/*.c++))
+MKARCHIVE_OBJECTS := $(patsubst %.c++,build/tools/obj/%.o,$(MKARCHIVE_SOURCES))
+
+$(MKARCHIVE): $(MKARCHIVE_OBJECTS)
+	$(call say,LINK,$@)
+	$(Q)$(HOSTCXX) $^ -lcapnpc -lcapnp -lkj -o $@
+
+-include $(MKARCHIVE_OBJECTS:.o=.d)
+
+# Manifests
+
+PRODUCT_MANIFESTS := $(filter-out manifests/local.capnp,$(sort $(wildcard manifests/*.capnp)))
+TEST_MANIFESTS := $(sort $(wildcard tests/*/manifest.capnp))
+manifest_name = $(if $(filter manifests/%,$(1)),$(basename $(notdir $(1))),$(notdir $(patsubst %/,%,$(dir $(1)))))
+manifest_payload = $(if $(filter default,$(1)),manifest,manifest/$(1))
+
+define manifest_rule
+build/manifest/$(call manifest_name,$(1)).bin: $(1) $(SCHEMAS) $(wildcard manifests/local.capnp) $(MKARCHIVE)
+	$$(call say,MANIF,$(1))
+	@mkdir -p $$(@D)
+	$$(Q)$(MKARCHIVE) manifest -o $$@ -I. -Ischema $(1)
+endef
+$(foreach file,$(PRODUCT_MANIFESTS) $(TEST_MANIFESTS),$(eval $(call manifest_rule,$(file))))
+
+# The manual's library: descriptors by package, pages by name; an archive inside the archive.
+
+MANUAL_PAGES := $(sort $(wildcard docs/manual/*.md))
+LIBRARY_ENTRIES = $(foreach file,$(GEN_DESCRIPTORS),$(patsubst build/gen/%.desc,%,$(file))=$(file)) \
+	$(foreach file,$(MANUAL_PAGES),page/$(basename $(notdir $(file)))=$(file))
+
+build/library.archive: build/gen/files.mk $(GEN_DESCRIPTORS) $(MANUAL_PAGES) $(MKARCHIVE)
+	$(call say,PACK,$@)
+	$(Q)$(MKARCHIVE) archive -o $@ $(sort $(LIBRARY_ENTRIES))
+
+# Archives. A program's symbols stay in build/; what boots carries none.
+
+PRODUCT_PROGRAMS := $(filter-out init hostile/% bench/%,$(PROGRAMS))
+TEST_PROGRAMS := $(filter hostile/% bench/%,$(PROGRAMS))
+
+$(O)/stripped/%: $(O)/bin/%
+	@mkdir -p $(@D)
+	$(Q)$(OBJCOPY) --strip-all $< $@
+
+payload = $(foreach name,$(1),bin/$(name)=$(O)/stripped/$(name))
+manifests = $(foreach file,$(1),$(call manifest_payload,$(call manifest_name,$(file)))=build/manifest/$(call manifest_name,$(file)).bin)
+PRODUCT_ENTRIES = $(if $(filter init,$(PROGRAMS)),init=$(O)/stripped/init) $(call payload,$(PRODUCT_PROGRAMS)) \
+	data/library=build/library.archive $(call manifests,$(PRODUCT_MANIFESTS))
+TEST_ENTRIES = $(PRODUCT_ENTRIES) $(call payload,$(TEST_PROGRAMS)) $(call manifests,$(TEST_MANIFESTS))
+entry_files = $(foreach entry,$(1),$(lastword $(subst =, ,$(entry))))
+
+$(O)/boot.archive: $(call entry_files,$(PRODUCT_ENTRIES)) $(MKARCHIVE)
+	$(call say,PACK,$@)
+	$(Q)$(MKARCHIVE) archive -o $@ --hash $@.sha256 $(PRODUCT_ENTRIES)
+	$(Q)$(MKARCHIVE) check build/manifest/default.bin $@
+
+$(O)/test.archive: $(call entry_files,$(TEST_ENTRIES)) $(MKARCHIVE)
+	$(call say,PACK,$@)
+	$(Q)$(MKARCHIVE) archive -o $@ --hash $@.sha256 $(TEST_ENTRIES)
+
+# The ISO boots on BIOS and on UEFI. Only the GRUB modules it needs; a fixed date, so the same input gives the same file.
+
+GRUB_MODULES := part_gpt part_msdos iso9660 fat multiboot2 normal configfile boot serial terminal search search_fs_file
+SOURCE_DATE_EPOCH ?= 1767225600
+ISO_DATE := 2026010100000000
+
+$(O)/capos.iso: $(O)/kernel.elf $(O)/boot.archive tools/make-iso
+	$(call say,ISO,$@)
+	$(Q)SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) GRUB_MODULES='$(GRUB_MODULES)' ISO_DATE=$(ISO_DATE) \
+		tools/make-iso $(O)/kernel.elf $(O)/boot.archive $@
+
+.PHONY: image
+image: $(O)/kernel.elf $(O)/boot.archive $(O)/capos.iso ## build kernel.elf, boot.archive and capos.iso

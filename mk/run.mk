@@ -1,1 +1,28 @@
 # SPDX-License-Identifier: MIT
+# Booting it, testing it, measuring it.
+
+CPUS ?= 2
+MEMORY ?= 512
+BOOT ?= pvh
+ACCEL ?=
+WORDS ?=
+RUN_OPTIONS = --build $(O) --cpus $(CPUS) --memory $(MEMORY) --boot $(BOOT) --accel '$(ACCEL)'
+IMAGE_FOR_BOOT = $(O)/kernel.elf $(O)/boot.archive $(if $(filter-out pvh,$(BOOT)),$(O)/capos.iso)
+
+.PHONY: run gdb
+run: $(IMAGE_FOR_BOOT) ## boot to a prompt in this terminal [CPUS=2 MEMORY=512 BOOT=pvh|bios|uefi GDB=1 WORDS=...]
+	@tools/run $(RUN_OPTIONS) $(if $(filter 1,$(GDB)),--gdb) -- $(WORDS)
+
+gdb: $(O)/kernel.elf ## attach gdb to a system started with make run GDB=1
+	@command -v gdb >/dev/null || { echo 'gdb is missing: apt-get install gdb'; exit 1; }
+	@test -S $(O)/run/gdb.socket || { echo 'no system waits: start one with make run GDB=1'; exit 1; }
+	@gdb -q $(O)/kernel.elf -ex 'target remote $(O)/run/gdb.socket' -ex 'hbreak kernel_main'
+
+JOBS ?= 2
+T ?=
+FUZZ_TESTS := $(sort $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*_fuzz.c)))
+FUZZ_PROGRAMS := $(FUZZ_TESTS:%=build/fuzz/bin/%)
+
+.PHONY: test
+test: $(UNIT_PROGRAMS) $(FUZZ_PROGRAMS) $(O)/kernel.elf $(O)/boot.archive $(O)/test.archive $(O)/capos.iso ## run every test [T=prefix JOBS=2]; ends with N passed, N failed
+	@tests/qemu/harness --jobs $(JOBS) --cases $(T:%=--only %) $(UNIT_PROGRAMS:%=--unit %) $(FUZZ_PROGRAMS:%=--fuzz % $(FUZZ_SECONDS))
