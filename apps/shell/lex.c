@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: MIT */
+#include "apps/shell/lex.h"
+
+#include <stdarg.h>
+
+#include "lib/base/fmt.h"
+#include "lib/base/string.h"
+
+bool parse_fail(struct parse_error *error, size_t at, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    fmt_vformat(error->message, sizeof(error->message), format, args);
+    va_end(args);
+    error->at = at;
+    return false;
+}
+
+bool span_is(struct span span, const char *text)
+{
+    return span.len == strlen(text) && memcmp(span.ptr, text, span.len) == 0;
+}
+
+bool span_equals(struct span a, struct span b)
+{
+    return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static bool is_letter(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+}
+
+static bool is_word_char(char c)
+{
+    return is_letter(c) || is_digit(c) || c == '-';
+}
+
+static int hex_value(char c)
+{
+    if (is_digit(c)) {
+        return c - '0';
+    }
+    if (c >= 'a' && c <= 'f') {
+        return c - 'a' + 10;
+    }
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+static char peek(const struct lexer *lexer, size_t ahead)
+{
+    return lexer->at + ahead < lexer->len ? lexer->line[lexer->at + ahead] : 0;
+}
+
+static struct span span_from(const struct lexer *lexer, size_t start)
+{
+    return (struct span){lexer->line + start, lexer->at - start};
+}
+
+static struct token bad(struct lexer *lexer)
+{
+    lexer->at = lexer->len;
+    return (struct token){.kind = TOKEN_BAD};
+}
+
+/* Hexadecimal digits may be more than a number holds: they may be data. The magnitude then
+ * saturates, and digits tells the whole story. */
+static struct token hex_number(struct lexer *lexer, size_t start)
+{
+    struct token token = {.kind = TOKEN_NUMBER};
+    lexer->at += 2;
+    size_t first = lexer->at;
+    bool too_big = false;
+    while (hex_value(peek(lexer, 0)) >= 0) {
+        too_big = too_big || token.magnitude >> 60 != 0;
+        token.magnitude = token.magnitude << 4 | (uint64_t)hex_value(peek(lexer, 0));
+        lexer->at++;
+    }
+    token.digits = span_from(lexer, first);
+    token.source = span_from(lexer, start);
+    if (token.digits.len == 0 || is_word_char(peek(lexer, 0))) {
+        parse_fail(lexer->error, lexer->at, "expected hexadecimal digits (0-9, a-f) behind 0x");
+        return bad(lexer);
+    }
+    if (too_big) {
+        token.magnitude = UINT64_MAX;
+    }
+    return token;
+}
+
+static struct token decimal_number(struct lexer *lexer, size_t start)
+{
+    struct token token = {.kind = TOKEN_NUMBER};
+    while (is_digit(peek(lexer, 0)) || (peek(lexer, 0) == '_' && is_digit(peek(lexer, 1)))) {
+        char c = peek(lexer, 0);
+        lexer->at++;
+        if (c == '_') {
+            continue;
+        }
+        uint64_t digit = (uint64_t)(c - '0');
+        if (token.magnitude > (UINT64_MAX - digit) / 10) {
+            parse_fail(lexer->error, start, "this number does not fit 64 bits");
+            return bad(lexer);
+        }
+        token.magnitude = token.magnitude * 10 + digit;
+    }
+    size_t unit = lexer->at;
+    while (is_letter(peek(lexer, 0))) {
+        lexer->at++;
+    }
+    token.unit = span_from(lexer, unit);
+    token.source = span_from(lexer, start);
+    return token;
+}
+
+static bool put_byte(struct lexer *lexer, uint8_t byte)
+{
+    struct command *command = lexer->command;
+    if (command->text_bytes == PARSE_TEXT_BYTES) {
+        return parse_fail(lexer->error, lexer->at, "the texts of one line hold at most %d bytes",
+                          (int)PARSE_TEXT_BYTES);
+    }
+    command->text[command->text_bytes++] = (char)byte;
+    return true;
+}
+
+static bool put_code(struct lexer *lexer, uint32_t code)
+{
+    if (code < 0x80) {
+        return put_byte(lexer, (uint8_t)code);
+    }
+    if (code < 0x800) {
+        return put_byte(lexer, (uint8_t)(0xc0 | code >> 6)) &&
+               put_byte(lexer, (uint8_t)(0x80 | (code & 63)));
+    }
+    if (code < 0x10000) {
+        return put_byte(lexer, (uint8_t)(0xe0 | code >> 12)) &&
+               put_byte(lexer, (uint8_t)(0x80 | (code >> 6 & 63))) &&
+               put_byte(lexer, (uint8_t)(0x80 | (code & 63)));
+    }
+    return put_byte(lexer, (uint8_t)(0xf0 | code >> 18)) &&
+           put_byte(lexer, (uint8_t)(0x80 | (code >> 12 & 63))) &&
+           put_byte(lexer, (uint8_t)(0x80 | (code >> 6 & 63))) &&
+           put_byte(lexer, (uint8_t)(0x80 | (code & 63)));
+}
+
+/* Behind \x: two digits, one byte. */
+static bool byte_escape(struct lexer *lexer)
+{
+    int high = hex_value(peek(lexer, 0));
+    int low = high < 0 ? -1 : hex_value(peek(lexer, 1));
+    if (low < 0) {
+        return parse_fail(lexer->error, lexer->at, "expected two hexadecimal digits behind \\x");
+    }
+    lexer->at += 2;
+    return put_byte(lexer, (uint8_t)(high << 4 | low));
+}
+
+/* Behind \u: a character number in braces. */
+static bool char_escape(struct lexer *lexer)
+{
+    uint32_t code = 0;
+    size_t digits = 0;
+    if (peek(lexer, 0) != '{') {
+        return parse_fail(lexer->error, lexer->at, "expected a character number in braces: \\u{41}");
+    }
+    lexer->at++;
+    for (; hex_value(peek(lexer, 0)) >= 0 && digits < 6; digits++) {
+        code = code << 4 | (uint32_t)hex_value(peek(lexer, 0));
+        lexer->at++;
+    }
+    bool valid = digits > 0 && peek(lexer, 0) == '}' && code <= 0x10ffff &&
+                 !(code >= 0xd800 && code <= 0xdfff);
+    if (!valid) {
+        return parse_fail(lexer->error, lexer->at, "no such character: \\u{...} takes 0 to 10ffff");
+    }
+    lexer->at++;
+    return put_code(lexer, code);
+}
+
+static bool escape(struct lexer *lexer)
+{
+    char c = peek(lexer, 0);
+    size_t at = lexer->at;
+    lexer->at++;
+    switch (c) {
+    case 'n':
+        return put_byte(lexer, '\n');
+    case 't':
+        return put_byte(lexer, '\t');
+    case 'r':
+        return put_byte(lexer, '\r');
+    case '0':
+        return put_byte(lexer, 0);
+    case '\\':
+    case '"':
+        return put_byte(lexer, (uint8_t)c);
+    case 'x':
+        return byte_escape(lexer);
+    case 'u':
+        return char_escape(lexer);
+    default:
+        return parse_fail(lexer->error, at,
+                          "unknown escape: \\n \\t \\r \\0 \\\\ \\\" \\xHH and \\u{HEX} exist");
+    }
+}
+
+static struct token quoted_text(struct lexer *lexer, size_t start)
+{
+    struct token token = {.kind = TOKEN_TEXT};
+    size_t first = lexer->command->text_bytes;
+    lexer->at++;
+    for (;;) {
+        if (lexer->at >= lexer->len) {
+            parse_fail(lexer->error, start, "this text has no closing quotation mark");
+            return bad(lexer);
+        }
+        char c = lexer->line[lexer->at++];
+        if (c == '"') {
+            break;
+        }
+        if (!(c == '\\' ? escape(lexer) : put_byte(lexer, (uint8_t)c))) {
+            return bad(lexer);
+        }
+    }
+    token.text = (struct span){lexer->command->text + first, lexer->command->text_bytes - first};
+    token.source = span_from(lexer, start);
+    return token;
+}
+
+static struct token word(struct lexer *lexer, size_t start)
+{
+    while (is_word_char(peek(lexer, 0))) {
+        lexer->at++;
+    }
+    return (struct token){.kind = TOKEN_WORD, .source = span_from(lexer, start)};
+}
+
+static struct token punct(struct lexer *lexer, size_t start)
+{
+    char c = lexer->line[lexer->at];
+    lexer->at++;
+    if (strchr("@=:,.(){}[]-?", c) == NULL) {
+        uint8_t byte = (uint8_t)c;
+        if (byte >= 0x80) {
+            parse_fail(lexer->error, start, "letters beyond a-z stand in quoted text only");
+        } else {
+            parse_fail(lexer->error, start, "'%c' has no meaning here", c);
+        }
+        return bad(lexer);
+    }
+    return (struct token){.kind = TOKEN_PUNCT, .punct = c, .source = span_from(lexer, start)};
+}
+
+static struct token any(struct lexer *lexer)
+{
+    size_t start = lexer->at;
+    char c = peek(lexer, 0);
+    if (lexer->at >= lexer->len || c == '#') {
+        lexer->len = lexer->at;
+        return (struct token){.kind = TOKEN_END, .source = span_from(lexer, start)};
+    }
+    if (is_letter(c)) {
+        return word(lexer, start);
+    }
+    if (c == '0' && (peek(lexer, 1) == 'x' || peek(lexer, 1) == 'X')) {
+        return hex_number(lexer, start);
+    }
+    if (is_digit(c)) {
+        return decimal_number(lexer, start);
+    }
+    return c == '"' ? quoted_text(lexer, start) : punct(lexer, start);
+}
+
+struct token lex_next(struct lexer *lexer)
+{
+    size_t before = lexer->at;
+    while (peek(lexer, 0) == ' ' || peek(lexer, 0) == '\t') {
+        lexer->at++;
+    }
+    bool space = lexer->at > before;
+    struct token token = any(lexer);
+    token.space_before = space;
+    return token;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/* The words of a line. */
+#ifndef CAPOS_SHELL_LEX_H
+#define CAPOS_SHELL_LEX_H
+
+#include "apps/shell/parse.h"
+
+enum token_kind {
+    TOKEN_END,
+    TOKEN_WORD,   /* letters, digits, _ and - ; starts with a letter or _ */
+    TOKEN_NUMBER, /* magnitude, digits, unit */
+    TOKEN_TEXT,   /* text */
+    TOKEN_PUNCT,  /* one of @ = : , . ( ) { } [ ] - */
+    TOKEN_BAD,    /* error holds the message */
+};
+
+struct token {
+    enum token_kind kind;
+    struct span source;
+    char punct;
+    bool space_before;
+    uint64_t magnitude;
+    struct span digits;
+    struct span unit;
+    struct span text;
+};
+
+struct lexer {
+    const char *line;
+    size_t len;
+    size_t at;
+    struct command *command; /* owns the bytes of texts */
+    struct parse_error *error;
+};
+
+/* The next token; after TOKEN_END or TOKEN_BAD the same again. */
+struct token lex_next(struct lexer *lexer);
+
+/* Notes an error at `at`; always false, so that a parser can return it. */
+bool parse_fail(struct parse_error *error, size_t at, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+#endif

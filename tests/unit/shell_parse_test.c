@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+#include "tests/unit/test.h"
+
+#include "apps/shell/nearest.h"
+#include "apps/shell/parse.h"
+
+static struct command command;
+static struct parse_error error;
+static char kept[1 << 16];
+
+static bool parse(const char *line)
+{
+    /* A copy of exactly that size: a look past the end is an error of the sanitizer's. */
+    size_t len = strlen(line);
+    static char *copy;
+    free(copy);
+    copy = malloc(len + 1);
+    memcpy(copy, line, len);
+    copy[len] = '"';
+    return parse_line(copy, len, &command, &error);
+}
+
+static void check_message(const char *line, size_t at, const char *wanted)
+{
+    CHECK(!parse(line));
+    CHECK_STR_EQ(error.message, wanted);
+    CHECK_EQ(error.at, at);
+}
+
+static const char *str(struct span span)
+{
+    snprintf(kept, sizeof(kept), "%.*s", SPAN_ARGS(span));
+    return kept;
+}
+
+TEST(parse_words, "plain commands are known by their word")
+{
+    static const struct {
+        const char *line;
+        enum verb verb;
+    } table[] = {
+        {"", VERB_NONE},       {"  # a remark", VERB_NONE}, {"caps", VERB_CAPS}, {"help", VERB_HELP},
+        {"?", VERB_HELP},      {" ps ", VERB_PS},           {"exit", VERB_EXIT}, {"clear", VERB_CLEAR},
+        {"drop @x", VERB_DROP}, {"kill @process1", VERB_KILL}, {"wait @p", VERB_WAIT},
+        {"signal @n 3", VERB_SIGNAL}, {"history", VERB_HISTORY}, {"@timer", VERB_SHOW},
+    };
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        CHECK(parse(table[i].line));
+        CHECK_EQ(command.verb, table[i].verb);
+    }
+}
+
+TEST(parse_calls, "a call is read in its long and its short form")
+{
+    REQUIRE(parse("call @timer.sleep untilNs=5_000 other: 0xff"));
+    CHECK_EQ(command.verb, VERB_CALL);
+    CHECK_STR_EQ(str(command.cap), "timer");
+    CHECK_STR_EQ(str(command.method), "sleep");
+    CHECK_STR_EQ(str(command.args->label), "untilNs");
+    CHECK_EQ(command.args->magnitude, 5000);
+    CHECK_EQ(command.args->next->magnitude, 255);
+    CHECK_STR_EQ(str(command.args->next->digits), "ff");
+    REQUIRE(parse("x = @a-b.c(1, -2, name=\"q\\n\\x41\\u{20ac}\", l=[1,[true]], s={a: move @k, b: {}}, @z)"));
+    CHECK_STR_EQ(str(command.assign), "x");
+    CHECK_STR_EQ(str(command.cap), "a-b");
+    struct node *arg = command.args;
+    CHECK_EQ(arg->label.len, 0);
+    arg = arg->next;
+    CHECK(arg->negative && arg->magnitude == 2);
+    arg = arg->next;
+    CHECK_EQ(arg->text.len, 6);
+    CHECK_MEM_EQ(arg->text.ptr, "q\nA\xe2\x82\xac", 6);
+    arg = arg->next;
+    CHECK(arg->kind == NODE_LIST && arg->child->next->child->kind == NODE_WORD);
+    arg = arg->next;
+    CHECK(arg->kind == NODE_STRUCT && arg->child->kind == NODE_CAP && arg->child->move);
+    CHECK_STR_EQ(str(arg->child->label), "a");
+    CHECK_STR_EQ(str(arg->source), "{a: move @k, b: {}}");
+    arg = arg->next;
+    CHECK(arg->kind == NODE_CAP && !arg->move && arg->next == NULL);
+    CHECK(parse("@a.b()") && command.verb == VERB_CALL && command.args == NULL);
+    CHECK(parse("@a.b") && command.verb == VERB_SHOW);
+    CHECK(parse("call @a.b(5s)") && span_is(command.args->unit, "s"));
+    CHECK(parse("p = spawn hello") && command.verb == VERB_SPAWN);
+    CHECK(parse("move = call @a.b move=move") && span_is(command.args->word, "move"));
+}
+
+TEST(parse_run, "grants are read with their mode and facet")
+{
+    REQUIRE(parse("run hello as greeter with { timer: @timer, room: @chat as ChatClient, move log: @log, x: move @y }"));
+    CHECK_EQ(command.verb, VERB_RUN);
+    CHECK_STR_EQ(str(command.as), "greeter");
+    CHECK_EQ(command.grant_count, 4);
+    CHECK_STR_EQ(str(command.grants[1].interface), "ChatClient");
+    CHECK_STR_EQ(str(command.grants[1].cap), "chat");
+    CHECK(!command.grants[1].mode_given);
+    CHECK(command.grants[2].move && span_is(command.grants[2].name, "log"));
+    CHECK(command.grants[3].move);
+    CHECK(parse("spawn \"counter-client\" with {}"));
+    CHECK_EQ(command.grant_count, 0);
+    CHECK(command.with_given);
+    CHECK(parse("run counter-client with { move: @a }"));
+    CHECK_STR_EQ(str(command.grants[0].name), "move");
+}
+
+TEST(parse_messages, "a mistake is told where it is and what was expected")
+{
+    check_message("cpas", 0, "no command 'cpas'; the nearest is 'caps'");
+    check_message("hello", 0, "no command 'hello'; the nearest is 'help'");
+    check_message("frobnicate", 0, "no command 'frobnicate'; 'help' lists them, 'run frobnicate' starts a program");
+    check_message("call", 4, "expected a capability, as @name, but the line ends here");
+    check_message("call timer.now", 5, "expected a capability, as @name, found timer");
+    check_message("call @timer", 11, "expected a method, as @name.method, but the line ends here");
+    check_message("@timer.sleep(untilNs=)", 21, "expected a value, found )");
+    check_message("@timer.sleep(1 2)", 15, "expected ',' or ')', found 2");
+    check_message("@a.b(\"x)", 5, "this text has no closing quotation mark");
+    check_message("@a.b(\"\\q\")", 7, "unknown escape: \\n \\t \\r \\0 \\\\ \\\" \\xHH and \\u{HEX} exist");
+    check_message("@a.b(99999999999999999999)", 5, "this number does not fit 64 bits");
+    check_message("@a.b(0x)", 7, "expected hexadecimal digits (0-9, a-f) behind 0x");
+    check_message("@a.b(0x1g)", 8, "expected hexadecimal digits (0-9, a-f) behind 0x");
+    check_message("@a.b({1})", 6, "expected a field, as name: value, found 1");
+    check_message("@a.b(\xc3\xa4)", 5, "letters beyond a-z stand in quoted text only");
+    check_message("run", 3, "expected the name of a program, but the line ends here");
+    check_message("run hello timer", 10, "expected 'as', 'with' or the end of the line, found timer");
+    check_message("run hello with { timer }", 23, "expected ':' and a capability, as name: @capability, found }");
+    check_message("@ timer", 2, "expected a name right behind the @, found timer");
+    check_message("@timer.now x", 11, "expected '(' and arguments, as @name.method(field=value), found x");
+    check_message("x = 5", 4, "expected a call or spawn behind '=', found 5");
+    check_message("caps; ps", 4, "';' has no meaning here");
+}
+
+TEST(parse_bounds, "no line, however deep, long or broken, gets past a bound")
+{
+    char line[PARSE_MAX_LINE + 16];
+    memset(line, '[', sizeof(line));
+    memcpy(line, "@a.b(", 5);
+    line[1000] = 0;
+    CHECK(!parse(line));
+    CHECK_STR_EQ(error.message, "values nest at most 12 deep");
+    strcpy(line, "@a.b(");
+    for (int i = 0; i < 300; i++) {
+        strcat(line, "1,");
+    }
+    CHECK(!parse(line));
+    CHECK_STR_EQ(error.message, "a line holds at most 256 values");
+    memset(line, 'a', PARSE_MAX_LINE + 1);
+    line[PARSE_MAX_LINE + 1] = 0;
+    CHECK(!parse(line));
+    CHECK_STR_EQ(error.message, "a line holds at most 4096 bytes");
+    strcpy(line, "run x with {");
+    for (int i = 0; i < 40; i++) {
+        strcat(line, "a:@b,");
+    }
+    CHECK(!parse(line));
+    CHECK_STR_EQ(error.message, "a program takes at most 32 grants here");
+}
+
+TEST(parse_storm, "random lines parse or are refused, and a refusal has a message inside the line")
+{
+    static const char alphabet[] = "@@..((){{}}[]::==,, \"\\x0123abcmovecallrunwith-#\xff\x01";
+    uint32_t state = 99;
+    for (int round = 0; round < 100000; round++) {
+        char line[64];
+        size_t len = 0;
+        state = state * 1664525u + 1013904223u;
+        size_t wanted = (state >> 16) % sizeof(line);
+        while (len + 1 < wanted) {
+            state = state * 1664525u + 1013904223u;
+            line[len++] = alphabet[(state >> 20) % (sizeof(alphabet) - 1)];
+        }
+        line[len] = 0;
+        if (!parse(line)) {
+            if (error.message[0] == 0 || error.at > len) {
+                FAIL(line);
+                return;
+            }
+        }
+    }
+}
+
+TEST(nearest, "the nearest name is found, and nothing is suggested when nothing is near")
+{
+    static const char *const names[] = {"timer", "terminal", "log", "launcher", "memory", NULL};
+    struct span word = {"tiemr", 5};
+    CHECK_STR_EQ(nearest_word(word, names), "timer");
+    word = (struct span){"LOG", 3};
+    CHECK_STR_EQ(nearest_word(word, names), "log");
+    word = (struct span){"mem", 3};
+    CHECK_STR_EQ(nearest_word(word, names), "memory");
+    word = (struct span){"zebra", 5};
+    CHECK_PTR_EQ(nearest_word(word, names), NULL);
+    word = (struct span){"", 0};
+    CHECK_PTR_EQ(nearest_word(word, names), NULL);
+}
