@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/* Refusals in words: which call, which status, what it means, what to do about it. */
+#include "capos/call.h"
+#include "lib/base/fmt.h"
+#include "lib/base/string.h"
+#include "status.capnp.h"
+
+static const char *const advice[] = {
+    [-ST_BAD_CAP] = "use a capability you hold; this one was released, moved away or never granted",
+    [-ST_WRONG_INTERFACE] = "`caps` shows what interface each capability is of",
+    [-ST_NO_METHOD] = "ask whoever granted it for a facet with this method",
+    [-ST_QUOTA] = "release something, or have the limit raised where this program is started",
+    [-ST_TIMED_OUT] = "try again with a later deadline",
+    [-ST_DISCONNECTED] = "its server has ended; if it is restarted, calling again may work",
+    [-ST_BUSY] = "try again once the other holder is done",
+    [-ST_NOT_TRANSFERABLE] = "this capability may not leave this process",
+    [-ST_RESULT_TOO_SMALL] = "give a larger result buffer or accept more capabilities",
+};
+
+static const char *const exception_names[CAPOS_EXC_COUNT] = {
+    "none", "failed", "overloaded", "disconnected", "unimplemented", "invalidArgument",
+};
+
+static const char *exception_name(enum capos_exception exception)
+{
+    return (unsigned)exception < CAPOS_EXC_COUNT ? exception_names[exception] : "unknown";
+}
+
+static size_t explain_exception(const struct capos_call *call, char *buf, size_t size)
+{
+    char text[160];
+    capos_call_text(call, text, sizeof(text));
+    return fmt_format(buf, size, "%s%s%s", exception_name(call->exception),
+                      text[0] != '\0' ? ": " : "", text);
+}
+
+/* Upper-case name of a ledger class would need a table of its own: the enum's names serve. */
+static size_t explain_needed(const struct capos_call *call, char *buf, size_t size)
+{
+    if (call->status == ST_QUOTA) {
+        return fmt_format(buf, size, " (%s)", ledger_class_name((enum LedgerClass)call->needed));
+    }
+    return fmt_format(buf, size, " (%u bytes needed)", call->needed);
+}
+
+const char *capos_explain(const struct capos_call *call, char *buf, size_t size)
+{
+    const char *interface = call->interface_name != NULL ? call->interface_name : "?";
+    const char *method = call->method_name != NULL ? call->method_name : "?";
+    size_t at = fmt_format(buf, size, "%s.%s: %s: ", interface, method, status_name(call->status));
+    if (at < size && call->status == ST_EXCEPTION) {
+        explain_exception(call, buf + at, size - at);
+        return buf;
+    }
+    if (at < size) {
+        at += fmt_format(buf + at, size - at, "%s", status_text(call->status));
+    }
+    if (at < size && call->needed != 0) {
+        at += explain_needed(call, buf + at, size - at);
+    }
+    size_t index = (size_t)-call->status;
+    if (at < size && index < sizeof(advice) / sizeof(advice[0]) && advice[index] != NULL) {
+        fmt_format(buf + at, size - at, "; %s", advice[index]);
+    }
+    return buf;
+}

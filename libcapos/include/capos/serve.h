@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Serving: an endpoint, the requests it can work on at once, and who answers them.
+ *
+ *   static const struct capos_interface interfaces[] = {{Counter_ID, Counter_dispatch, &ops}};
+ *   CAPOS_SERVER_STORAGE(storage, 4, 1024, 1024, 1);
+ *   static struct capos_server server = {.interfaces = interfaces, .interface_count = 1, ...};
+ *   capos_server_start(&server, CAPOS_NEED("serve", Endpoint), storage, sizeof(storage));
+ *   capos_ready();
+ *   capos_run();
+ *
+ * Each request has a receive of its own waiting at the endpoint, so replies may go out in any order
+ * and a handler may keep a request (CAPOS_DEFERRED) and answer it later with capos_reply. While all
+ * are kept, further calls wait at the endpoint. Several servers may run in one program.
+ */
+#ifndef CAPOS_SERVE_H
+#define CAPOS_SERVE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "capos/call.h"
+#include "capos/ring.h"
+
+struct capos_interface {
+    uint64_t id;
+    capos_dispatch_fn dispatch; /* generated */
+    const void *ops;            /* the generated operations table, filled in by the service */
+};
+
+struct capos_server {
+    /* Set by the service before start. */
+    const struct capos_interface *interfaces;
+    uint32_t interface_count;
+    uint32_t request_count;     /* how many calls can be worked on at once; at least 1 */
+    uint32_t params_max_bytes;  /* largest message received: not below the endpoint's limit */
+    uint32_t reply_max_bytes;
+    uint16_t caps_max;          /* per message, either way: not below the endpoint's limit */
+    void *object;               /* becomes req->object when there is no find */
+    /* Sets req->object from req->key; false: the key names nothing (any more). */
+    bool (*find)(struct capos_request *req);
+    /* The last capability of a served object is gone (event NO_CLIENTS). May be NULL. */
+    void (*no_clients)(struct capos_server *server, uint64_t key);
+    /* The endpoint is dead, or no receive can be armed any more. NULL: capos_stop(). */
+    void (*ended)(struct capos_server *server, status_t why);
+    /* Private to the library. */
+    capos_cap_t endpoint;
+    struct capos_server_slot *slots;
+    struct capos_op clients_wait;
+    uint32_t armed;
+    bool dead;
+    uint64_t served; /* requests answered */
+};
+
+/* One request with its buffers; in the header for its size only. */
+struct capos_server_slot {
+    struct capos_request request;
+    struct capos_op op;      /* RECV or RETURN_RECV, then RETURN alone */
+    uint8_t *buffer;         /* struct capos_received, message, capability records */
+    uint32_t buffer_bytes;
+    uint8_t phase;
+    uint8_t refusals;        /* receives refused in a row */
+};
+
+#define CAPOS_SERVER_SLOT_BYTES(params, reply, caps)                                               \
+    (sizeof(struct capos_server_slot) + 64u + CAPOS_RESULTS_ROOM(params, caps) +                   \
+     CAPOS_PARAMS_ROOM(reply, caps) + 16u * (caps) + 64u)
+
+/* Storage for `count` requests, static. */
+#define CAPOS_SERVER_STORAGE(name, count, params, reply, caps)                                     \
+    static _Alignas(16) uint8_t name[(count) * CAPOS_SERVER_SLOT_BYTES(params, reply, caps)]
+
+/* Arms the receives on `endpoint` (serve facet). ST_BAD_ARGUMENT: storage too small or a setting
+ * missing. Calls arrive once capos_step or capos_run is called. */
+status_t capos_server_start(struct capos_server *server, capos_cap_t endpoint, void *storage,
+                            size_t storage_bytes);
+
+/* Mints a served object: calls to it arrive with this key. `methods` 0 is refused. */
+status_t capos_mint(capos_cap_t endpoint, uint64_t key, uint64_t interface, uint64_t methods,
+                    capos_cap_t *object);
+
+/* Tells init that this service is ready, if there is a grant `supervisor`; else does nothing. */
+status_t capos_ready(void);
+
+/* Calls `stop` once, from capos_step, when init asks this service to end. Needs `supervisor`. */
+void capos_on_stop(void (*stop)(uint64_t deadline_ns));
+
+#endif

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of libcapos share with each other and with nobody else. */
+#ifndef CAPOS_LIBCAPOS_INTERNAL_H
+#define CAPOS_LIBCAPOS_INTERNAL_H
+
+#include "abi/capset.h"
+#include "capos/call.h"
+#include "capos/ring.h"
+#include "lib/base/atomic.h"
+
+/* Words that the kernel writes while we read, and the other way round: acquire and release. */
+static inline uint64_t ring_load_u64(const uint64_t *word)
+{
+    return atomic_load_acquire((const _Atomic uint64_t *)word);
+}
+
+static inline void ring_store_u64(uint64_t *word, uint64_t value)
+{
+    atomic_store_release((_Atomic uint64_t *)word, value);
+}
+
+enum {
+    OP_FLAG_CALL = 1 << 0,   /* the op is the first member of a struct capos_call */
+    OP_FLAG_FORGET = 1 << 1, /* nobody waits: IDLE again at completion */
+};
+
+/* Takes over the ring that the start page names. False when its header makes no sense. */
+bool capos_ring_open(void *ring, uint64_t ring_bytes);
+
+/* Completes an operation that never went to the kernel. */
+void capos_op_refuse(struct capos_op *op, status_t status);
+
+/* Takes a PENDING operation back; false when it has left for the kernel. */
+bool capos_op_withdraw(struct capos_op *op);
+
+/* Fills in a call from its completed operation. */
+void capos_call_finish(struct capos_call *call);
+
+#endif

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Manifests: constants of type Manifest, compiled and type-checked by the stock compiler's library,
+ * merged, written as one bare message.
+ *
+ * Merging goes field by field. Of the sources that set a field (to something other than its default)
+ * all must agree; lists of structs with a field `name` are merged by it, in order of appearance;
+ * other lists count as one value. A disagreement is an error that names both places.
+ */
+#include <capnp/dynamic.h>
+#include <capnp/message.h>
+#include <capnp/schema-parser.h>
+#include <kj/filesystem.h>
+#include <sys/stat.h>
+
+#include <map>
+
+#include "mkarchive.h"
+
+using capnp::DynamicList;
+using capnp::DynamicStruct;
+using capnp::DynamicValue;
+
+struct Source {
+    DynamicStruct::Reader value;
+    std::string place; /* FILE: constant NAME */
+};
+using Sources = std::vector<Source>;
+
+static std::string show(DynamicValue::Reader value)
+{
+    std::string text = kj::str(value).cStr();
+    return text.size() > 60 ? text.substr(0, 57) + "..." : text;
+}
+
+static bool same(DynamicValue::Reader a, DynamicValue::Reader b)
+{
+    return kj::str(a) == kj::str(b);
+}
+
+[[noreturn]] static void conflict(const std::string &path, const Source &a, const Source &b,
+                                  DynamicValue::Reader va, DynamicValue::Reader vb)
+{
+    throw Failure("conflict at " + path + ":\n  " + a.place + " says " + show(va) + "\n  " +
+                  b.place + " says " + show(vb) + "\n  take one of them out, or make them agree");
+}
+
+static void merge_struct(DynamicStruct::Builder out, const Sources &sources,
+                         const std::string &path);
+
+static bool has_name_field(capnp::Type type)
+{
+    if (!type.isList() || !type.asList().getElementType().isStruct()) {
+        return false;
+    }
+    return type.asList().getElementType().asStruct().findFieldByName("name") != nullptr;
+}
+
+static std::string name_of(DynamicStruct::Reader value, const std::string &path)
+{
+    std::string name = value.get("name").as<capnp::Text>().cStr();
+    if (name.empty()) {
+        throw Failure("an entry of " + path + " has no name");
+    }
+    return name;
+}
+
+/* The entries of all sources, grouped by name. */
+struct Groups {
+    Words order;
+    std::map<std::string, Sources> by_name;
+};
+
+static Groups group_by_name(capnp::StructSchema::Field field, const Sources &sources,
+                            const std::string &path)
+{
+    Groups groups;
+    for (const Source &source : sources) {
+        std::map<std::string, bool> seen;
+        for (DynamicValue::Reader entry : source.value.get(field).as<DynamicList>()) {
+            DynamicStruct::Reader value = entry.as<DynamicStruct>();
+            std::string name = name_of(value, path);
+            if (seen[name]) {
+                throw Failure(path + "." + name + " appears twice in " + source.place);
+            }
+            seen[name] = true;
+            if (groups.by_name[name].empty()) {
+                groups.order.push_back(name);
+            }
+            groups.by_name[name].push_back({value, source.place});
+        }
+    }
+    return groups;
+}
+
+static void merge_named_list(DynamicStruct::Builder out, capnp::StructSchema::Field field,
+                             const Sources &sources, const std::string &path)
+{
+    Groups groups = group_by_name(field, sources, path);
+    auto list = out.init(field, unsigned(groups.order.size())).as<DynamicList>();
+    for (unsigned i = 0; i < groups.order.size(); i++) {
+        const std::string &name = groups.order[i];
+        merge_struct(list[i].as<DynamicStruct>(), groups.by_name[name], path + "." + name);
+    }
+}
+
+static void merge_value(DynamicStruct::Builder out, capnp::StructSchema::Field field,
+                        const Sources &sources, const std::string &path)
+{
+    DynamicValue::Reader first = sources[0].value.get(field);
+    for (const Source &source : sources) {
+        if (!same(first, source.value.get(field))) {
+            conflict(path, sources[0], source, first, source.value.get(field));
+        }
+    }
+    out.set(field, first);
+}
+
+static Sources those_that_set(capnp::StructSchema::Field field, const Sources &sources)
+{
+    Sources some;
+    for (const Source &source : sources) {
+        if (source.value.has(field, capnp::HasMode::NON_DEFAULT)) {
+            some.push_back(source);
+        }
+    }
+    return some;
+}
+
+static void merge_field(DynamicStruct::Builder out, capnp::StructSchema::Field field,
+                        const Sources &sources, const std::string &path)
+{
+    std::string here = path + "." + field.getProto().getName().cStr();
+    if (field.getProto().isGroup()) {
+        merge_struct(out.init(field).as<DynamicStruct>(), sources, here);
+        return;
+    }
+    Sources some = those_that_set(field, sources);
+    if (some.empty()) {
+        return;
+    }
+    if (has_name_field(field.getType())) {
+        merge_named_list(out, field, some, here);
+    } else if (field.getType().isStruct()) {
+        merge_struct(out.init(field).as<DynamicStruct>(), some, here);
+    } else {
+        merge_value(out, field, some, here);
+    }
+}
+
+/* The union's active member; all sources must agree on which it is. */
+static void merge_union(DynamicStruct::Builder out, const Sources &sources, const std::string &path)
+{
+    auto first = KJ_ASSERT_NONNULL(sources[0].value.which());
+    for (const Source &source : sources) {
+        auto other = KJ_ASSERT_NONNULL(source.value.which());
+        if (other.getIndex() != first.getIndex()) {
+            conflict(path, sources[0], source, sources[0].value, source.value);
+        }
+    }
+    if (!first.getProto().isGroup() && first.getType().isVoid()) {
+        out.set(first, capnp::VOID);
+        return;
+    }
+    if (those_that_set(first, sources).empty() && !first.getProto().isGroup() &&
+        !first.getType().isStruct() && !first.getType().isList()) {
+        out.set(first, sources[0].value.get(first));
+        return;
+    }
+    merge_field(out, first, sources, path);
+}
+
+static void merge_struct(DynamicStruct::Builder out, const Sources &sources, const std::string &path)
+{
+    for (auto field : out.getSchema().getNonUnionFields()) {
+        merge_field(out, field, sources, path);
+    }
+    if (out.getSchema().getUnionFields().size() != 0) {
+        merge_union(out, sources, path);
+    }
+}
+
+/* Compiling */
+
+struct Compiler {
+    kj::Own<kj::Filesystem> disk = kj::newDiskFilesystem();
+    capnp::SchemaParser parser;
+    std::vector<const kj::ReadableDirectory *> imports;
+    std::vector<kj::Own<const kj::ReadableDirectory>> open;
+
+    kj::Path path(const std::string &text)
+    {
+        return disk->getCurrentPath().evalNative(text.c_str());
+    }
+
+    void add_import(const std::string &dir)
+    {
+        open.push_back(disk->getRoot().openSubdir(path(dir)));
+        imports.push_back(open.back().get());
+    }
+
+    capnp::ParsedSchema parse(const std::string &file)
+    {
+        return parser.parseFromDirectory(disk->getCurrent(), kj::Path(nullptr).eval(file.c_str()),
+                                         kj::arrayPtr(imports.data(), imports.size()));
+    }
+};
+
+static bool is_manifest(capnp::ParsedSchema schema)
+{
+    if (!schema.getProto().isConst() || !schema.asConst().getType().isStruct()) {
+        return false;
+    }
+    std::string name = schema.asConst().getType().asStruct().getShortDisplayName().cStr();
+    return name == "Manifest";
+}
+
+static void add_constants(const capnp::ParsedSchema &file, const std::string &name, Sources &sources)
+{
+    size_t before = sources.size();
+    for (auto nested : file.getAllNested()) {
+        if (is_manifest(nested)) {
+            std::string constant = nested.getShortDisplayName().cStr();
+            sources.push_back({nested.asConst().as<DynamicStruct>(), name + ": " + constant});
+        }
+    }
+    if (sources.size() == before) {
+        throw Failure(name + " has no constant of type Manifest");
+    }
+}
+
+static void add_local(Words &fragments)
+{
+    size_t slash = fragments[0].rfind('/');
+    std::string dir = slash == std::string::npos ? "" : fragments[0].substr(0, slash + 1);
+    struct stat info;
+    if (stat((dir + "local.capnp").c_str(), &info) == 0) {
+        fragments.push_back(dir + "local.capnp");
+    }
+}
+
+void command_manifest(Words args)
+{
+    std::string out_path = take_option(args, "-o");
+    bool local = !take_flag(args, "--no-local");
+    Compiler compiler;
+    for (std::string dir; !(dir = take_option(args, "-I")).empty();) {
+        compiler.add_import(dir);
+    }
+    if (out_path.empty() || args.empty()) {
+        throw Failure("manifest: -o FILE and at least one fragment are wanted");
+    }
+    if (local) {
+        add_local(args);
+    }
+    Sources sources;
+    for (const std::string &file : args) {
+        add_constants(compiler.parse(file), file, sources);
+    }
+    capnp::MallocMessageBuilder message(1 << 16);
+    auto schema = sources[0].value.getSchema();
+    merge_struct(message.initRoot<DynamicStruct>(schema), sources, "manifest");
+    auto segments = message.getSegmentsForOutput();
+    if (segments.size() != 1) {
+        throw Failure("the manifest is larger than 512 KiB");
+    }
+    auto bytes = segments[0].asBytes();
+    write_file(out_path, bytes.begin(), bytes.size());
+}
