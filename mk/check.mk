@@ -1,1 +1,64 @@
 # SPDX-License-Identifier: MIT
+# `make check`: everything that can be said without booting, in under a minute when warm.
+
+C_FILES = $(shell git ls-files -co --exclude-standard '*.c' '*.h')
+
+.PHONY: fmt
+fmt: ## format the C files [F=path]
+	@clang-format -i $(or $(F),$(C_FILES))
+
+# Every header compiles alone, with the include directories of its room.
+
+HEADERS := $(sort $(wildcard abi/*.h lib/*/*.h kernel/*/*.h kernel/arch/x86_64/*.h libcapos/include/*/*.h \
+	libcapos/*.h services/*/*.h drivers/*/*.h apps/*/*.h))
+HEADER_STAMPS := $(HEADERS:%=build/check/%.ok)
+header_flags = $(if $(filter kernel/%,$(1)),$(KERNEL_CFLAGS) $(KERNEL_INCLUDE),\
+	$(if $(filter lib/% abi/%,$(1)),$(USER_CFLAGS) $(LIB_INCLUDE),$(USER_CFLAGS) $(USER_INCLUDE)))
+
+build/check/%.h.ok: %.h | $(DEPS)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(call header_flags,$<) -Wno-unused -MMD -MP -MT $@ -MF build/check/$<.d -fsyntax-only -include $< -x c /dev/null
+	@touch $@
+
+-include $(HEADERS:%=build/check/%.d)
+
+# The golden file of the platform's binary interface. The plugin prints what changed and what class of change it is.
+
+ABI_GOLDEN := schema/abi.golden
+
+.PHONY: abi-check abi-accept
+abi-check: $(PLUGIN)
+	@capnp compile -I. -Ischema -o- $(SCHEMAS) | $(PLUGIN) --abi-check $(ABI_GOLDEN) \
+		&& echo 'ok    abi: the schema is as $(ABI_GOLDEN) has it'
+
+abi-accept: $(PLUGIN) ## accept the schema's changes into the golden file (and say so in CHANGES.md)
+	@capnp compile -I. -Ischema -o- $(SCHEMAS) | $(PLUGIN) --abi-accept $(ABI_GOLDEN)
+
+.PHONY: check check-text check-includes check-clang
+check-text: | $(DEPS)
+	@tools/check
+
+ALL_OBJECTS = $(KERNEL_OBJECTS) $(KLIB_OBJECTS) $(KGEN_OBJECTS) $(LIBCAPOS_OBJECTS) $(ULIB_OBJECTS) $(UGEN_OBJECTS) \
+	$(PROGRAM_OBJECTS) $(HOST_OBJECTS_plain) $(UNIT_TESTS:%=build/host/asan/obj/tests/unit/%.o)
+check-includes: kernel user host $(UNIT_PROGRAMS)
+	@find $(ALL_OBJECTS:.o=.d) 2>/dev/null | xargs tools/check-includes
+
+# The other compiler. A make of its own: one make builds with one compiler.
+check-clang:
+	@$(MAKE) --no-print-directory CC=clang kernel user
+	@echo 'ok    clang: the kernel and the programs build'
+
+check: check-text kernel user host check-includes check-clang abi-check $(HEADER_STAMPS) $(UNIT_PROGRAMS) ## format, rules, headers alone, golden ABI, both compilers, unit tests
+	@echo 'ok    headers: $(words $(HEADERS)) compile alone'
+	@tests/qemu/harness --jobs $(JOBS) $(UNIT_PROGRAMS:%=--unit %)
+
+# Line counts of the trusted part against the budget.
+.PHONY: tcb
+tcb: $(O)/kernel.elf ## count the lines and bytes one has to trust
+	@tools/tcb $(O)/kernel.elf
+
+# The compile database, for language servers. Made by `make` from the commands it would run.
+compile_commands.json: Makefile $(wildcard mk/*.mk) $(KERNEL_SOURCES) $(LIBCAPOS_SOURCES) tools/compile-commands
+	@MAKEFLAGS= $(MAKE) --no-print-directory -Bn V=1 kernel user host 2>/dev/null | tools/compile-commands > $@
+
+all: compile_commands.json

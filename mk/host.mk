@@ -8,6 +8,8 @@ HOST_KERNEL_SOURCES := $(if $(wildcard $(HOST_ARCH)/*.c),\
 	$(sort $(wildcard $(KERNEL_ROOMS:%=kernel/%/*.c) $(HOST_ARCH)/*.c)))
 # memcpy and its family are the C library's on the host.
 HOST_LIB_SOURCES := $(sort $(filter-out lib/base/string.c,$(wildcard lib/*/*.c)))
+# tests/unit/NAME_sources.mk adds program files that a unit test is about: HOST_LIB_SOURCES += apps/shell/parse.c
+include $(sort $(wildcard tests/unit/*_sources.mk))
 UNIT_TESTS := $(sort $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*_test.c)))
 TSAN_TESTS := $(UNIT_TESTS)
 
@@ -54,3 +56,47 @@ host: build/host/plain/libcapos-host.a ## build the library and the portable ker
 UNIT_PROGRAMS := $(UNIT_TESTS:%=build/host/asan/%) $(TSAN_TESTS:%=build/host/tsan/%)
 unit: $(UNIT_PROGRAMS) ## build and run the unit tests (address, undefined and thread sanitizers)
 	@tests/qemu/harness unit $(UNIT_PROGRAMS)
+
+# Fuzzers: each tests/fuzz/NAME_fuzz.c (or .c++, which also gets the stock Cap'n Proto library) is one libFuzzer program,
+# built by clang with the library, the generated codecs and the portable kernel in one address-sanitized archive.
+
+FUZZ_FLAGS := -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
+FUZZ_TESTS := $(sort $(patsubst tests/fuzz/%,%,$(basename $(wildcard tests/fuzz/*_fuzz.c tests/fuzz/*_fuzz.c++))))
+FUZZ_PROGRAMS := $(FUZZ_TESTS:%=build/fuzz/bin/%)
+FUZZ_OBJECTS := $(patsubst %.c,build/fuzz/obj/%.o,$(HOST_LIB_SOURCES)) \
+	$(patsubst %.c,build/fuzz/obj/bearssl/%.o,$(BEARSSL_SOURCES)) \
+	$(patsubst build/gen/%.c,build/fuzz/obj/gen/%.o,$(filter-out build/gen/kernel/%,$(GEN_HOST_SOURCES)))
+
+build/fuzz/obj/bearssl/%.o: $(BEARSSL)/%.c | $(DEPS)
+	$(call say,FUZZCC,$<)
+	@mkdir -p $(@D)
+	$(Q)clang $(FUZZ_FLAGS) $(BEARSSL_CFLAGS) $(DEPFLAGS) -c $< -o $@
+
+build/fuzz/obj/gen/%.o: build/gen/%.c | $(DEPS)
+	$(call say,FUZZCC,$<)
+	@mkdir -p $(@D)
+	$(Q)clang $(HOST_CFLAGS) $(FUZZ_FLAGS) $(HOST_INCLUDE) $(DEPFLAGS) -c $< -o $@
+
+build/fuzz/obj/%.o: %.c | $(DEPS)
+	$(call say,FUZZCC,$<)
+	@mkdir -p $(@D)
+	$(Q)clang $(HOST_CFLAGS) $(FUZZ_FLAGS) $(HOST_INCLUDE) $(LIB_EXTRA_$(notdir $(*D))) $(DEPFLAGS) -c $< -o $@
+
+build/fuzz/obj/%.o: %.c++ | $(DEPS)
+	$(call say,FUZZCXX,$<)
+	@mkdir -p $(@D)
+	$(Q)clang++ -std=c++17 -g -Wall $(FUZZ_FLAGS) $(HOST_INCLUDE) $(DEPFLAGS) -c $< -o $@
+
+build/fuzz/obj/lib/crypto/sha256.o build/fuzz/obj/lib/crypto/chacha20.o: | $(BEARSSL)/.fetched
+
+build/fuzz/libcapos-fuzz.a: $(FUZZ_OBJECTS)
+	$(call say,AR,$@)
+	@rm -f $@
+	$(Q)$(AR) rcsD $@ $^
+
+build/fuzz/bin/%: build/fuzz/obj/tests/fuzz/%.o build/fuzz/libcapos-fuzz.a
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)clang++ -fsanitize=fuzzer,address,undefined $^ $(if $(wildcard tests/fuzz/$*.c++),-lcapnp -lkj) -o $@
+
+-include $(FUZZ_OBJECTS:.o=.d) $(FUZZ_TESTS:%=build/fuzz/obj/tests/fuzz/%.d)

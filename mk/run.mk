@@ -6,11 +6,16 @@ MEMORY ?= 512
 BOOT ?= pvh
 ACCEL ?=
 WORDS ?=
-RUN_OPTIONS = --build $(O) --cpus $(CPUS) --memory $(MEMORY) --boot $(BOOT) --accel '$(ACCEL)'
+
+# Whether KVM works here does not change from run to run.
+build/.accel: tools/accel | $(DEPS)
+	@tools/accel > $@
+
+RUN_OPTIONS = --build $(O) --cpus $(CPUS) --memory $(MEMORY) --boot $(BOOT) --accel $(or $(ACCEL),$$(cat build/.accel))
 IMAGE_FOR_BOOT = $(O)/kernel.elf $(O)/boot.archive $(if $(filter-out pvh,$(BOOT)),$(O)/capos.iso)
 
 .PHONY: run gdb
-run: $(IMAGE_FOR_BOOT) ## boot to a prompt in this terminal [CPUS=2 MEMORY=512 BOOT=pvh|bios|uefi GDB=1 WORDS=...]
+run: $(IMAGE_FOR_BOOT) build/.accel ## boot to a prompt in this terminal [CPUS=2 MEMORY=512 BOOT=pvh|bios|uefi GDB=1 WORDS=...]
 	@tools/run $(RUN_OPTIONS) $(if $(filter 1,$(GDB)),--gdb) -- $(WORDS)
 
 gdb: $(O)/kernel.elf ## attach gdb to a system started with make run GDB=1
@@ -20,9 +25,17 @@ gdb: $(O)/kernel.elf ## attach gdb to a system started with make run GDB=1
 
 JOBS ?= 2
 T ?=
-FUZZ_TESTS := $(sort $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*_fuzz.c)))
-FUZZ_PROGRAMS := $(FUZZ_TESTS:%=build/fuzz/bin/%)
+
+# Longer: make fuzz T=capnp FUZZ_SECONDS=600
+.PHONY: fuzz
+fuzz: $(FUZZ_PROGRAMS) ## fuzz [T=name of tests/fuzz/NAME_fuzz FUZZ_SECONDS=60]
+	@tests/qemu/harness --jobs $(JOBS) $(foreach name,$(if $(T),$(filter $(T)%,$(FUZZ_TESTS)),$(FUZZ_TESTS)),\
+		--fuzz build/fuzz/bin/$(name) $(if $(filter command,$(origin FUZZ_SECONDS)),$(FUZZ_SECONDS),60))
 
 .PHONY: test
 test: $(UNIT_PROGRAMS) $(FUZZ_PROGRAMS) $(O)/kernel.elf $(O)/boot.archive $(O)/test.archive $(O)/capos.iso ## run every test [T=prefix JOBS=2]; ends with N passed, N failed
 	@tests/qemu/harness --jobs $(JOBS) --cases $(T:%=--only %) $(UNIT_PROGRAMS:%=--unit %) $(FUZZ_PROGRAMS:%=--fuzz % $(FUZZ_SECONDS))
+
+.PHONY: bench
+bench: $(O)/kernel.elf $(O)/boot.archive $(O)/test.archive ## measure, write build/bench.tsv, print it beside the peers [T=prefix]
+	@tests/qemu/bench --build $(O) $(T:%=--only %)
