@@ -208,6 +208,14 @@ static inline bool capnp_get_bool(struct capnp_struct s, uint32_t at, bool mask)
     return bit != mask;
 }
 
+/* The struct while its union's discriminant (16-bit unit `at`) is `value`; else the empty struct, all
+ * of whose fields are at their defaults. */
+static inline struct capnp_struct capnp_active(struct capnp_struct s, uint32_t at, uint16_t value)
+{
+    static const struct capnp_struct none = {NULL, 0, 0};
+    return capnp_get_u16(s, at, 0) == value ? s : none;
+}
+
 /* The kernel is built without floating-point registers; it has no such fields. */
 #if defined(__SSE2__) || !defined(__x86_64__)
 #define CAPNP_HAS_FLOAT 1

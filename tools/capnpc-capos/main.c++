@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT
+//
+// capnpc-capos: plugin of the stock schema compiler (`capnp compile -o`). Reads a
+// CodeGeneratorRequest on standard input and writes C into the current directory, or --out.
+//
+//   --out DIR          where to write (default .)
+//   --interfaces DIR   write only the table of all interfaces and the linkable descriptors
+//   --docs DIR         write only the reference pages
+//   --abi-check FILE   compare with the golden ABI; exit 1 on any difference
+//   --abi-accept FILE  rewrite the golden ABI
+#include <cstdio>
+#include <cstring>
+#include <exception>
+
+#include <capnp/serialize.h>
+#include <kj/exception.h>
+
+#include "emit.h"
+
+namespace
+{
+
+int generate(const Model &model, const std::string &dir)
+{
+    make_directories(dir);
+    for (const auto &file : model.files) {
+        emit_codec(model, file, dir);
+        emit_client(model, file, dir);
+        emit_descriptors(model, file, dir);
+    }
+    emit_kernel(model, dir);
+    return 0;
+}
+
+int run(int argc, char **argv)
+{
+    std::string mode = "--out";
+    std::string target = ".";
+    for (int i = 1; i + 1 < argc; i += 2) {
+        mode = argv[i];
+        target = argv[i + 1];
+    }
+    capnp::ReaderOptions options;
+    options.traversalLimitInWords = UINT64_C(1) << 30;
+    capnp::StreamFdMessageReader message(0, options);
+    Model model(message.getRoot<capnp::schema::CodeGeneratorRequest>());
+    if (mode == "--out") {
+        return generate(model, target);
+    }
+    if (mode == "--interfaces") {
+        make_directories(target);
+        emit_interface_table(model, target);
+        return 0;
+    }
+    if (mode == "--docs") {
+        make_directories(target);
+        emit_docs(model, target);
+        return 0;
+    }
+    if (mode == "--abi-check" || mode == "--abi-accept") {
+        return abi_check(model, target, mode == "--abi-accept");
+    }
+    fprintf(stderr, "capnpc-capos: unknown option %s\n", mode.c_str());
+    return 2;
+}
+
+} // namespace
+
+int main(int argc, char **argv)
+{
+    int result = 1;
+    auto failure = kj::runCatchingExceptions([&]() { result = run(argc, argv); });
+    KJ_IF_MAYBE (e, failure) {
+        fprintf(stderr, "capnpc-capos: %s\n", kj::str(*e).cStr());
+        return 1;
+    }
+    return result;
+}
