@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The counter service: the smallest honest example of serving.
+ *
+ * Holds: serve (Endpoint), supervisor, log.
+ *
+ * Key 1 is the counter that the manifest exports; init minted it, so clients keep it when this
+ * process is started anew (its value then begins at 0). Children are minted here, under keys above
+ * 2^32; they end with this process.
+ */
+#include "capos/print.h"
+#include "capos/serve.h"
+#include "capos/start.h"
+#include "counter.client.h"
+#include "endpoint.client.h"
+#include "lib/base/compiler.h"
+#include "lib/base/string.h"
+
+enum {
+    MESSAGE_BYTES = 2112,
+    CHILDREN = 32,
+    NAME_BYTES = 32,
+    EXPORTED_KEY = 1,
+};
+
+#define FIRST_CHILD_KEY (UINT64_C(1) << 32)
+
+struct counter {
+    int64_t value;
+    uint64_t increments;
+    bool used;
+    char name[NAME_BYTES];
+};
+
+static struct counter root = {.used = true};
+static struct counter children[CHILDREN];
+static capos_cap_t endpoint;
+
+static bool find(struct capos_request *req)
+{
+    uint64_t child = req->key - FIRST_CHILD_KEY;
+    if (req->key == EXPORTED_KEY) {
+        req->object = &root;
+    } else if (req->key >= FIRST_CHILD_KEY && child < CHILDREN && children[child].used) {
+        req->object = &children[child];
+    } else {
+        return false;
+    }
+    return true;
+}
+
+static enum capos_outcome do_increment(struct capos_request *req, Counter_increment_params_r params,
+                                       Counter_increment_results_b results)
+{
+    struct counter *counter = req->object;
+    int64_t sum;
+    if (ADD_OVERFLOWS(counter->value, Counter_increment_params_get_by(params), &sum)) {
+        return capos_fail(req, CAPOS_EXC_INVALID_ARGUMENT, "the sum would not fit 64 bits; reset first");
+    }
+    counter->value = sum;
+    counter->increments++;
+    Counter_increment_results_set_value(results, sum);
+    return CAPOS_REPLY;
+}
+
+static enum capos_outcome do_read(struct capos_request *req, Counter_read_params_r params,
+                                  Counter_read_results_b results)
+{
+    const struct counter *counter = req->object;
+    (void)params;
+    Counter_read_results_set_value(results, counter->value);
+    return CAPOS_REPLY;
+}
+
+static enum capos_outcome do_reset(struct capos_request *req, Counter_reset_params_r params,
+                                   Counter_reset_results_b results)
+{
+    struct counter *counter = req->object;
+    (void)params;
+    (void)results;
+    counter->value = 0;
+    return CAPOS_REPLY;
+}
+
+/* The child of that name, an unused place for it, or NULL when all are taken. */
+static struct counter *child_place(struct capnp_text name)
+{
+    struct counter *free_place = NULL;
+    for (unsigned i = 0; i < CHILDREN; i++) {
+        if (children[i].used && capnp_text_is(name, children[i].name)) {
+            return &children[i];
+        }
+        if (!children[i].used && free_place == NULL) {
+            free_place = &children[i];
+        }
+    }
+    return free_place;
+}
+
+static enum capos_outcome do_child(struct capos_request *req, Counter_child_params_r params,
+                                   Counter_child_results_b results)
+{
+    struct capnp_text name = Counter_child_params_get_name(params);
+    if (name.len == 0 || name.len >= NAME_BYTES || memchr(name.ptr, 0, name.len) != NULL) {
+        return capos_fail(req, CAPOS_EXC_INVALID_ARGUMENT, "a name of 1 to %d bytes is needed",
+                          (int)NAME_BYTES - 1);
+    }
+    struct counter *child = child_place(name);
+    if (child == NULL) {
+        return capos_fail(req, CAPOS_EXC_OVERLOADED, "all %d places are taken", (int)CHILDREN);
+    }
+    capos_cap_t object;
+    uint64_t key = FIRST_CHILD_KEY + (uint64_t)(child - children);
+    status_t status = capos_mint(endpoint, key, Counter_ID, req->facet, &object);
+    if (status != ST_OK) {
+        return capos_fail(req, CAPOS_EXC_FAILED, "no capability could be made: %s", status_name(status));
+    }
+    if (!child->used) {
+        *child = (struct counter){.used = true};
+        memcpy(child->name, name.ptr, name.len);
+    }
+    Counter_child_results_set_counter(results, capos_request_move(req, object));
+    Counter_child_results_set_value(results, child->value);
+    return CAPOS_REPLY;
+}
+
+/* Children belong to the exported counter; a child shows none. */
+static enum capos_outcome do_info(struct capos_request *req, Counter_info_params_r params,
+                                  Counter_info_results_b results)
+{
+    const struct counter *counter = req->object;
+    (void)params;
+    unsigned count = 0;
+    for (unsigned i = 0; i < CHILDREN; i++) {
+        count += counter == &root && children[i].used;
+    }
+    struct capnp_list_b names = Counter_info_results_init_children(results, count);
+    unsigned at = 0;
+    for (unsigned i = 0; i < CHILDREN && at < count; i++) {
+        if (children[i].used) {
+            capnp_text_list_set(names, at++, children[i].name, strlen(children[i].name));
+        }
+    }
+    Counter_info_results_set_increments(results, counter->increments);
+    return CAPOS_REPLY;
+}
+
+static const struct Counter_server operations = {
+    .increment = do_increment,
+    .read = do_read,
+    .reset = do_reset,
+    .child = do_child,
+    .info = do_info,
+};
+
+static const struct capos_interface interfaces[] = {{Counter_ID, Counter_dispatch, &operations}};
+
+CAPOS_SERVER_STORAGE(storage, 4, MESSAGE_BYTES, MESSAGE_BYTES, 1);
+static struct capos_server server = {
+    .interfaces = interfaces,
+    .interface_count = 1,
+    .request_count = 4,
+    .params_max_bytes = MESSAGE_BYTES,
+    .reply_max_bytes = MESSAGE_BYTES,
+    .caps_max = 1,
+    .find = find,
+};
+
+int capos_main(void)
+{
+    endpoint = CAPOS_NEED("serve", Endpoint);
+    status_t status = capos_server_start(&server, endpoint, storage, sizeof(storage));
+    if (status != ST_OK) {
+        capos_error("counter: cannot serve: %s: %s\n", status_name(status), status_text(status));
+        return 1;
+    }
+    capos_ready();
+    capos_run();
+    return 0;
+}
