@@ -43,11 +43,20 @@ $(filter %/lib/crypto/sha256.o %/lib/crypto/chacha20.o,$(KLIB_OBJECTS)): | $(BEA
 
 KERNEL_LDFLAGS := -nostdlib -static -z max-page-size=4096 -z noexecstack --build-id=none --gc-sections
 
-# Linked twice: the second time with the table of the first link's symbols, for readable backtraces.
-$(O)/kernel.elf: $(KERNEL_OBJECTS) $(KLIB_OBJECTS) $(KGEN_OBJECTS) $(KERNEL_SCRIPT)
-	$(call say,LINK,$@)
+# Linked twice: the second time with the table of the first link's functions, for readable backtraces. The table's
+# section is the image's last, so the addresses in it stay right.
+$(O)/obj/kernel/first.elf: $(KERNEL_OBJECTS) $(KLIB_OBJECTS) $(KGEN_OBJECTS) $(KERNEL_SCRIPT)
+	$(call say,LINK,$(O)/kernel.elf)
 	@mkdir -p $(@D)
 	$(Q)$(LD) $(KERNEL_LDFLAGS) -T $(KERNEL_SCRIPT) $(filter %.o,$^) -o $@
+
+$(O)/obj/kernel/symbols.o: $(O)/obj/kernel/first.elf tools/ksyms
+	$(Q)nm -n $< | tools/ksyms > $(@:.o=.S)
+	$(Q)$(CC) -c $(@:.o=.S) -o $@
+
+$(O)/kernel.elf: $(O)/obj/kernel/first.elf $(O)/obj/kernel/symbols.o
+	$(Q)$(LD) $(KERNEL_LDFLAGS) -T $(KERNEL_SCRIPT) $(KERNEL_OBJECTS) $(KLIB_OBJECTS) $(KGEN_OBJECTS) \
+		$(O)/obj/kernel/symbols.o -o $@
 
 .PHONY: kernel
 kernel: $(O)/kernel.elf ## build the kernel alone
