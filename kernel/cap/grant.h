@@ -6,7 +6,7 @@
  *
  * States: live -> dead, one way. Invariants: G1 a dead grant's descendants are dead or on the work
  * list of a grant_kill in progress. G2 depth <= GRANT_MAX_DEPTH. G3 a dead grant gets no children.
- * Lock: the node's own, parent before child.
+ * Lock: the node's own; never two at once (grant.c).
  */
 #ifndef CAPOS_KERNEL_CAP_GRANT_H
 #define CAPOS_KERNEL_CAP_GRANT_H
@@ -25,17 +25,17 @@ struct ledger;
 
 /* [I] immutable  [a] atomic  [p] parent's lock */
 struct grant {
-    _Atomic uint32_t refs;   /* [a] slots, children, records in flight */
-    _Atomic uint8_t live;    /* [a] */
-    uint8_t depth;           /* [I] */
-    struct spinlock lock;    /* rank LOCK_GRANT */
-    struct grant *parent;    /* [I] holds a ref; NULL for the root */
-    struct list children;    /* own lock */
-    struct list_node link;   /* [p] in parent's children */
-    struct list_node work;   /* of the grant_kill that reached it */
-    struct ledger *ledger;   /* [I] charged; holds a ref */
-    uint64_t id;             /* [I] */
-    uint64_t time_ns;        /* [I] */
+    _Atomic uint32_t refs;           /* [a] slots, children, records in flight */
+    _Atomic uint8_t live;            /* [a] */
+    uint8_t depth;                   /* [I] */
+    struct spinlock lock;            /* rank LOCK_GRANT */
+    struct grant *parent;            /* [I] holds a ref; NULL for the root */
+    struct list children;            /* own lock */
+    struct list_node link;           /* [p] in parent's children */
+    struct list_node work;           /* of the one grant_kill that ended it */
+    struct ledger *ledger;           /* [I] charged; holds a ref */
+    uint64_t id;                     /* [I] */
+    uint64_t time_ns;                /* [I] */
     char origin[GRANT_ORIGIN_BYTES]; /* [I] NUL-terminated, printable */
 };
 
@@ -48,7 +48,7 @@ struct grant *grant_create_root(struct ledger *ledger, const char *origin);
 status_t grant_derive(struct grant *parent, struct ledger *ledger, const char *origin, size_t len,
                       struct grant **grant_out);
 
-/* Ends the grant and all below it. */
+/* Ends the grant and all below it. No recursion, nothing allocated; time is linear in the subtree. */
 void grant_kill(struct grant *grant);
 
 static inline bool grant_is_live(const struct grant *grant)
@@ -56,7 +56,13 @@ static inline bool grant_is_live(const struct grant *grant)
     return atomic_load_acquire(&grant->live) != 0;
 }
 
-void grant_ref(struct grant *grant);
+static inline void grant_ref(struct grant *grant)
+{
+    atomic_add_relaxed(&grant->refs, 1);
+}
+
+/* The last ref frees the node, and its ancestors as far as nothing else holds them. No lock may be
+ * held. */
 void grant_unref(struct grant *grant);
 
 #endif

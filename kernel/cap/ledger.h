@@ -5,8 +5,9 @@
  * over-committed.
  *
  * Invariants: L1 used <= limit for every class while open. L2 the sum of the children's limits plus
- * own charges is `used`. L3 a closed ledger's limit equals its use: every later refund goes straight
- * to the nearest open ancestor. All counters are atomic; there is no lock.
+ * own charges is `used`. L3 once it is closed and nobody is at work on it, a ledger's limit equals
+ * its use: every later refund goes on to the nearest open ancestor. All counters are atomic; there
+ * is no lock.
  */
 #ifndef CAPOS_KERNEL_CAP_LEDGER_H
 #define CAPOS_KERNEL_CAP_LEDGER_H
@@ -23,30 +24,39 @@ enum { LEDGER_CLASSES = LEDGER_CLASS_PROCESSES + 1 };
 
 /* [I] immutable  [a] atomic  [s] slab lock */
 struct ledger {
-    _Atomic uint32_t refs;                   /* [a] its process, its children, objects charged */
-    _Atomic uint8_t closed;                  /* [a] one-way */
-    struct ledger *parent;                   /* [I] holds a ref; NULL for the root */
-    _Atomic uint64_t used[LEDGER_CLASSES];   /* [a] */
-    _Atomic uint64_t limit[LEDGER_CLASSES];  /* [a] */
-    struct slab_set slabs;                   /* kernel objects charged here; own lock */
+    _Atomic uint32_t refs;                    /* [a] its process, its children, objects charged */
+    _Atomic uint8_t closed;                   /* [a] one-way */
+    _Atomic uint8_t settling[LEDGER_CLASSES]; /* [a] see ledger.c */
+    struct ledger *parent;                    /* [I] holds a ref; NULL for the root */
+    _Atomic uint64_t used[LEDGER_CLASSES];    /* [a] */
+    _Atomic uint64_t limit[LEDGER_CLASSES];   /* [a] */
+    struct slab_set slabs;                    /* kernel objects charged here; own lock */
 };
 
 /* The root ledger holds all of the machine; made once at boot. */
 struct ledger *ledger_create_root(const uint64_t limits[LEDGER_CLASSES]);
 
 /* Carves a child: charges the parent with every limit, or changes nothing and returns ST_QUOTA with
- * *class_out set. The new ledger has one ref. */
+ * *class_out set. The new ledger has one ref; its struct is charged to the parent. */
 status_t ledger_carve(struct ledger *parent, const uint64_t limits[LEDGER_CLASSES],
                       struct ledger **ledger_out, enum LedgerClass *class_out);
 
-/* Its process is gone: give unused limits back to the parent and close. Idempotent. */
+/* Its process is gone: give unused limits back to the parent and close. Idempotent. From now on
+ * every charge is refused. */
 void ledger_close(struct ledger *ledger);
 
-void ledger_ref(struct ledger *ledger);
+static inline void ledger_ref(struct ledger *ledger)
+{
+    atomic_add_relaxed(&ledger->refs, 1);
+}
+
+/* The last ref closes and frees it; nothing may be charged to it then. */
 void ledger_unref(struct ledger *ledger);
 
 /* Charges n of a class, or changes nothing and returns ST_QUOTA. Any context. */
 status_t ledger_charge(struct ledger *ledger, enum LedgerClass ledger_class, uint64_t n);
+
+/* Takes a charge back; n is at most what was charged. Any context. */
 void ledger_refund(struct ledger *ledger, enum LedgerClass ledger_class, uint64_t n);
 
 #endif

@@ -7,11 +7,13 @@
  * whose generation would wrap is retired for good.
  *
  * Slot states: FREE -> RESERVED -> LIVE -> FREE; LIVE -> MOVING (a move captured it: ids stop
- * working) -> FREE or back to LIVE; LIVE|MOVING -> ZOMBIE (released while pinned) -> FREE.
+ * working) -> FREE or back to LIVE; LIVE|MOVING -> ZOMBIE (gone while pinned) -> FREE; any -> RETIRED
+ * in place of FREE when the generation is used up.
  * Invariants (checked by table_check in tests): T1 each LIVE, MOVING or ZOMBIE slot holds one ref
- * and one slots count of its object and one ref of its route. T2 each slot not FREE counts once in
- * LEDGER_CLASS_SLOTS. T3 an id is found only while LIVE and of the same generation. T4 a failed
- * operation leaves table, ledger and grants as they were.
+ * and one slots count of its object and one ref of its route. T2 each slot neither FREE nor RETIRED
+ * counts once in LEDGER_CLASS_SLOTS. T3 an id is found only while LIVE and of the same generation.
+ * T4 a failed operation leaves table, ledger and grants as they were.
+ * Nothing here drops a last ref of an object or grant under the table's lock.
  */
 #ifndef CAPOS_KERNEL_CAP_TABLE_H
 #define CAPOS_KERNEL_CAP_TABLE_H
@@ -25,7 +27,7 @@
 #include "core/kobj.h"
 
 enum {
-    CAP_PAGE_SLOTS = 64,
+    CAP_PAGE_SLOTS = 64, /* slots a page holds; also the most that can be reserved at once */
     CAP_DIRECTORY_ENTRIES = 512,
     CAP_SLOTS_MAX = 1 << CAPOS_CAP_INDEX_BITS,
 };
@@ -49,35 +51,37 @@ struct cap_slot {
     struct kobj *object;
     struct grant *route;
     uint64_t facet;
-    uint64_t interface;
-    uint64_t generation;  /* 40 bits */
-    uint64_t caller[2];   /* reference that a server sees of this holder; fixed at install */
-    uint8_t state;        /* enum cap_slot_state */
+    uint64_t interface;  /* FREE: index + 1 of the next free slot, 0 at the end */
+    uint64_t generation; /* 40 bits, never 0 */
+    uint64_t caller[2];  /* reference that a server sees of this holder; fixed at install */
     uint8_t ktype;
-    uint8_t mode : 4;
-    uint8_t scope : 4;
-    uint8_t last_hop;     /* enum cap_hop */
-    uint16_t pins;        /* captured transfers that copy it */
-    uint16_t next_free_low;
+    uint8_t mode;
+    uint8_t scope;
+    uint8_t state;    /* enum cap_slot_state */
+    uint16_t pins;    /* captured transfers that copy it */
+    uint8_t last_hop; /* enum cap_hop */
+    uint8_t reserved;
 };
 static_assert(sizeof(struct cap_slot) == 64, "a slot is a cache line");
 
 enum cap_hop { CAP_HOP_KERNEL, CAP_HOP_SPAWN, CAP_HOP_RESULT, CAP_HOP_RECEIVED, CAP_HOP_DERIVED };
 
 struct cap_table {
-    struct spinlock lock;     /* rank LOCK_CAP_TABLE */
-    struct ledger *ledger;    /* [I] not a ref */
-    struct cap_slot ***root;  /* directory of directories of pages */
-    uint32_t first_free;      /* index + 1 of the head of the free list; 0 = none */
-    uint32_t capacity;        /* slots in pages that exist */
-    uint32_t used;            /* slots not FREE and not RETIRED */
-    uint64_t session_key[2];  /* [I] mixed into caller references */
+    struct spinlock lock;    /* rank LOCK_CAP_TABLE */
+    struct ledger *ledger;   /* [I] not a ref */
+    struct cap_slot ***root; /* directory of directories of pages */
+    uint32_t first_free;     /* index + 1 of the head of the free list; 0 = none */
+    uint32_t capacity;       /* slots in pages that exist */
+    uint32_t used;           /* slots not FREE and not RETIRED */
+    uint32_t free_count;     /* slots FREE */
+    uint64_t session_key[2]; /* [I] mixed into caller references */
 };
 
+/* Empty, with its root page charged. ST_QUOTA. */
 status_t table_init(struct cap_table *table, struct ledger *ledger, const uint64_t session_key[2]);
 
-/* Drops up to `max` capabilities; true when the table is empty and its pages are given back. For
- * process exit: no other operation is under way. */
+/* Looks at up to `max` slots and drops what they hold; true when the table is empty and its pages
+ * are given back. For process exit: no other operation is under way, then or later. */
 bool table_destroy_slice(struct cap_table *table, uint32_t max);
 
 /* Look-up by id. On ST_OK *out is filled and out->object and out->route are owned by the caller (one
@@ -86,8 +90,8 @@ status_t table_get(struct cap_table *table, capos_cap_t id, struct capability *o
                    uint64_t caller_out[2]);
 void capability_put(struct capability *cap);
 
-/* Reserves n slots (n <= CAPOS_MAX_TRANSFERS): indices_out gets ids that will be valid once
- * installed. All or nothing: ST_QUOTA. */
+/* Reserves n slots (n <= CAP_PAGE_SLOTS): ids_out gets ids that will be valid once installed. All or
+ * nothing: ST_QUOTA. */
 status_t table_reserve(struct cap_table *table, uint32_t n, capos_cap_t *ids_out);
 void table_unreserve(struct cap_table *table, uint32_t n, const capos_cap_t *ids);
 
@@ -103,7 +107,9 @@ status_t table_insert(struct cap_table *table, const struct capability *cap, enu
 status_t table_release(struct cap_table *table, capos_cap_t id);
 
 /* Transfers, sender's side. capture: checks id, mode, scope; pins (copy) or marks MOVING (move).
- * ST_BAD_CAP, ST_NOT_TRANSFERABLE, ST_DISCONNECTED. */
+ * ST_BAD_CAP, ST_NOT_TRANSFERABLE, ST_DISCONNECTED, ST_BUSY (pinned 65,535 times). A move needs
+ * mode copy or move, a copy mode copy. All processes are of one session, so scope forbids nothing
+ * here yet. */
 status_t table_capture(struct cap_table *table, capos_cap_t id, bool move);
 /* What a captured slot holds, with one ref each for the receiver; ST_DISCONNECTED when its route or
  * object died meanwhile. */
@@ -112,10 +118,14 @@ status_t table_captured_get(struct cap_table *table, capos_cap_t id, struct capa
  * unpinned either way. */
 void table_capture_end(struct cap_table *table, capos_cap_t id, bool move, bool commit);
 
-/* For CapabilityManager.list: fills *out for the first LIVE slot at index >= start; refs as
- * table_get. Returns its index, or UINT32_MAX when there is none in the next 1024 slots and
+/* For CapabilityManager.list: fills *out for the first LIVE slot at index >= start, its route or
+ * object dead or not; refs as table_get. Returns its index, or UINT32_MAX when there is none in the next 1024 slots and
  * *resume_out = where to go on (UINT32_MAX at the end). */
 uint32_t table_next(struct cap_table *table, uint32_t start, struct capability *out,
                     capos_cap_t *id_out, enum cap_hop *hop_out, uint32_t *resume_out);
+
+/* For tests: true when T1 to T3 hold as far as the table alone can tell; else *why_out says which
+ * does not. Takes the lock. Slow. */
+bool table_check(struct cap_table *table, const char **why_out);
 
 #endif

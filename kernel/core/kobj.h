@@ -18,6 +18,7 @@
 
 #include "abi/types.h"
 #include "core/lock.h"
+#include "lib/base/list.h"
 
 struct ledger;
 struct kobj;
@@ -30,8 +31,11 @@ struct kobj_ops {
     /* refs is zero: give memory and charges back. Runs once. */
     void (*destroy)(struct kobj *obj);
     /* Takes `rec` (which waits on this object) out of every list of the object; obj->lock is held.
-     * NULL for objects nothing waits on. */
+     * NULL: list_remove(&rec->link) is all there is to do. */
     void (*unlink_record)(struct kobj *obj, struct record *rec);
+    /* WAIT: of the events in mask, those that have happened; takes what it reports (signal bits among
+     * bits). *signal_out = bits, key or exit code. obj->lock is held. NULL: no events but DEAD. */
+    uint32_t (*poll)(struct kobj *obj, uint32_t mask, uint64_t bits, uint64_t *signal_out);
 };
 
 /* [I] immutable after creation  [a] atomic  [o] kobj.lock */
@@ -44,9 +48,12 @@ struct kobj {
     const struct kobj_ops *ops; /* [I] */
     struct ledger *ledger;      /* [I] charged for this object; holds a ref; NULL for the kernel's own */
     uint64_t id;                /* [I] unique since boot; for logs */
+    uint64_t caller_id;         /* [I] what caller references are made from: id, or the endpoint's */
+    struct list waiters;        /* [o] records of WAIT; list_init by kobj_init */
 };
 
-/* refs 1 (the creator's), slots 0, alive. Takes a ref on ledger (may be NULL). */
+/* refs 1 (the creator's), slots 0, alive. Takes a ref on ledger (may be NULL), which kobj_unref
+ * gives back after ops->destroy has returned. */
 void kobj_init(struct kobj *obj, uint8_t ktype, const struct kobj_ops *ops, struct ledger *ledger);
 
 static inline void kobj_ref(struct kobj *obj)
@@ -57,6 +64,16 @@ static inline void kobj_ref(struct kobj *obj)
 /* Drops one ref; the last one destroys. No lock may be held whose rank destroy needs: only locks of
  * rank LOCK_SLAB and above may be taken by destroy while the caller holds none of rank OBJECT. */
 void kobj_unref(struct kobj *obj);
+
+/* One capability more; the slot takes over one ref that the caller holds. */
+static inline void kobj_slot_add(struct kobj *obj)
+{
+    atomic_add_relaxed(&obj->slots, 1);
+}
+
+/* One capability less: its slots count and its ref, with ops->no_slots when it was the last. As
+ * for kobj_unref, no lock may be held. */
+void kobj_slot_drop(struct kobj *obj);
 
 static inline bool kobj_is_dead(struct kobj *obj)
 {

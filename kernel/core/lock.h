@@ -6,6 +6,9 @@
  * through lock_pair, which orders them by address. Debug builds keep the held locks of each CPU and
  * panic at the first violation, naming both. No CPU waits for another CPU (shootdown, grace period)
  * while it holds a lock.
+ *
+ * A ticket lock in two words: the owner alone writes `serving`, so giving the lock back is a plain
+ * store. Tickets wrap at 2^16; a CPU holds at most one ticket, so that is no danger.
  */
 #ifndef CAPOS_KERNEL_CORE_LOCK_H
 #define CAPOS_KERNEL_CORE_LOCK_H
@@ -14,11 +17,12 @@
 #include <stdint.h>
 
 #include "lib/base/atomic.h"
+#include "lib/base/compiler.h"
 
 /* Outermost first. The comment says what may be held when one of this rank is taken. */
 enum lock_rank {
     LOCK_NONE = 0,
-    LOCK_GRANT,         /* nothing; a child grant while its parent's is held (by depth) */
+    LOCK_GRANT,         /* nothing, not even another grant */
     LOCK_CAP_TABLE,     /* grant; two tables by address */
     LOCK_OBJECT,        /* grant, never a table: endpoint, notification, process, any kobj.lock */
     LOCK_INFLIGHT,      /* object: a process's list of received calls */
@@ -36,16 +40,19 @@ enum lock_rank {
     LOCK_RANKS,
 };
 
+/* [a] atomic  [o] written by the owner alone  [I] immutable */
 struct spinlock {
-    _Atomic uint32_t ticket; /* next ticket in the high half, now serving in the low half */
-    uint8_t rank;
+    _Atomic uint16_t next;    /* [a] the ticket the next comer gets */
+    _Atomic uint16_t serving; /* [o] the ticket that holds the lock */
+    uint8_t rank;             /* [I] enum lock_rank */
 };
 
-#define SPINLOCK_INIT(r) {.ticket = 0, .rank = (r)}
+#define SPINLOCK_INIT(r) \
+    { \
+        .rank = (r) \
+    }
 
 void lock_init(struct spinlock *lock, enum lock_rank rank);
-void lock_acquire(struct spinlock *lock);
-void lock_release(struct spinlock *lock);
 
 /* Takes two distinct locks of one rank, lower address first; a == b takes it once. */
 void lock_pair(struct spinlock *a, struct spinlock *b);
@@ -53,5 +60,30 @@ void unlock_pair(struct spinlock *a, struct spinlock *b);
 
 /* Panics in debug builds unless this CPU holds the lock; nothing in release builds or in a panic. */
 void lock_assert_held(const struct spinlock *lock);
+
+/* Panics in debug builds if this CPU holds any lock: for the ways out of the kernel. */
+void lock_assert_none(void);
+
+/* For lock_acquire: waits for the ticket's turn. */
+COLD void lock_wait(struct spinlock *lock, uint16_t ticket);
+
+#ifdef CAPOS_DEBUG
+void lock_acquire(struct spinlock *lock);
+void lock_release(struct spinlock *lock);
+#else
+static inline void lock_acquire(struct spinlock *lock)
+{
+    uint16_t ticket = atomic_add_relaxed(&lock->next, 1);
+    if (UNLIKELY(atomic_load_acquire(&lock->serving) != ticket)) {
+        lock_wait(lock, ticket);
+    }
+}
+
+static inline void lock_release(struct spinlock *lock)
+{
+    uint16_t serving = atomic_load_relaxed(&lock->serving);
+    atomic_store_release(&lock->serving, (uint16_t)(serving + 1));
+}
+#endif
 
 #endif

@@ -16,11 +16,13 @@ enum { LOG_RECORD_MAX_BYTES = 1024, LOG_RING_BYTES = 65536 };
 /* One line from the kernel. Any context; takes LOCK_LOG. No user pointers' contents, no secrets. */
 void klog(const char *format, ...) PRINTF_LIKE(1, 2);
 
-/* One record for a process: prefixed with time and `who`; control bytes other than \n and \t are
- * written as \xNN, so no record can forge another or drive a terminal. */
+/* Records for a process, one a line: prefixed with time and `who`; bytes that are neither printable
+ * ASCII nor \t are written as \xNN, so no record can forge another or drive a terminal. Lines are cut
+ * at LOG_RECORD_MAX_BYTES; after 32 lines the rest is one line. An empty text is an empty line. */
 void log_append_user(const char *who, const char *text, size_t len);
 
-/* Copies whole records from sequence `from` on into buf, newline-separated, at most `size` bytes.
+/* Copies whole records from sequence `from` on into buf, each ended by a newline, at most `size`
+ * bytes: at least LOG_RECORD_MAX_BYTES + 1, or a long record is never passed.
  * Returns the bytes written; *next_out = sequence after the last one copied; *lost_out = records
  * between `from` and the oldest one kept. */
 size_t log_read(uint64_t from, char *buf, size_t size, uint64_t *next_out, uint64_t *lost_out);

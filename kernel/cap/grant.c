@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The grant tree.
+ *
+ * Ending a subtree walks it with a work list threaded through the nodes themselves. Whoever turns
+ * `live` from 1 to 0 (one atomic swap) owns the node's `work` link, so two kills that meet never
+ * share a node: the later one leaves the part that the earlier one has reached to it.
+ *
+ * A child added during a kill cannot be missed: a derive looks at the parent's live flag and links
+ * the child in one critical section of the parent's lock; a kill clears the flag first and takes the
+ * lock to collect the children second. So the derive is refused, or its child is collected.
+ *
+ * A node in its parent's list may have no refs left (its last holder is on the way to unlink it):
+ * refs are never raised from zero, and such a node has no children to collect.
+ *
+ * No two of these locks are ever held together, so the tree needs no order among them. Rejected:
+ * one lock for the whole tree (every spawn and exit would meet there).
+ */
+#include "cap/grant.h"
+
+#include "arch/time.h"
+#include "cap/ledger.h"
+#include "core/kobj.h"
+#include "core/panic.h"
+#include "mem/slab.h"
+
+static struct grant root_grant;
+
+static void set_origin(struct grant *grant, const char *origin, size_t len)
+{
+    size_t n = len < GRANT_ORIGIN_BYTES - 1 ? len : GRANT_ORIGIN_BYTES - 1;
+    for (size_t i = 0; i < n; i++) {
+        grant->origin[i] = origin[i] >= ' ' && origin[i] <= '~' ? origin[i] : '?';
+    }
+    grant->origin[n] = '\0';
+}
+
+static void grant_setup(struct grant *grant, struct grant *parent, struct ledger *ledger)
+{
+    atomic_store_relaxed(&grant->refs, 1);
+    atomic_store_relaxed(&grant->live, 1);
+    lock_init(&grant->lock, LOCK_GRANT);
+    list_init(&grant->children);
+    list_node_init(&grant->link);
+    list_node_init(&grant->work);
+    grant->parent = parent;
+    grant->depth = parent != NULL ? (uint8_t)(parent->depth + 1) : 0;
+    grant->ledger = ledger;
+    grant->id = kobj_next_id();
+    grant->time_ns = arch_time_ns();
+    ledger_ref(ledger);
+}
+
+struct grant *grant_create_root(struct ledger *ledger, const char *origin)
+{
+    size_t len = 0;
+    while (origin[len] != '\0') {
+        len++;
+    }
+    grant_setup(&root_grant, NULL, ledger);
+    set_origin(&root_grant, origin, len);
+    return &root_grant;
+}
+
+/* Frees a node that is in no list. */
+static void grant_free(struct grant *grant)
+{
+    struct ledger *ledger = grant->ledger;
+    slab_free(grant);
+    ledger_refund(ledger, LEDGER_CLASS_GRANTS, 1);
+    ledger_unref(ledger);
+}
+
+static bool link_child(struct grant *parent, struct grant *child)
+{
+    lock_acquire(&parent->lock);
+    bool live = grant_is_live(parent);
+    if (live) {
+        list_push_back(&parent->children, &child->link);
+        grant_ref(parent);
+    }
+    lock_release(&parent->lock);
+    return live;
+}
+
+status_t grant_derive(struct grant *parent, struct ledger *ledger, const char *origin, size_t len,
+                      struct grant **grant_out)
+{
+    if (!grant_is_live(parent)) {
+        return ST_DISCONNECTED;
+    }
+    if (parent->depth == GRANT_MAX_DEPTH) {
+        return ST_BAD_STATE;
+    }
+    if (ledger_charge(ledger, LEDGER_CLASS_GRANTS, 1) != ST_OK) {
+        return ST_QUOTA;
+    }
+    struct grant *grant = slab_alloc(ledger, sizeof(*grant));
+    if (grant == NULL) {
+        ledger_refund(ledger, LEDGER_CLASS_GRANTS, 1);
+        return ST_QUOTA;
+    }
+    grant_setup(grant, parent, ledger);
+    set_origin(grant, origin, len);
+    if (!link_child(parent, grant)) {
+        grant_free(grant);
+        return ST_DISCONNECTED;
+    }
+    *grant_out = grant;
+    return ST_OK;
+}
+
+/* True when this call is the one that ended it. */
+static bool end_one(struct grant *grant)
+{
+    return atomic_swap_acq_rel(&grant->live, 0) != 0;
+}
+
+static bool try_ref(struct grant *grant)
+{
+    uint32_t refs = atomic_load_relaxed(&grant->refs);
+    while (refs != 0) {
+        if (atomic_cas_relaxed(&grant->refs, &refs, refs + 1)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Ends the children and puts those that this call ended on the list, with a ref each. */
+static void collect_children(struct grant *grant, struct list *work)
+{
+    lock_acquire(&grant->lock);
+    list_for_each(node, &grant->children)
+    {
+        struct grant *child = list_entry(node, struct grant, link);
+        if (end_one(child) && try_ref(child)) {
+            list_push_back(work, &child->work);
+        }
+    }
+    lock_release(&grant->lock);
+}
+
+void grant_kill(struct grant *grant)
+{
+    struct list work;
+    if (!end_one(grant)) {
+        return;
+    }
+    list_init(&work);
+    collect_children(grant, &work);
+    for (struct list_node *node; (node = list_pop_front(&work)) != NULL;) {
+        struct grant *child = list_entry(node, struct grant, work);
+        collect_children(child, &work);
+        grant_unref(child);
+    }
+}
+
+void grant_unref(struct grant *grant)
+{
+    for (;;) {
+        uint32_t refs = atomic_sub_acq_rel(&grant->refs, 1);
+        KDEBUG_ASSERT(refs != 0);
+        if (refs != 1) {
+            return;
+        }
+        struct grant *parent = grant->parent;
+        KASSERT(parent != NULL); /* the kernel keeps its ref of the root */
+        lock_acquire(&parent->lock);
+        list_remove(&grant->link);
+        lock_release(&parent->lock);
+        grant_free(grant);
+        grant = parent; /* its child's ref */
+    }
+}

@@ -1,0 +1,546 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The capability table.
+ *
+ * Pages are added in order of index and never taken away before the table is destroyed, so
+ * index < capacity is all that must be checked before a slot is touched. Free slots form a list,
+ * last freed first; a page of 64 joins it when fewer are free than somebody reserves.
+ *
+ * What leaves a slot leaves it in two steps: under the lock the slot becomes FREE and what it held
+ * is copied out (struct dropped); after the lock is gone the refs are dropped, for the last ref of
+ * an object or grant takes locks of lower rank.
+ *
+ * Everything is under the table's own lock. Rejected: a look-up without lock (its refs would need a
+ * grace period on every release, and the lock is never contended by design: a table serves the
+ * threads of one process).
+ */
+#include "cap/table.h"
+
+#include "abi/ring.h"
+#include "cap/ledger.h"
+#include "cap/siphash.h"
+#include "core/panic.h"
+#include "gen/annotations.capnp.h"
+
+#include "mem/slab.h"
+
+enum {
+    SLOT_BITS = 6,
+    DIRECTORY_BITS = 9,
+    DIRECTORY_SLOTS = CAP_PAGE_SLOTS * CAP_DIRECTORY_ENTRIES,
+    PINS_MAX = UINT16_MAX,
+    NEXT_SLOTS = 1024, /* looked at by one table_next */
+};
+
+#define INDEX_MASK ((UINT64_C(1) << CAPOS_CAP_INDEX_BITS) - 1)
+#define GENERATION_MAX ((UINT64_C(1) << CAPOS_CAP_GENERATION_BITS) - 1)
+
+static_assert(CAP_PAGE_SLOTS == 1 << SLOT_BITS, "page");
+static_assert(CAP_DIRECTORY_ENTRIES == 1 << DIRECTORY_BITS, "directory");
+static_assert(SLOT_BITS + 2 * DIRECTORY_BITS == CAPOS_CAP_INDEX_BITS, "index");
+static_assert(CAP_PAGE_SLOTS * sizeof(struct cap_slot) == 4096, "slots fill a page");
+static_assert(CAP_DIRECTORY_ENTRIES * sizeof(void *) == 4096, "directory fills a page");
+static_assert((int)CAPOS_MAX_TRANSFERS <= (int)CAP_PAGE_SLOTS, "one new page is always enough");
+
+/* What a slot held: one slots count with its ref, one ref of the route. */
+struct dropped {
+    struct kobj *object;
+    struct grant *route;
+};
+
+static void drop(const struct dropped *held)
+{
+    kobj_slot_drop(held->object);
+    grant_unref(held->route);
+}
+
+/* The index lies below the capacity. */
+static ALWAYS_INLINE struct cap_slot *slot_at(const struct cap_table *table, uint32_t index)
+{
+    struct cap_slot **directory = table->root[index >> (DIRECTORY_BITS + SLOT_BITS)];
+    struct cap_slot *page = directory[(index >> SLOT_BITS) % CAP_DIRECTORY_ENTRIES];
+    return &page[index % CAP_PAGE_SLOTS];
+}
+
+/* The slot that the id names, in whatever state; NULL when its generation is another. */
+static ALWAYS_INLINE struct cap_slot *slot_of(const struct cap_table *table, capos_cap_t id)
+{
+    uint32_t index = (uint32_t)(id & INDEX_MASK);
+    if (UNLIKELY(index >= table->capacity)) {
+        return NULL;
+    }
+    struct cap_slot *slot = slot_at(table, index);
+    return LIKELY(slot->generation == id >> CAPOS_CAP_INDEX_BITS) ? slot : NULL;
+}
+
+static ALWAYS_INLINE struct cap_slot *live_slot(const struct cap_table *table, capos_cap_t id)
+{
+    struct cap_slot *slot = slot_of(table, id);
+    return LIKELY(slot != NULL && slot->state == CAP_LIVE) ? slot : NULL;
+}
+
+static ALWAYS_INLINE bool slot_is_usable(const struct cap_slot *slot)
+{
+    return LIKELY(grant_is_live(slot->route) && !kobj_is_dead(slot->object));
+}
+
+static capos_cap_t id_of(const struct cap_slot *slot, uint32_t index)
+{
+    return slot->generation << CAPOS_CAP_INDEX_BITS | index;
+}
+
+/* With one ref each for the caller. */
+static ALWAYS_INLINE void copy_out(const struct cap_slot *slot, struct capability *out)
+{
+    kobj_ref(slot->object);
+    grant_ref(slot->route);
+    *out = (struct capability){
+        .object = slot->object,
+        .route = slot->route,
+        .facet = slot->facet,
+        .interface = slot->interface,
+        .ktype = slot->ktype,
+        .mode = slot->mode,
+        .scope = slot->scope,
+    };
+}
+
+static void push_free(struct cap_table *table, struct cap_slot *slot, uint32_t index)
+{
+    slot->state = CAP_FREE;
+    slot->interface = table->first_free;
+    table->first_free = index + 1;
+    table->free_count++;
+}
+
+/* A slot that is not pinned becomes FREE (or RETIRED); its content is the caller's to drop. */
+static void vacate(struct cap_table *table, struct cap_slot *slot, uint32_t index,
+                   struct dropped *held)
+{
+    held->object = slot->object;
+    held->route = slot->route;
+    slot->object = NULL;
+    slot->route = NULL;
+    table->used--;
+    if (slot->generation == GENERATION_MAX) {
+        slot->state = CAP_RETIRED;
+        return;
+    }
+    slot->generation++;
+    push_free(table, slot, index);
+}
+
+/* ---- making and destroying ---- */
+
+status_t table_init(struct cap_table *table, struct ledger *ledger, const uint64_t session_key[2])
+{
+    struct cap_slot ***root = kpage_alloc(ledger);
+    if (root == NULL) {
+        return ST_QUOTA;
+    }
+    lock_init(&table->lock, LOCK_CAP_TABLE);
+    table->ledger = ledger;
+    table->root = root;
+    table->first_free = 0;
+    table->capacity = 0;
+    table->used = 0;
+    table->free_count = 0;
+    table->session_key[0] = session_key[0];
+    table->session_key[1] = session_key[1];
+    return ST_OK;
+}
+
+/* One page of slots more, and its directory where that is new. ST_QUOTA changes nothing. */
+static status_t grow(struct cap_table *table)
+{
+    uint32_t base = table->capacity;
+    if (base == CAP_SLOTS_MAX) {
+        return ST_QUOTA;
+    }
+    struct cap_slot ***entry = &table->root[base >> (DIRECTORY_BITS + SLOT_BITS)];
+    bool new_directory = *entry == NULL;
+    if (new_directory && (*entry = kpage_alloc(table->ledger)) == NULL) {
+        return ST_QUOTA;
+    }
+    struct cap_slot *page = kpage_alloc(table->ledger);
+    if (page == NULL) {
+        if (new_directory) {
+            kpage_free(table->ledger, *entry);
+            *entry = NULL;
+        }
+        return ST_QUOTA;
+    }
+    (*entry)[(base >> SLOT_BITS) % CAP_DIRECTORY_ENTRIES] = page;
+    table->capacity += CAP_PAGE_SLOTS;
+    for (uint32_t i = CAP_PAGE_SLOTS; i-- > 0;) {
+        page[i].generation = 1;
+        push_free(table, &page[i], base + i);
+    }
+    return ST_OK;
+}
+
+/* The last slot goes; true when it held something, which is the caller's to drop. */
+static bool shrink(struct cap_table *table, struct dropped *held)
+{
+    uint32_t index = --table->capacity;
+    struct cap_slot *slot = slot_at(table, index);
+    bool full = slot->object != NULL;
+    if (full) {
+        held->object = slot->object;
+        held->route = slot->route;
+    }
+    if (slot->state != CAP_FREE && slot->state != CAP_RETIRED) {
+        table->used--;
+        ledger_refund(table->ledger, LEDGER_CLASS_SLOTS, 1);
+    }
+    if (index % CAP_PAGE_SLOTS == 0) {
+        kpage_free(table->ledger, slot);
+    }
+    if (index % DIRECTORY_SLOTS == 0) {
+        struct cap_slot ***entry = &table->root[index >> (DIRECTORY_BITS + SLOT_BITS)];
+        kpage_free(table->ledger, *entry);
+        *entry = NULL;
+    }
+    return full;
+}
+
+bool table_destroy_slice(struct cap_table *table, uint32_t max)
+{
+    table->first_free = 0;
+    table->free_count = 0;
+    for (uint32_t n = 0; n < max && table->capacity != 0; n++) {
+        struct dropped held;
+        if (shrink(table, &held)) {
+            drop(&held);
+        }
+    }
+    if (table->capacity != 0) {
+        return false;
+    }
+    if (table->root != NULL) {
+        kpage_free(table->ledger, table->root);
+        table->root = NULL;
+    }
+    return true;
+}
+
+/* ---- look-up ---- */
+
+status_t table_get(struct cap_table *table, capos_cap_t id, struct capability *out,
+                   uint64_t caller_out[2])
+{
+    lock_acquire(&table->lock);
+    struct cap_slot *slot = live_slot(table, id);
+    if (UNLIKELY(slot == NULL)) {
+        lock_release(&table->lock);
+        return ST_BAD_CAP;
+    }
+    if (!slot_is_usable(slot)) {
+        lock_release(&table->lock);
+        return ST_DISCONNECTED;
+    }
+    copy_out(slot, out);
+    if (caller_out != NULL) {
+        caller_out[0] = slot->caller[0];
+        caller_out[1] = slot->caller[1];
+    }
+    lock_release(&table->lock);
+    return ST_OK;
+}
+
+void capability_put(struct capability *cap)
+{
+    kobj_unref(cap->object);
+    grant_unref(cap->route);
+    cap->object = NULL;
+    cap->route = NULL;
+}
+
+uint32_t table_next(struct cap_table *table, uint32_t start, struct capability *out,
+                    capos_cap_t *id_out, enum cap_hop *hop_out, uint32_t *resume_out)
+{
+    uint32_t found = UINT32_MAX;
+    lock_acquire(&table->lock);
+    uint32_t end = start < table->capacity && table->capacity - start > NEXT_SLOTS
+                       ? start + NEXT_SLOTS
+                       : table->capacity;
+    uint32_t index = start;
+    for (; index < end && found == UINT32_MAX; index++) {
+        const struct cap_slot *slot = slot_at(table, index);
+        if (slot->state == CAP_LIVE) {
+            copy_out(slot, out);
+            *id_out = id_of(slot, index);
+            *hop_out = (enum cap_hop)slot->last_hop;
+            found = index;
+        }
+    }
+    *resume_out = index < table->capacity ? index : UINT32_MAX;
+    lock_release(&table->lock);
+    return found;
+}
+
+/* ---- filling and emptying slots ---- */
+
+/* Lock held, enough are free. */
+static void take_free(struct cap_table *table, uint32_t n, capos_cap_t *ids_out)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t index = table->first_free - 1;
+        struct cap_slot *slot = slot_at(table, index);
+        table->first_free = (uint32_t)slot->interface;
+        slot->state = CAP_RESERVED;
+        slot->pins = 0;
+        ids_out[i] = id_of(slot, index);
+    }
+    table->free_count -= n;
+    table->used += n;
+}
+
+status_t table_reserve(struct cap_table *table, uint32_t n, capos_cap_t *ids_out)
+{
+    KDEBUG_ASSERT(n <= CAP_PAGE_SLOTS);
+    status_t status = ledger_charge(table->ledger, LEDGER_CLASS_SLOTS, n);
+    if (status != ST_OK) {
+        return status;
+    }
+    lock_acquire(&table->lock);
+    if (UNLIKELY(table->free_count < n)) {
+        status = grow(table);
+    }
+    if (LIKELY(status == ST_OK)) {
+        take_free(table, n, ids_out);
+    }
+    lock_release(&table->lock);
+    if (UNLIKELY(status != ST_OK)) {
+        ledger_refund(table->ledger, LEDGER_CLASS_SLOTS, n);
+    }
+    return status;
+}
+
+/* Nobody has seen the ids, so the generation stays. */
+void table_unreserve(struct cap_table *table, uint32_t n, const capos_cap_t *ids)
+{
+    lock_acquire(&table->lock);
+    for (uint32_t i = n; i-- > 0;) {
+        struct cap_slot *slot = slot_of(table, ids[i]);
+        KASSERT(slot != NULL && slot->state == CAP_RESERVED);
+        push_free(table, slot, (uint32_t)(ids[i] & INDEX_MASK));
+    }
+    table->used -= n;
+    lock_release(&table->lock);
+    ledger_refund(table->ledger, LEDGER_CLASS_SLOTS, n);
+}
+
+void table_install(struct cap_table *table, capos_cap_t id, const struct capability *cap,
+                   enum cap_hop hop)
+{
+    uint64_t caller[2] = {0, 0};
+    if (cap->ktype == 0) {
+        siphash128(table->session_key, cap->object->caller_id, caller);
+    }
+    kobj_slot_add(cap->object);
+    lock_acquire(&table->lock);
+    struct cap_slot *slot = slot_of(table, id);
+    KASSERT(slot != NULL && slot->state == CAP_RESERVED);
+    slot->object = cap->object;
+    slot->route = cap->route;
+    slot->facet = cap->facet;
+    slot->interface = cap->interface;
+    slot->caller[0] = caller[0];
+    slot->caller[1] = caller[1];
+    slot->ktype = cap->ktype;
+    slot->mode = cap->mode;
+    slot->scope = cap->scope;
+    slot->last_hop = (uint8_t)hop;
+    slot->state = CAP_LIVE;
+    lock_release(&table->lock);
+}
+
+status_t table_insert(struct cap_table *table, const struct capability *cap, enum cap_hop hop,
+                      capos_cap_t *id_out)
+{
+    status_t status = table_reserve(table, 1, id_out);
+    if (status == ST_OK) {
+        table_install(table, *id_out, cap, hop);
+    }
+    return status;
+}
+
+/* Frees the slot now or, when it is pinned, as soon as it is not. True: *held is to be dropped and
+ * the slot's charge refunded, after the lock. */
+static bool end_slot(struct cap_table *table, struct cap_slot *slot, capos_cap_t id,
+                     struct dropped *held)
+{
+    if (slot->pins != 0) {
+        slot->state = CAP_ZOMBIE;
+        return false;
+    }
+    vacate(table, slot, (uint32_t)(id & INDEX_MASK), held);
+    return true;
+}
+
+static void after_end(struct cap_table *table, const struct dropped *held)
+{
+    ledger_refund(table->ledger, LEDGER_CLASS_SLOTS, 1);
+    drop(held);
+}
+
+status_t table_release(struct cap_table *table, capos_cap_t id)
+{
+    struct dropped held;
+    lock_acquire(&table->lock);
+    struct cap_slot *slot = live_slot(table, id);
+    bool ended = slot != NULL && end_slot(table, slot, id, &held);
+    lock_release(&table->lock);
+    if (ended) {
+        after_end(table, &held);
+    }
+    return slot != NULL ? ST_OK : ST_BAD_CAP;
+}
+
+/* ---- transfers, sender's side ---- */
+
+/* Lock held. */
+static status_t check_capture(const struct cap_slot *slot, bool move)
+{
+    if (slot == NULL) {
+        return ST_BAD_CAP;
+    }
+    if (!slot_is_usable(slot)) {
+        return ST_DISCONNECTED;
+    }
+    if (slot->mode == TRANSFER_MODE_NONE || (slot->mode == TRANSFER_MODE_MOVE && !move)) {
+        return ST_NOT_TRANSFERABLE;
+    }
+    return !move && slot->pins == PINS_MAX ? ST_BUSY : ST_OK;
+}
+
+status_t table_capture(struct cap_table *table, capos_cap_t id, bool move)
+{
+    lock_acquire(&table->lock);
+    struct cap_slot *slot = live_slot(table, id);
+    status_t status = check_capture(slot, move);
+    if (status == ST_OK) {
+        if (move) {
+            slot->state = CAP_MOVING;
+        } else {
+            slot->pins++;
+        }
+    }
+    lock_release(&table->lock);
+    return status;
+}
+
+status_t table_captured_get(struct cap_table *table, capos_cap_t id, struct capability *out)
+{
+    lock_acquire(&table->lock);
+    const struct cap_slot *slot = slot_of(table, id);
+    KASSERT(slot != NULL && slot->object != NULL);
+    status_t status = slot_is_usable(slot) ? ST_OK : ST_DISCONNECTED;
+    if (status == ST_OK) {
+        copy_out(slot, out);
+    }
+    lock_release(&table->lock);
+    return status;
+}
+
+/* Lock held. What end_slot says. */
+static bool end_capture(struct cap_table *table, struct cap_slot *slot, capos_cap_t id, bool move,
+                        bool commit, struct dropped *held)
+{
+    if (move) {
+        KASSERT(slot->state == CAP_MOVING);
+        slot->state = CAP_LIVE;
+        return commit && end_slot(table, slot, id, held);
+    }
+    KASSERT(slot->pins != 0);
+    slot->pins--;
+    return slot->state == CAP_ZOMBIE && end_slot(table, slot, id, held);
+}
+
+void table_capture_end(struct cap_table *table, capos_cap_t id, bool move, bool commit)
+{
+    struct dropped held;
+    lock_acquire(&table->lock);
+    struct cap_slot *slot = slot_of(table, id);
+    KASSERT(slot != NULL);
+    bool ended = end_capture(table, slot, id, move, commit, &held);
+    lock_release(&table->lock);
+    if (ended) {
+        after_end(table, &held);
+    }
+}
+
+/* ---- checking, for tests ---- */
+
+static const char *check_slot(const struct cap_slot *slot)
+{
+    bool full = slot->state == CAP_LIVE || slot->state == CAP_MOVING || slot->state == CAP_ZOMBIE;
+    if (slot->generation == 0 || slot->generation > GENERATION_MAX) {
+        return "a generation is out of range";
+    }
+    if (slot->state > CAP_RETIRED) {
+        return "a slot has an unknown state";
+    }
+    if (full != (slot->object != NULL) || full != (slot->route != NULL)) {
+        return "T1: a slot holds what its state does not say";
+    }
+    if (full && (atomic_load_relaxed(&slot->object->refs) == 0 ||
+                 atomic_load_relaxed(&slot->object->slots) == 0 ||
+                 atomic_load_relaxed(&slot->route->refs) == 0)) {
+        return "T1: a slot's object or route is not counted";
+    }
+    if ((slot->state == CAP_ZOMBIE) && slot->pins == 0) {
+        return "a zombie is not pinned";
+    }
+    return NULL;
+}
+
+static const char *check_free_list(const struct cap_table *table)
+{
+    uint32_t count = 0;
+    for (uint32_t next = table->first_free; next != 0; count++) {
+        if (next > table->capacity || count == table->free_count) {
+            return "the free list is broken";
+        }
+        const struct cap_slot *slot = slot_at(table, next - 1);
+        if (slot->state != CAP_FREE) {
+            return "the free list holds a slot that is not free";
+        }
+        next = (uint32_t)slot->interface;
+    }
+    return count == table->free_count ? NULL : "the free list is too short";
+}
+
+static const char *check_locked(const struct cap_table *table)
+{
+    uint32_t used = 0;
+    uint32_t free_slots = 0;
+    for (uint32_t i = 0; i < table->capacity; i++) {
+        const struct cap_slot *slot = slot_at(table, i);
+        const char *why = check_slot(slot);
+        if (why != NULL) {
+            return why;
+        }
+        used += slot->state != CAP_FREE && slot->state != CAP_RETIRED;
+        free_slots += slot->state == CAP_FREE;
+    }
+    if (used != table->used || free_slots != table->free_count) {
+        return "the counts are wrong";
+    }
+    if (atomic_load_relaxed(&table->ledger->used[LEDGER_CLASS_SLOTS]) < used) {
+        return "T2: a slot is not charged";
+    }
+    return check_free_list(table);
+}
+
+bool table_check(struct cap_table *table, const char **why_out)
+{
+    lock_acquire(&table->lock);
+    const char *why = check_locked(table);
+    lock_release(&table->lock);
+    if (why_out != NULL) {
+        *why_out = why;
+    }
+    return why == NULL;
+}
