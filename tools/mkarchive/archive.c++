@@ -167,9 +167,32 @@ static capos_archive_header header_of(const Bytes &file)
     return header;
 }
 
+static capos_archive_entry entry_at(const Bytes &file, uint32_t index)
+{
+    capos_archive_entry entry;
+    memcpy(&entry, file.data() + sizeof(capos_archive_header) + index * sizeof(entry),
+           sizeof(entry));
+    return entry;
+}
+
+static std::string name_of(const capos_archive_entry &entry)
+{
+    return std::string(entry.name, strnlen(entry.name, sizeof(entry.name)));
+}
+
+Words archive_names(const Bytes &file)
+{
+    Words names;
+    uint32_t count = header_of(file).entry_count;
+    for (uint32_t i = 0; i < count; i++) {
+        names.push_back(name_of(entry_at(file, i)));
+    }
+    return names;
+}
+
 static void list_entry(const Bytes &file, const capos_archive_entry &entry)
 {
-    std::string name(entry.name, strnlen(entry.name, sizeof(entry.name)));
+    std::string name = name_of(entry);
     check_name(name);
     if (entry.offset_bytes % page_bytes != 0 || entry.offset_bytes > file.size() ||
         entry.size_bytes > file.size() - entry.offset_bytes) {
@@ -192,9 +215,8 @@ void command_list(Words args)
     capos_archive_header header = header_of(file);
     std::string last;
     for (uint32_t i = 0; i < header.entry_count; i++) {
-        capos_archive_entry entry;
-        memcpy(&entry, file.data() + sizeof(header) + i * sizeof(entry), sizeof(entry));
-        std::string name(entry.name, strnlen(entry.name, sizeof(entry.name)));
+        capos_archive_entry entry = entry_at(file, i);
+        std::string name = name_of(entry);
         if (i != 0 && name <= last) {
             throw Failure("payload \"" + name + "\" is out of order");
         }

@@ -7,6 +7,9 @@
  *       writes one bare message. local.capnp beside the first fragment is one more, if it exists.
  *   mkarchive archive -o FILE [--hash FILE] [--c-source FILE] NAME=FILE... [@LIST]...
  *       Writes an archive (abi/archive.h). LIST holds one NAME=FILE a line.
+ *   mkarchive check MANIFEST ARCHIVE
+ *       Every program and payload that the manifest names is in the archive. (The whole graph is
+ *       checked by init's own code, on the host by tools/authority.)
  *   mkarchive list FILE
  *       Checks an archive and lists it: size, SHA-256, name.
  *
@@ -75,10 +78,12 @@ static int run(Words args)
         command_manifest(args);
     } else if (command == "archive") {
         command_archive(args);
+    } else if (command == "check") {
+        command_check(args);
     } else if (command == "list") {
         command_list(args);
     } else {
-        fputs("usage: mkarchive manifest|archive|list ... (see tools/mkarchive/main.c++)\n", stderr);
+        fputs("usage: mkarchive manifest|archive|check|list ... (see tools/mkarchive/main.c++)\n", stderr);
         return 2;
     }
     return 0;

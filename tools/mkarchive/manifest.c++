@@ -13,7 +13,9 @@
 #include <kj/filesystem.h>
 #include <sys/stat.h>
 
+#include <cstring>
 #include <map>
+#include <set>
 
 #include "mkarchive.h"
 
@@ -127,12 +129,22 @@ static Sources those_that_set(capnp::StructSchema::Field field, const Sources &s
     return some;
 }
 
+/* What each source holds in a field of struct type. */
+static Sources inside(capnp::StructSchema::Field field, const Sources &sources)
+{
+    Sources values;
+    for (const Source &source : sources) {
+        values.push_back({source.value.get(field).as<DynamicStruct>(), source.place});
+    }
+    return values;
+}
+
 static void merge_field(DynamicStruct::Builder out, capnp::StructSchema::Field field,
                         const Sources &sources, const std::string &path)
 {
     std::string here = path + "." + field.getProto().getName().cStr();
     if (field.getProto().isGroup()) {
-        merge_struct(out.init(field).as<DynamicStruct>(), sources, here);
+        merge_struct(out.init(field).as<DynamicStruct>(), inside(field, sources), here);
         return;
     }
     Sources some = those_that_set(field, sources);
@@ -142,7 +154,7 @@ static void merge_field(DynamicStruct::Builder out, capnp::StructSchema::Field f
     if (has_name_field(field.getType())) {
         merge_named_list(out, field, some, here);
     } else if (field.getType().isStruct()) {
-        merge_struct(out.init(field).as<DynamicStruct>(), some, here);
+        merge_struct(out.init(field).as<DynamicStruct>(), inside(field, some), here);
     } else {
         merge_value(out, field, some, here);
     }
@@ -236,6 +248,70 @@ static void add_local(Words &fragments)
     struct stat info;
     if (stat((dir + "local.capnp").c_str(), &info) == 0) {
         fragments.push_back(dir + "local.capnp");
+    }
+}
+
+/* The names of an archive's payloads. */
+static std::set<std::string> names_of(const std::string &path)
+{
+    std::set<std::string> names;
+    for (const std::string &name : archive_names(read_file(path))) {
+        names.insert(name);
+    }
+    return names;
+}
+
+static void want(const std::set<std::string> &names, const std::string &name,
+                 const std::string &place)
+{
+    if (names.count(name) == 0) {
+        throw Failure("manifest." + place + " needs the payload \"" + name +
+                      "\", which is not in the archive");
+    }
+}
+
+static std::string text_of(DynamicStruct::Reader value, const char *field)
+{
+    return value.get(field).as<capnp::Text>().cStr();
+}
+
+static void check_service(DynamicStruct::Reader service, const std::set<std::string> &names)
+{
+    std::string place = "services." + text_of(service, "name");
+    want(names, "bin/" + text_of(service, "program"), place + ".program");
+    for (DynamicValue::Reader value : service.get("grants").as<DynamicList>()) {
+        auto grant = value.as<DynamicStruct>();
+        auto source = grant.get("source").as<DynamicStruct>();
+        if (KJ_ASSERT_NONNULL(source.which()).getProto().getName() == "payload") {
+            want(names, text_of(source, "payload"), place + ".grants." + text_of(grant, "name"));
+        }
+    }
+}
+
+void command_check(Words args)
+{
+    if (args.size() != 2) {
+        throw Failure("check: a manifest and an archive are wanted");
+    }
+    Compiler compiler;
+    compiler.add_import(".");
+    auto schema = compiler.parse("schema/manifest.capnp").getNested("Manifest").asStruct();
+    Bytes file = read_file(args[0]);
+    std::vector<capnp::word> words(file.size() / sizeof(capnp::word));
+    memcpy(words.data(), file.data(), words.size() * sizeof(capnp::word));
+    kj::ArrayPtr<const capnp::word> segment(words.data(), words.size());
+    capnp::SegmentArrayMessageReader reader(kj::arrayPtr(&segment, 1));
+    auto manifest = reader.getRoot<DynamicStruct>(schema);
+    std::set<std::string> names = names_of(args[1]);
+    for (DynamicValue::Reader service : manifest.get("services").as<DynamicList>()) {
+        check_service(service.as<DynamicStruct>(), names);
+    }
+    for (DynamicValue::Reader value : manifest.get("launchSets").as<DynamicList>()) {
+        auto set = value.as<DynamicStruct>();
+        for (DynamicValue::Reader program : set.get("programs").as<DynamicList>()) {
+            want(names, std::string("bin/") + program.as<capnp::Text>().cStr(),
+                 "launchSets." + text_of(set, "name") + ".programs");
+        }
     }
 }
 

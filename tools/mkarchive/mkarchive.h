@@ -25,5 +25,9 @@ bool take_flag(Words &args, const std::string &name);
 void command_manifest(Words args);
 void command_archive(Words args);
 void command_list(Words args);
+void command_check(Words args);
+
+/* The payload names of an archive, in its order. */
+Words archive_names(const Bytes &file);
 
 #endif
