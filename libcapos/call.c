@@ -6,6 +6,7 @@
 #include "internal.h"
 #include "lib/base/bits.h"
 #include "lib/base/string.h"
+#include "status.capnp.h"
 
 void capos_call_begin(struct capos_call *call, capos_cap_t cap)
 {

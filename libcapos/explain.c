@@ -34,19 +34,35 @@ static size_t explain_exception(const struct capos_call *call, char *buf, size_t
                       text[0] != '\0' ? ": " : "", text);
 }
 
-/* Upper-case name of a ledger class would need a table of its own: the enum's names serve. */
 static size_t explain_needed(const struct capos_call *call, char *buf, size_t size)
 {
     if (call->status == ST_QUOTA) {
-        return fmt_format(buf, size, " (%s)", ledger_class_name((enum LedgerClass)call->needed));
+        const char *class_name = LedgerClass_name((enum LedgerClass)call->needed);
+        return fmt_format(buf, size, " (%s)", class_name != NULL ? class_name : "unknown class");
     }
     return fmt_format(buf, size, " (%u bytes needed)", call->needed);
+}
+
+/* The method as the schema spells it: C names have underscores where it has capitals. */
+static void schema_spelling(const char *name, char *out, size_t size)
+{
+    size_t at = 0;
+    for (bool raise = false; *name != '\0' && at + 1 < size; name++) {
+        if (*name == '_') {
+            raise = true;
+            continue;
+        }
+        out[at++] = raise ? (char)(*name - 'a' + 'A') : *name;
+        raise = false;
+    }
+    out[at] = '\0';
 }
 
 const char *capos_explain(const struct capos_call *call, char *buf, size_t size)
 {
     const char *interface = call->interface_name != NULL ? call->interface_name : "?";
-    const char *method = call->method_name != NULL ? call->method_name : "?";
+    char method[64];
+    schema_spelling(call->method_name != NULL ? call->method_name : "?", method, sizeof(method));
     size_t at = fmt_format(buf, size, "%s.%s: %s: ", interface, method, status_name(call->status));
     if (at < size && call->status == ST_EXCEPTION) {
         explain_exception(call, buf + at, size - at);

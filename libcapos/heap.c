@@ -25,12 +25,19 @@ enum {
     CAPOS_EXIT_HEAP = 105,
 };
 
-struct block {
-    size_t before; /* size of the block in front; 0 for the first */
-    size_t size;   /* multiple of UNIT, with USED_BIT */
-    struct block *next; /* while free */
+struct block;
+
+struct block_links {
+    struct block *next;
     struct block *prev;
 };
+
+struct block {
+    size_t before;              /* size of the block in front; 0 for the first */
+    size_t size;                /* multiple of UNIT, with USED_BIT */
+    struct block_links links[]; /* while free; the end mark has none */
+};
+static_assert(sizeof(struct block) == UNIT, "block header");
 
 static struct {
     uint8_t *base;
@@ -63,23 +70,23 @@ static unsigned bin_of(size_t size)
 static void bin_add(struct block *b)
 {
     struct block **head = &heap.bins[bin_of(b->size)];
-    b->next = *head;
-    b->prev = NULL;
+    b->links->next = *head;
+    b->links->prev = NULL;
     if (*head != NULL) {
-        (*head)->prev = b;
+        (*head)->links->prev = b;
     }
     *head = b;
 }
 
 static void bin_remove(struct block *b)
 {
-    if (b->prev != NULL) {
-        b->prev->next = b->next;
+    if (b->links->prev != NULL) {
+        b->links->prev->links->next = b->links->next;
     } else {
-        heap.bins[bin_of(b->size)] = b->next;
+        heap.bins[bin_of(b->size)] = b->links->next;
     }
-    if (b->next != NULL) {
-        b->next->prev = b->prev;
+    if (b->links->next != NULL) {
+        b->links->next->links->prev = b->links->prev;
     }
 }
 
@@ -193,7 +200,7 @@ static bool grow(size_t bytes)
 static struct block *find(size_t size)
 {
     for (unsigned bin = bin_of(size); bin < BINS; bin++) {
-        for (struct block *b = heap.bins[bin]; b != NULL; b = b->next) {
+        for (struct block *b = heap.bins[bin]; b != NULL; b = b->links->next) {
             if (b->size >= size) {
                 return b;
             }

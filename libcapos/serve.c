@@ -18,6 +18,7 @@
 #include "endpoint.client.h"
 #include "internal.h"
 #include "lib/base/bits.h"
+#include "lib/base/compiler.h"
 #include "lib/base/fmt.h"
 #include "lib/base/string.h"
 #include "status.capnp.h"

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* Shared by the two files of the graph check. */
+#ifndef CAPOS_INIT_GRAPH_INTERNAL_H
+#define CAPOS_INIT_GRAPH_INTERNAL_H
+
+#include "graph.h"
+#include "lib/base/compiler.h"
+
+struct graph_check {
+    const struct graph_input *input;
+    struct graph *graph;
+    uint32_t problems;
+};
+
+void graph_problem(struct graph_check *check, const char *format, ...) PRINTF_LIKE(2, 3);
+Service_r graph_service_at(const struct graph_check *check, uint32_t index);
+int graph_find_service(const struct graph_check *check, struct capnp_text name);
+bool graph_name_ok(struct capnp_text name);
+
+/* graph_grants.c. Exports of all services are checked before any grants. */
+void graph_check_exports(struct graph_check *check, uint32_t index);
+void graph_check_grants(struct graph_check *check, uint32_t index);
+
+#endif
