@@ -29,7 +29,7 @@ enum {
     PARSE_MAX_NODES = 256,
     PARSE_MAX_DEPTH = 12,
     PARSE_TEXT_BYTES = 4096,
-    PARSE_MAX_GRANTS = 32,
+    PARSE_MAX_GRANTS = 15, /* with stdio as many as one call transfers */
     PARSE_MESSAGE_BYTES = 160,
 };
 

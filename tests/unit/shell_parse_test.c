@@ -152,7 +152,7 @@ TEST(parse_bounds, "no line, however deep, long or broken, gets past a bound")
         strcat(line, "a:@b,");
     }
     CHECK(!parse(line));
-    CHECK_STR_EQ(error.message, "a program takes at most 32 grants here");
+    CHECK_STR_EQ(error.message, "a program takes at most 15 grants here");
 }
 
 TEST(parse_storm, "random lines parse or are refused, and a refusal has a message inside the line")

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/* The programs that this shell has started. */
+#ifndef CAPOS_SHELL_CHILDREN_H
+#define CAPOS_SHELL_CHILDREN_H
+
+#include <stdbool.h>
+
+#include "abi/types.h"
+#include "apps/shell/names.h"
+#include "apps/shell/parse.h"
+
+/* Sets up stdio; launcher 0: nothing can be started. */
+void children_init(capos_cap_t launcher, capos_cap_t ledger, capos_cap_t terminal);
+
+/* run, spawn, wait, kill, ps. What they have to say they say themselves. */
+void children_start(struct command *command);
+void children_kill(struct held *process);
+void children_list(void);
+
+/* Waits for the end of a process the shell has started. */
+void children_wait(struct held *process);
+
+/* A name is dropped: if it is a child's, the shell forgets the child; the process goes on. */
+void children_forget(struct held *process);
+
+/* Tells of background programs that have ended since. */
+void children_tell_ends(void);
+
+#endif

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+#include "apps/shell/loop.h"
+
+#include "abi/syscall.h"
+#include "apps/shell/term.h"
+#include "capos/print.h"
+#include "capos/start.h"
+#include "lib/base/string.h"
+
+static capos_cap_t terminal;
+static bool interrupted;
+
+CAPOS_CALL_STATIC(interrupt_call, TerminalSession, wait_interrupt);
+
+static void listen(void)
+{
+    capos_call_begin(&interrupt_call, terminal);
+    TerminalSession_wait_interrupt_begin(&interrupt_call);
+    TerminalSession_wait_interrupt_submit(&interrupt_call);
+}
+
+/* A terminal host that is started anew disconnects the call it held: listen again. Anything else is
+ * for good, and Ctrl-C is then no more; the next write says so. */
+static void heard(struct capos_op *op)
+{
+    (void)op;
+    status_t status = interrupt_call.status;
+    capos_call_end(&interrupt_call);
+    if (status == ST_OK) {
+        interrupted = true;
+    }
+    if (status == ST_OK || status == ST_DISCONNECTED) {
+        listen();
+    }
+}
+
+void loop_init(capos_cap_t capability)
+{
+    terminal = capability;
+    interrupt_call.op.done = heard;
+    listen();
+}
+
+void loop_interrupt(void)
+{
+    interrupted = true;
+}
+
+void loop_forget_interrupt(void)
+{
+    interrupted = false;
+}
+
+enum loop_outcome loop_until(bool (*done)(void *context), void *context)
+{
+    term_flush();
+    while (!done(context)) {
+        if (interrupted) {
+            interrupted = false;
+            return LOOP_INTERRUPTED;
+        }
+        capos_step(CAPOS_FOREVER);
+    }
+    return LOOP_DONE;
+}
+
+static void mark_done(struct capos_op *op)
+{
+    *(bool *)op->cookie = true;
+}
+
+static bool is_set(void *context)
+{
+    return *(bool *)context;
+}
+
+/* Waits for an operation that was submitted with mark_done. */
+static bool wait_marked(struct capos_op *op, bool *done)
+{
+    if (loop_until(is_set, done) == LOOP_DONE) {
+        return false;
+    }
+    if (!*done) {
+        capos_op_cancel(op);
+        while (!*done) {
+            capos_step(CAPOS_FOREVER);
+        }
+    }
+    return true;
+}
+
+status_t loop_call(struct capos_call *call, bool *was_interrupted)
+{
+    bool done = false;
+    call->op.done = mark_done;
+    call->op.cookie = &done;
+    capos_submit(call);
+    *was_interrupted = wait_marked(&call->op, &done);
+    call->op.done = NULL;
+    return call->status;
+}
+
+int32_t loop_op(struct capos_op *op, bool *was_interrupted)
+{
+    bool done = false;
+    op->done = mark_done;
+    op->cookie = &done;
+    capos_op_submit(op);
+    *was_interrupted = wait_marked(op, &done);
+    return op->cqe.result;
+}
+
+CAPOS_CALL_STATIC(line_call, TerminalSession, read_line);
+
+static status_t read_once(const char *prompt, enum TerminalSession_LineOutcome *outcome, char *line,
+                          size_t size, size_t *len)
+{
+    bool done = false;
+    capos_call_begin(&line_call, terminal);
+    TerminalSession_read_line_params_b params = TerminalSession_read_line_begin(&line_call);
+    TerminalSession_read_line_params_set_prompt(params, prompt, strlen(prompt));
+    TerminalSession_read_line_params_set_max_bytes(params, (uint32_t)size);
+    line_call.op.done = mark_done;
+    line_call.op.cookie = &done;
+    status_t status = TerminalSession_read_line_submit(&line_call);
+    if (status != ST_OK) {
+        return status;
+    }
+    while (!done) {
+        capos_step(CAPOS_FOREVER);
+    }
+    TerminalSession_read_line_results_r results;
+    status = line_call.status;
+    if (status == ST_OK) {
+        status = TerminalSession_read_line_results(&line_call, &results);
+    }
+    if (status == ST_OK) {
+        struct capnp_text text = TerminalSession_read_line_results_get_line(results);
+        *len = text.len < size ? text.len : size;
+        memcpy(line, text.ptr, *len);
+        *outcome = TerminalSession_read_line_results_get_outcome(results);
+    }
+    capos_call_end(&line_call);
+    return status;
+}
+
+status_t loop_read_line(const char *prompt, enum TerminalSession_LineOutcome *outcome, char *line,
+                        size_t size, size_t *len)
+{
+    term_flush();
+    status_t status = read_once(prompt, outcome, line, size, len);
+    for (unsigned attempt = 0; attempt < 100 && status == ST_DISCONNECTED; attempt++) {
+        status = read_once(prompt, outcome, line, size, len); /* the terminal host was started anew */
+    }
+    return status;
+}

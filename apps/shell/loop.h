@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The shell's event loop: waiting for one thing while everything else goes on (programs' stdio,
+ * their ends) and while Ctrl-C can end the waiting.
+ */
+#ifndef CAPOS_SHELL_LOOP_H
+#define CAPOS_SHELL_LOOP_H
+
+#include <stdbool.h>
+
+#include "abi/types.h"
+#include "capos/call.h"
+#include "capos/ring.h"
+#include "terminal.client.h"
+
+enum loop_outcome {
+    LOOP_DONE,
+    LOOP_INTERRUPTED, /* Ctrl-C came first; the note of it is taken */
+};
+
+/* Starts listening for Ctrl-C. */
+void loop_init(capos_cap_t terminal);
+
+/* Turns until done() says so or Ctrl-C is pressed. */
+enum loop_outcome loop_until(bool (*done)(void *context), void *context);
+
+/* Forgets a Ctrl-C that came while nothing could be interrupted. */
+void loop_forget_interrupt(void);
+
+/* Ctrl-C was pressed while a line was read for a program. */
+void loop_interrupt(void);
+
+/* Submits a call whose parameters are finished and waits for its outcome; Ctrl-C cancels it:
+ * call->status is then what the cancelled call ended with and *interrupted is true. */
+status_t loop_call(struct capos_call *call, bool *interrupted);
+
+/* The same for an operation: its result. */
+int32_t loop_op(struct capos_op *op, bool *interrupted);
+
+/* A line from the person. Programs go on meanwhile. */
+status_t loop_read_line(const char *prompt, enum TerminalSession_LineOutcome *outcome, char *line,
+                        size_t size, size_t *len);
+
+#endif

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The stdio of programs: a ByteStream for each child, served by the shell.
+ *
+ * What a child writes is shown, escaped by the terminal; of a program in the background line by
+ * line with its name before it. A child in the foreground reads what the person types; one in the
+ * background reads the end.
+ *
+ * The key of a stream is the child's number, so a stream that outlives its child names nothing.
+ */
+#ifndef CAPOS_SHELL_STDIO_H
+#define CAPOS_SHELL_STDIO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "abi/types.h"
+
+enum {
+    STDIO_STREAMS = 16,
+    STDIO_LABEL_BYTES = 32,
+    STDIO_LINE_BYTES = 512,
+};
+
+/* Starts serving, on an endpoint of the shell's own ledger. */
+status_t stdio_init(capos_cap_t ledger, capos_cap_t terminal);
+
+/* Opens a stream and gives its capability; *number names it. label: shown before the lines of a
+ * program in the background. */
+status_t stdio_open(const char *label, bool foreground, unsigned *number, capos_cap_t *stream);
+
+/* Shows what is left of the last line, ends a read that waits, and forgets the stream. */
+void stdio_close(unsigned number);
+
+#endif
