@@ -24,15 +24,15 @@ build/check/%.h.ok: %.h | $(DEPS)
 
 # The golden file of the platform's binary interface. The plugin prints what changed and what class of change it is.
 
-ABI_GOLDEN := schema/abi.golden
+ABI_GOLDEN := abi/golden/capos.abi
 
 .PHONY: abi-check abi-accept
 abi-check: $(PLUGIN)
-	@capnp compile -I. -Ischema -o- $(SCHEMAS) | $(PLUGIN) --abi-check $(ABI_GOLDEN) \
+	@capnp compile -Ischema -o- $(SCHEMAS) | $(PLUGIN) --abi-check $(ABI_GOLDEN) \
 		&& echo 'ok    abi: the schema is as $(ABI_GOLDEN) has it'
 
 abi-accept: $(PLUGIN) ## accept the schema's changes into the golden file (and say so in CHANGES.md)
-	@capnp compile -I. -Ischema -o- $(SCHEMAS) | $(PLUGIN) --abi-accept $(ABI_GOLDEN)
+	@capnp compile -Ischema -o- $(SCHEMAS) | $(PLUGIN) --abi-accept $(ABI_GOLDEN)
 
 .PHONY: check check-text check-includes check-clang
 check-text: | $(DEPS)

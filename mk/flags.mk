@@ -44,19 +44,20 @@ DEBUG_DEFINE := $(if $(filter 1,$(DEBUG)),-DCAPOS_DEBUG=1)
 KERNEL_CODE := -O2 -ffreestanding -fno-stack-protector -fno-pic -mno-red-zone -mcmodel=kernel \
 	-mgeneral-regs-only -fno-asynchronous-unwind-tables -fcf-protection=none \
 	-fno-omit-frame-pointer $(SECTIONS)
-KERNEL_INCLUDE := -I. -Ikernel -Ikernel/arch/x86_64 -Ibuild -Ibuild/gen
+# Only for "..." includes, so no header of ours can stand in for one of the compiler's.
+KERNEL_INCLUDE := -iquote . -iquote kernel -iquote kernel/arch/x86_64 -iquote build -iquote build/gen
 KERNEL_CFLAGS := $(C_COMMON) $(KERNEL_CODE) $(DEBUG_DEFINE) -DCAPOS_KERNEL=1
 
 # User programs: static, at a fixed address; SSE is theirs.
 USER_CODE := -O2 -ffreestanding -fno-stack-protector -fno-pic -fno-pie -mcmodel=small \
 	-fno-asynchronous-unwind-tables -fcf-protection=none -fno-omit-frame-pointer $(SECTIONS)
-USER_INCLUDE := -I. -Ilibcapos/include -Ibuild/gen
+USER_INCLUDE := -iquote . -iquote libcapos/include -iquote build/gen
 USER_CFLAGS := $(C_COMMON) $(USER_CODE) $(DEBUG_DEFINE)
 
-LIB_INCLUDE := -I.
+LIB_INCLUDE := -iquote . -iquote build/gen
 
 # Host programs and the kernel as a host library.
-HOST_INCLUDE := -I. -Ikernel -Ikernel/arch/host -Ibuild -Ibuild/gen
+HOST_INCLUDE := -iquote . -iquote kernel -iquote kernel/arch/host -iquote build -iquote build/gen
 HOST_CFLAGS := $(C_COMMON) -D_GNU_SOURCE -DCAPOS_HOST=1 -DCAPOS_DEBUG=1 -fno-omit-frame-pointer -pthread
 HOST_SANITIZE_plain := -O1
 HOST_SANITIZE_asan := -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined

@@ -10,14 +10,19 @@ HOST_KERNEL_SOURCES := $(if $(wildcard $(HOST_ARCH)/*.c),\
 HOST_LIB_SOURCES := $(sort $(filter-out lib/base/string.c,$(wildcard lib/*/*.c)))
 # tests/unit/NAME_sources.mk adds program files that a unit test is about: HOST_LIB_SOURCES += apps/shell/parse.c
 include $(sort $(wildcard tests/unit/*_sources.mk))
+# The kernel is an archive of its own: only tests about it wait for it. tests/unit/kernel_*.c are what they share.
+HOST_KERNEL_SOURCES += $(sort $(filter-out %_test.c,$(wildcard tests/unit/kernel_*.c)))
+KERNEL_TESTS := $(patsubst tests/unit/%.c,%,$(shell grep -lsE '^.include "(tests/unit/kernel_|core/|cap/|ring/|mem/|object/|sched/|ipc/|arch/|host)' tests/unit/*_test.c))
 UNIT_TESTS := $(sort $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*_test.c)))
 TSAN_TESTS := $(UNIT_TESTS)
 
 # $(1) build name
 define host_build
-HOST_OBJECTS_$(1) := $(patsubst %.c,build/host/$(1)/obj/%.o,$(HOST_LIB_SOURCES) $(HOST_KERNEL_SOURCES)) \
+HOST_KERNEL_OBJECTS_$(1) := $(patsubst %.c,build/host/$(1)/obj/%.o,$(HOST_KERNEL_SOURCES)) \
+	$(patsubst build/gen/%.c,build/host/$(1)/obj/gen/%.o,$(sort $(filter build/gen/kernel/%,$(GEN_HOST_SOURCES))))
+HOST_OBJECTS_$(1) := $(patsubst %.c,build/host/$(1)/obj/%.o,$(HOST_LIB_SOURCES)) \
 	$(patsubst %.c,build/host/$(1)/obj/bearssl/%.o,$(BEARSSL_SOURCES)) \
-	$(patsubst build/gen/%.c,build/host/$(1)/obj/gen/%.o,$(sort $(GEN_HOST_SOURCES)))
+	$(patsubst build/gen/%.c,build/host/$(1)/obj/gen/%.o,$(sort $(filter-out build/gen/kernel/%,$(GEN_HOST_SOURCES))))
 
 build/host/$(1)/obj/bearssl/%.o: $(BEARSSL)/%.c | $$(DEPS)
 	$$(call say,HOSTCC,$$<)
@@ -41,18 +46,27 @@ build/host/$(1)/libcapos-host.a: $$(HOST_OBJECTS_$(1))
 	@rm -f $$@
 	$$(Q)$$(AR) rcsD $$@ $$^
 
+build/host/$(1)/libcapos-kernel.a: $$(HOST_KERNEL_OBJECTS_$(1))
+	$$(call say,AR,$$@)
+	@rm -f $$@
+	$$(Q)$$(AR) rcsD $$@ $$^
+
+$(KERNEL_TESTS:%=build/host/$(1)/%): build/host/$(1)/%: build/host/$(1)/obj/tests/unit/%.o build/host/$(1)/libcapos-kernel.a build/host/$(1)/libcapos-host.a
+	$$(call say,LINK,$$@)
+	$$(Q)$$(HOSTCC) $$(HOST_SANITIZE_$(1)) -pthread $$^ -o $$@
+
 build/host/$(1)/%_test: build/host/$(1)/obj/tests/unit/%_test.o build/host/$(1)/libcapos-host.a
 	$$(call say,LINK,$$@)
 	$$(Q)$$(HOSTCC) $$(HOST_SANITIZE_$(1)) -pthread $$^ -o $$@
 
--include $$(HOST_OBJECTS_$(1):.o=.d) $(UNIT_TESTS:%=build/host/$(1)/obj/tests/unit/%.d)
+-include $$(HOST_OBJECTS_$(1):.o=.d) $$(HOST_KERNEL_OBJECTS_$(1):.o=.d) $(UNIT_TESTS:%=build/host/$(1)/obj/tests/unit/%.d)
 endef
 
 $(foreach build,$(HOST_BUILDS),$(eval $(call host_build,$(build))))
 .SECONDARY:
 
 .PHONY: host unit
-host: build/host/plain/libcapos-host.a ## build the library and the portable kernel for the host
+host: build/host/plain/libcapos-host.a build/host/plain/libcapos-kernel.a ## build the library and the portable kernel for the host
 UNIT_PROGRAMS := $(UNIT_TESTS:%=build/host/asan/%) $(TSAN_TESTS:%=build/host/tsan/%)
 unit: $(UNIT_PROGRAMS) ## build and run the unit tests (address, undefined and thread sanitizers)
 	@tests/qemu/harness $(UNIT_PROGRAMS:%=--unit %)

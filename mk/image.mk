@@ -27,7 +27,7 @@ define manifest_rule
 build/manifest/$(call manifest_name,$(1)).bin: $(1) $(SCHEMAS) $(wildcard manifests/local.capnp) $(MKARCHIVE)
 	$$(call say,MANIF,$(1))
 	@mkdir -p $$(@D)
-	$$(Q)$(MKARCHIVE) manifest -o $$@ -I. -Ischema $(1)
+	$$(Q)$(MKARCHIVE) manifest -o $$@ -I. $(1)
 endef
 $(foreach file,$(PRODUCT_MANIFESTS) $(TEST_MANIFESTS),$(eval $(call manifest_rule,$(file))))
 
