@@ -7,9 +7,9 @@
 
 /* What kernel_interrupt is told. */
 enum arch_vector {
-    ARCH_VECTOR_TIMER,      /* the deadline of arch_timer_arm has passed (or nearly: look) */
-    ARCH_VECTOR_RESCHEDULE, /* arch_cpu_reschedule */
-    ARCH_VECTOR_KICK,       /* arch_cpu_kick or a TLB shootdown, which is done already */
+    ARCH_VECTOR_TIMER,       /* the deadline of arch_timer_arm has passed (or nearly: look) */
+    ARCH_VECTOR_RESCHEDULE,  /* arch_cpu_reschedule */
+    ARCH_VECTOR_KICK,        /* arch_cpu_kick or a TLB shootdown, which is done already */
     ARCH_VECTOR_DEVICE = 16, /* + device interrupt number, see below */
 };
 

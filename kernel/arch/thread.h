@@ -34,7 +34,8 @@ MUST_CHECK bool arch_thread_detach(struct arch_thread *thread);
 
 /* System call of a thread that entered by kernel_syscall. */
 static inline uint64_t arch_syscall_number(const struct arch_thread *thread);
-static inline uint64_t arch_syscall_arg(const struct arch_thread *thread, unsigned index); /* 0, 1 */
+static inline uint64_t arch_syscall_arg(const struct arch_thread *thread,
+                                        unsigned index); /* 0, 1 */
 static inline void arch_syscall_set_result(struct arch_thread *thread, uint64_t result);
 
 /* Instead of a result: the thread, once resumed, makes the same system call again (after pending
@@ -60,15 +61,15 @@ void arch_thread_get_regs(const struct arch_thread *thread, struct arch_regs *ou
 MUST_CHECK bool arch_thread_set_regs(struct arch_thread *thread, const struct arch_regs *regs);
 
 enum arch_fault_kind {
-    ARCH_FAULT_PAGE,        /* address, access, present */
-    ARCH_FAULT_PROTECTION,  /* privileged instruction, segment, non-canonical address */
-    ARCH_FAULT_ILLEGAL,     /* undefined instruction */
-    ARCH_FAULT_ARITHMETIC,  /* divide, overflow */
+    ARCH_FAULT_PAGE,       /* address, access, present */
+    ARCH_FAULT_PROTECTION, /* privileged instruction, segment, non-canonical address */
+    ARCH_FAULT_ILLEGAL,    /* undefined instruction */
+    ARCH_FAULT_ARITHMETIC, /* divide, overflow */
     ARCH_FAULT_FLOAT,
     ARCH_FAULT_ALIGNMENT,
     ARCH_FAULT_BREAKPOINT,
     ARCH_FAULT_STEP,
-    ARCH_FAULT_MACHINE,     /* anything else the machine invented */
+    ARCH_FAULT_MACHINE, /* anything else the machine invented */
 };
 
 struct arch_fault {

@@ -43,15 +43,15 @@ struct boot_module {
 struct boot_info {
     struct boot_memory memory[BOOT_MEMORY_MAX]; /* sorted by base, disjoint, neighbours merged */
     size_t memory_count;
-    uint64_t ram_bytes;     /* sum of FREE, KERNEL, MODULE and ACPI */
-    struct paddr ram_end;   /* one past the highest byte of those */
+    uint64_t ram_bytes;        /* sum of FREE, KERNEL, MODULE and ACPI */
+    struct paddr ram_end;      /* one past the highest byte of those */
     struct boot_module module; /* the boot archive; the first one, when the loader passed several */
     unsigned modules_ignored;
-    struct paddr rsdp;      /* PADDR_NONE when not found */
+    struct paddr rsdp;        /* PADDR_NONE when not found */
     uint64_t entropy_seed[4]; /* boot-time hardware randomness for the entropy pool, or zeros */
-    bool entropy_strong;    /* the seed came from RDSEED or RDRAND */
+    bool entropy_strong;      /* the seed came from RDSEED or RDRAND */
     char command_line[BOOT_COMMAND_LINE_BYTES]; /* NUL-terminated, control bytes made blanks */
-    bool command_line_cut;  /* it was longer */
+    bool command_line_cut;                      /* it was longer */
     char loader_name[BOOT_LOADER_NAME_BYTES];   /* NUL-terminated, printable */
 };
 

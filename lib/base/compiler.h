@@ -26,14 +26,10 @@
 #define PRINTF_LIKE(format_arg, first_arg) __attribute__((format(printf, format_arg, first_arg)))
 
 /* Code that runs before the stack guard has its value. */
-#if defined(__clang__)
 #define NO_STACK_PROTECTOR __attribute__((no_stack_protector))
-#else
-#define NO_STACK_PROTECTOR __attribute__((optimize("no-stack-protector")))
-#endif
 
 #define CONTAINER_OF(member_ptr, type, member) \
-    ((type *)(void *)((char *)(member_ptr) - offsetof(type, member)))
+    ((type *)(void *)((char *)(member_ptr)-offsetof(type, member)))
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 

@@ -34,8 +34,8 @@ struct arch_thread {
     struct arch_aspace *aspace;
     void *fpu;
     uint64_t fs_base;
-    _Atomic uint32_t on_cpu;  /* 1 + the CPU that holds its extended state, 0 = in memory */
-    uint32_t fpu_cpu;         /* 1 + the CPU whose registers may still equal the saved ones */
+    _Atomic uint32_t on_cpu; /* 1 + the CPU that holds its extended state, 0 = in memory */
+    uint32_t fpu_cpu;        /* 1 + the CPU whose registers may still equal the saved ones */
 };
 
 #endif

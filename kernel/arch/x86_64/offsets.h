@@ -36,4 +36,13 @@
 #define CPU_LOCAL 32
 #define CPU_ID 40
 
+/* A CPU's slot (percpu.h): slot address = any of its stack addresses, rounded down. */
+#define CPU_SLOT_BYTES 0x40000
+#define CPU_BLOCK_OFFSET 0x3e000
+
+/* The paranoid entries' saved registers: struct trap_regs. */
+#define TRAP_VECTOR 120
+#define TRAP_RIP 136
+#define TRAP_CS 144
+
 #endif

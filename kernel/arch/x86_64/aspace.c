@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * User page tables: four levels, 4 KiB pages, at most one changer at a time (the caller's lock).
+ *
+ * A1: an entry of the lower half is either 0 or present, user-accessible; a leaf is never writable
+ *     and executable. A2: a table is never taken out of a live address space, so the walk of another
+ *     reader, the processor included, never meets a freed table; destroy runs when nobody has it.
+ * A3: the last page below the non-canonical hole is never mapped (ARCH_USER_END); SYSRET relies on it.
+ */
+#include "arch/arch.h"
+#include "lib/base/atomic.h"
+#include "lib/base/string.h"
+#include "paging.h"
+
+enum { LEVEL_LEAF = 1, LEVEL_ROOT = 4 };
+
+#define TABLE_FLAGS (PTE_PRESENT | PTE_WRITE | PTE_USER)
+
+static unsigned index_at(uint64_t address, int level)
+{
+    return (unsigned)(address >> (PAGE_SHIFT + 9 * (level - 1))) & (TABLE_ENTRIES - 1);
+}
+
+static uint64_t *table_at(struct paddr p)
+{
+    return arch_direct(p);
+}
+
+/* The leaf entry; NULL when a table is missing. */
+static uint64_t *leaf(const struct arch_aspace *as, uint64_t address)
+{
+    uint64_t *table = table_at(as->root);
+    for (int level = LEVEL_ROOT; level > LEVEL_LEAF; level--) {
+        uint64_t entry = table[index_at(address, level)];
+        if ((entry & PTE_PRESENT) == 0) {
+            return NULL;
+        }
+        table = table_at(paddr(entry & PTE_ADDRESS));
+    }
+    return &table[index_at(address, LEVEL_LEAF)];
+}
+
+static uint64_t leaf_flags(unsigned prot)
+{
+    uint64_t flags = PTE_PRESENT | PTE_USER;
+    flags |= (prot & ARCH_PROT_WRITE) != 0 ? PTE_WRITE : 0;
+    flags |= (prot & ARCH_PROT_EXECUTE) == 0 || (prot & ARCH_PROT_WRITE) != 0 ? pte_nx : 0;
+    flags |= (prot & ARCH_PROT_UNCACHED) != 0 ? PTE_CACHE_OFF | PTE_WRITE_THROUGH : 0;
+    return flags;
+}
+
+void arch_aspace_init(struct arch_aspace *as, struct paddr root)
+{
+    uint64_t *to = table_at(root);
+    const uint64_t *from = table_at(kernel_root);
+    memcpy(to + KERNEL_ROOT_FIRST, from + KERNEL_ROOT_FIRST,
+           (TABLE_ENTRIES - KERNEL_ROOT_FIRST) * sizeof(*to));
+    as->root = root;
+    as->table_count = 1;
+    atomic_store_relaxed(&as->generation, 1);
+}
+
+struct destroyer {
+    size_t left;
+    arch_table_give_fn give;
+    void *context;
+};
+
+/* Gives back the tables below `table` (at `level`), deepest first. False: the bound was reached. */
+static bool give_below(struct arch_aspace *as, struct paddr table, int level, struct destroyer *d)
+{
+    uint64_t *entries = table_at(table);
+    unsigned count = level == LEVEL_ROOT ? KERNEL_ROOT_FIRST : TABLE_ENTRIES;
+    for (unsigned i = 0; i < count; i++) {
+        if ((entries[i] & PTE_PRESENT) == 0) {
+            continue;
+        }
+        struct paddr below = paddr(entries[i] & PTE_ADDRESS);
+        if (level > LEVEL_LEAF + 1 && !give_below(as, below, level - 1, d)) {
+            return false;
+        }
+        if (d->left == 0) {
+            return false;
+        }
+        entries[i] = 0;
+        d->left--;
+        as->table_count--;
+        d->give(d->context, below);
+    }
+    return true;
+}
+
+bool arch_aspace_destroy(struct arch_aspace *as, size_t max_tables, arch_table_give_fn give,
+                         void *context)
+{
+    struct destroyer d = {max_tables, give, context};
+    if (as->table_count == 0) {
+        return true;
+    }
+    if (!give_below(as, as->root, LEVEL_ROOT, &d) || d.left == 0) {
+        return false;
+    }
+    as->table_count = 0;
+    give(context, as->root);
+    return true;
+}
+
+/* Bytes that one entry at `level` covers. */
+static uint64_t span_at(int level)
+{
+    return UINT64_C(1) << (PAGE_SHIFT + 9 * (level - 1));
+}
+
+static size_t missing_below(struct paddr table, int level, uint64_t start, uint64_t end)
+{
+    const uint64_t *entries = table_at(table);
+    uint64_t span = span_at(level);
+    size_t missing = 0;
+    for (uint64_t at = start; at < end; at = (at & ~(span - 1)) + span) {
+        uint64_t stop = (at & ~(span - 1)) + span < end ? (at & ~(span - 1)) + span : end;
+        uint64_t entry = entries[index_at(at, level)];
+        if ((entry & PTE_PRESENT) == 0) {
+            for (int l = level; l > LEVEL_LEAF; l--) { /* whole subtrees */
+                missing += (size_t)(((stop - 1) / span_at(l)) - at / span_at(l) + 1);
+            }
+        } else if (level > LEVEL_LEAF + 1) {
+            missing += missing_below(paddr(entry & PTE_ADDRESS), level - 1, at, stop);
+        }
+    }
+    return missing;
+}
+
+size_t arch_map_missing(const struct arch_aspace *as, struct uaddr start, size_t npages)
+{
+    return missing_below(as->root, LEVEL_ROOT, start.v, start.v + (uint64_t)npages * PAGE_BYTES);
+}
+
+static bool prepare_one(struct arch_aspace *as, uint64_t address, arch_table_take_fn take,
+                        void *context)
+{
+    uint64_t *table = table_at(as->root);
+    for (int level = LEVEL_ROOT; level > LEVEL_LEAF; level--) {
+        uint64_t *entry = &table[index_at(address, level)];
+        if ((*entry & PTE_PRESENT) == 0) {
+            struct paddr fresh = take(context);
+            if (paddr_is_none(fresh)) {
+                return false;
+            }
+            as->table_count++;
+            *entry = fresh.v | TABLE_FLAGS;
+        }
+        table = table_at(paddr(*entry & PTE_ADDRESS));
+    }
+    return true;
+}
+
+bool arch_map_prepare(struct arch_aspace *as, struct uaddr start, size_t npages,
+                      arch_table_take_fn take, void *context)
+{
+    uint64_t end = start.v + (uint64_t)npages * PAGE_BYTES;
+    uint64_t span = span_at(LEVEL_LEAF + 1);
+    for (uint64_t at = start.v; at < end; at = (at & ~(span - 1)) + span) {
+        if (!prepare_one(as, at, take, context)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void arch_map_page(struct arch_aspace *as, struct uaddr page, struct paddr frame, unsigned prot)
+{
+    uint64_t *entry = leaf(as, page.v);
+    if (entry == NULL || *entry != 0) {
+        panic("mapping %#llx, which is %s", (unsigned long long)page.v,
+              entry == NULL ? "not prepared" : "mapped");
+    }
+    *entry = frame.v | leaf_flags(prot);
+}
+
+struct paddr arch_unmap_page(struct arch_aspace *as, struct uaddr page)
+{
+    uint64_t *entry = leaf(as, page.v);
+    if (entry == NULL || *entry == 0) {
+        return PADDR_NONE;
+    }
+    struct paddr frame = paddr(*entry & PTE_ADDRESS);
+    *entry = 0;
+    return frame;
+}
+
+bool arch_protect_page(struct arch_aspace *as, struct uaddr page, unsigned prot)
+{
+    uint64_t *entry = leaf(as, page.v);
+    if (entry == NULL || *entry == 0) {
+        return false;
+    }
+    *entry = (*entry & PTE_ADDRESS) | leaf_flags(prot);
+    return true;
+}
+
+bool arch_translate(const struct arch_aspace *as, struct uaddr address, bool need_write,
+                    struct paddr *out)
+{
+    if (!arch_user_range_ok(address, 1)) {
+        return false;
+    }
+    const uint64_t *entry = leaf(as, address.v);
+    if (entry == NULL || *entry == 0 || (need_write && (*entry & PTE_WRITE) == 0)) {
+        return false;
+    }
+    *out = paddr((*entry & PTE_ADDRESS) | (address.v & (PAGE_BYTES - 1)));
+    return true;
+}
+
+bool arch_page_state(const struct arch_aspace *as, struct uaddr page, unsigned *prot_out,
+                     bool *dirty_out)
+{
+    const uint64_t *entry = leaf(as, page.v);
+    if (entry == NULL || *entry == 0) {
+        return false;
+    }
+    *prot_out = ((*entry & PTE_WRITE) != 0 ? ARCH_PROT_WRITE : 0) |
+                ((*entry & pte_nx) == 0 ? ARCH_PROT_EXECUTE : 0) |
+                ((*entry & PTE_CACHE_OFF) != 0 ? ARCH_PROT_UNCACHED : 0);
+    *dirty_out = (*entry & PTE_DIRTY) != 0;
+    return true;
+}

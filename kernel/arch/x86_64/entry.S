@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Kernel entry and exit.
+ *
+ * Event kernel: one stack per CPU, empty at every entry from user mode or idle. An entry saves the
+ * user registers into the current thread's frame, calls C on the fresh stack, and resumes the thread
+ * that C returns. Interrupts are off from the first to the last instruction here; the only place
+ * that enables them is the idle loop.
+ *
+ * E1: GS base is the CPU's block from the SWAPGS of an entry to the SWAPGS of its exit. User code
+ *     cannot set its own GS base (CR4.FSGSBASE is off), and nothing here relies on its value.
+ * E2: the exceptions that can strike between an entry and its SWAPGS (NMI, #DB, #DF, #MC) have
+ *     stacks of their own, find the block from the stack pointer, and return exactly to where they
+ *     struck.
+ * E3: SYSRET is used only for frames made by SYSCALL, whose RIP is a user address since the last
+ *     page below the non-canonical hole can never be mapped. All others are checked, then IRET.
+ * E4: caller-saved registers are zero after a system call: nothing of the kernel leaks.
+ */
+#include "offsets.h"
+
+#define USER_DATA (0x20 | 3)
+#define USER_CODE (0x28 | 3)
+#define MSR_GS_BASE 0xc0000101
+
+    /* A place for STAC or CLAC; processor.c writes the instruction where there is SMAP. */
+    .macro SMAP_SITE clear
+.Lsite\@:
+    .byte 0x0f, 0x1f, 0x00
+    .pushsection .smap_sites, "a"
+    .quad .Lsite\@, \clear
+    .popsection
+    .endm
+
+    .section .text.entry, "ax"
+
+    .globl entry_syscall
+    .type entry_syscall, @function
+entry_syscall:
+    swapgs
+    movq %rsp, %gs:CPU_SCRATCH
+    movq %gs:CPU_CURRENT, %rsp
+    movq %rax, FRAME_RAX(%rsp)
+    movq %rdi, FRAME_RDI(%rsp)
+    movq %rsi, FRAME_RSI(%rsp)
+    movq %rbx, FRAME_RBX(%rsp)
+    movq %rbp, FRAME_RBP(%rsp)
+    movq %r12, FRAME_R12(%rsp)
+    movq %r13, FRAME_R13(%rsp)
+    movq %r14, FRAME_R14(%rsp)
+    movq %r15, FRAME_R15(%rsp)
+    movq %rcx, FRAME_RIP(%rsp)
+    movq %r11, FRAME_RFLAGS(%rsp)
+    movq $FRAME_KIND_SYSCALL, FRAME_KIND(%rsp)
+    movq %rsp, %rdi
+    movq %gs:CPU_SCRATCH, %rax
+    movq %rax, FRAME_RSP(%rdi)
+    movq %gs:CPU_STACK_TOP, %rsp
+    xorl %ebp, %ebp
+    call kernel_syscall
+
+    /* RAX = the thread to resume. */
+exit_thread:
+    cmpq %gs:CPU_CURRENT, %rax
+    jne exit_switch
+exit_current:
+    cmpl $FRAME_KIND_SYSCALL, FRAME_KIND(%rax)
+    jne exit_full
+    movq FRAME_RBX(%rax), %rbx
+    movq FRAME_RBP(%rax), %rbp
+    movq FRAME_R12(%rax), %r12
+    movq FRAME_R13(%rax), %r13
+    movq FRAME_R14(%rax), %r14
+    movq FRAME_R15(%rax), %r15
+    movq FRAME_RIP(%rax), %rcx
+    movq FRAME_RFLAGS(%rax), %r11
+    movq FRAME_RSP(%rax), %rsp
+    movq FRAME_RAX(%rax), %rax
+    xorl %edx, %edx
+    xorl %esi, %esi
+    xorl %edi, %edi
+    xorl %r8d, %r8d
+    xorl %r9d, %r9d
+    xorl %r10d, %r10d
+    swapgs
+    sysretq
+
+exit_switch:
+    movq %rax, %rdi
+    movq %rax, %rbx
+    call switch_to
+    movq %rbx, %rax
+    jmp exit_current
+
+exit_full:
+    cmpl $FRAME_KIND_IDLE, FRAME_KIND(%rax)
+    je idle
+    movq FRAME_RIP(%rax), %rcx
+    shrq $47, %rcx
+    jnz exit_bad_ip
+    movq %gs:CPU_STACK_TOP, %rsp
+    pushq $USER_DATA
+    pushq FRAME_RSP(%rax)
+    pushq FRAME_RFLAGS(%rax)
+    pushq $USER_CODE
+    pushq FRAME_RIP(%rax)
+    movq FRAME_RBX(%rax), %rbx
+    movq FRAME_RCX(%rax), %rcx
+    movq FRAME_RDX(%rax), %rdx
+    movq FRAME_RSI(%rax), %rsi
+    movq FRAME_RDI(%rax), %rdi
+    movq FRAME_RBP(%rax), %rbp
+    movq FRAME_R8(%rax), %r8
+    movq FRAME_R9(%rax), %r9
+    movq FRAME_R10(%rax), %r10
+    movq FRAME_R11(%rax), %r11
+    movq FRAME_R12(%rax), %r12
+    movq FRAME_R13(%rax), %r13
+    movq FRAME_R14(%rax), %r14
+    movq FRAME_R15(%rax), %r15
+    movq FRAME_RAX(%rax), %rax
+    swapgs
+    iretq
+
+exit_bad_ip:
+    movq %rax, %rdi
+    call trap_bad_ip
+    jmp exit_thread
+
+    /* Compatibility mode has no code segment here, so this is never reached by honest means. */
+    .globl entry_syscall_32
+entry_syscall_32:
+    ud2
+
+    /* Interrupted between these two labels the kernel has nothing to save. */
+    .globl idle_begin, idle_end
+idle:
+    movq %gs:CPU_STACK_TOP, %rsp
+    xorl %ebp, %ebp
+idle_begin:
+    sti
+    hlt
+    jmp idle_begin
+idle_end:
+
+    /* void entry_first(stack_top, function, argument) */
+    .globl entry_first
+    .type entry_first, @function
+entry_first:
+    movq %rdi, %rsp
+    xorl %ebp, %ebp
+    movq %rdx, %rdi
+    call *%rsi
+    jmp exit_thread
+
+    /* One stub per vector. Vectors 8, 10-14, 17, 21, 29, 30 come with an error code. */
+    .balign 16
+    .globl entry_vectors
+entry_vectors:
+    .set vector, 0
+    .rept 256
+    .balign 16
+    .if !(vector == 8 || (vector >= 10 && vector <= 14) || vector == 17 || vector == 21 || \
+          vector == 29 || vector == 30)
+    pushq $0
+    .endif
+    pushq $vector
+    .if vector == 1 || vector == 2 || vector == 8 || vector == 18
+    jmp entry_paranoid
+    .else
+    jmp entry_trap
+    .endif
+    .set vector, vector + 1
+    .endr
+    .balign 16
+
+    /* On the stack: vector, error, rip, cs, rflags, rsp, ss. */
+entry_trap:
+    testb $3, 24(%rsp)
+    jz entry_from_kernel
+entry_from_user:
+    swapgs
+    lfence                              /* no speculation past a SWAPGS that was not */
+    cld
+    SMAP_SITE 1
+    pushq %rdi
+    movq %gs:CPU_CURRENT, %rdi
+    movq %rax, FRAME_RAX(%rdi)
+    movq %rbx, FRAME_RBX(%rdi)
+    movq %rcx, FRAME_RCX(%rdi)
+    movq %rdx, FRAME_RDX(%rdi)
+    movq %rsi, FRAME_RSI(%rdi)
+    movq %rbp, FRAME_RBP(%rdi)
+    movq %r8, FRAME_R8(%rdi)
+    movq %r9, FRAME_R9(%rdi)
+    movq %r10, FRAME_R10(%rdi)
+    movq %r11, FRAME_R11(%rdi)
+    movq %r12, FRAME_R12(%rdi)
+    movq %r13, FRAME_R13(%rdi)
+    movq %r14, FRAME_R14(%rdi)
+    movq %r15, FRAME_R15(%rdi)
+    popq FRAME_RDI(%rdi)
+    popq %rsi                           /* vector */
+    popq %rdx                           /* error */
+    popq FRAME_RIP(%rdi)
+    addq $8, %rsp
+    popq FRAME_RFLAGS(%rdi)
+    popq FRAME_RSP(%rdi)
+    movq $FRAME_KIND_TRAP, FRAME_KIND(%rdi)
+    movq %gs:CPU_STACK_TOP, %rsp
+    xorl %ebp, %ebp
+    call trap_user
+    jmp exit_thread
+
+    /* In the kernel: an interrupt in the idle loop, or a fault. */
+entry_from_kernel:
+    cld
+    pushq %rax
+    leaq idle_begin(%rip), %rax
+    cmpq %rax, 24(%rsp)
+    jb 1f
+    leaq idle_end(%rip), %rax
+    cmpq %rax, 24(%rsp)
+    jae 1f
+    cmpl $32, 8(%rsp)
+    jb 1f
+    movq %gs:CPU_CURRENT, %rdi
+    movl 8(%rsp), %esi
+    movq %gs:CPU_STACK_TOP, %rsp
+    xorl %ebp, %ebp
+    call trap_idle
+    jmp exit_thread
+1:  popq %rax
+    .macro SAVE_ALL
+    pushq %rax
+    pushq %rbx
+    pushq %rcx
+    pushq %rdx
+    pushq %rsi
+    pushq %rdi
+    pushq %rbp
+    pushq %r8
+    pushq %r9
+    pushq %r10
+    pushq %r11
+    pushq %r12
+    pushq %r13
+    pushq %r14
+    pushq %r15
+    .endm
+    .macro RESTORE_ALL
+    popq %r15
+    popq %r14
+    popq %r13
+    popq %r12
+    popq %r11
+    popq %r10
+    popq %r9
+    popq %r8
+    popq %rbp
+    popq %rdi
+    popq %rsi
+    popq %rdx
+    popq %rcx
+    popq %rbx
+    popq %rax
+    addq $16, %rsp
+    .endm
+    SAVE_ALL
+    SMAP_SITE 1                         /* a fault in a user copy comes with the window open */
+    movq %rsp, %rdi
+    movq %rsp, %rbx
+    andq $-16, %rsp
+    call trap_kernel
+    movq %rbx, %rsp
+    RESTORE_ALL
+    iretq
+
+    /* NMI, #DB, #DF, #MC: on their own stacks. From user mode they are traps like any other (but a
+     * double fault). In the kernel GS may be the user's: load ours, put back what was there. */
+entry_paranoid:
+    testb $3, 24(%rsp)
+    jnz entry_from_user
+    cld
+    SAVE_ALL
+    SMAP_SITE 1
+    movl $MSR_GS_BASE, %ecx
+    rdmsr
+    movl %eax, %r12d
+    movl %edx, %r13d
+    movq %rsp, %rax
+    andq $-CPU_SLOT_BYTES, %rax
+    addq $CPU_BLOCK_OFFSET, %rax
+    movq %rax, %rdx
+    shrq $32, %rdx
+    wrmsr
+    movq %rsp, %rdi
+    movq %rsp, %rbx
+    andq $-16, %rsp
+    call trap_paranoid
+    movq %rbx, %rsp
+    movl $MSR_GS_BASE, %ecx
+    movl %r12d, %eax
+    movl %r13d, %edx
+    wrmsr
+    RESTORE_ALL
+    iretq
+
+    .section .note.GNU-stack, "", @progbits

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/* Bounds that the link script defines. Only their addresses mean anything. */
+#ifndef CAPOS_KERNEL_ARCH_X86_64_IMAGE_H
+#define CAPOS_KERNEL_ARCH_X86_64_IMAGE_H
+
+#include <stdint.h>
+
+#define KERNEL_BASE UINT64_C(0xffffffff80000000)
+
+extern char boot_start[], boot_end[]; /* physical */
+extern char kernel_start[], kernel_end[];
+extern char text_start[], text_end[];
+extern char rodata_start[], rodata_end[];
+extern char data_start[], data_end[];
+extern char symbols_start[], symbols_end[];
+
+static inline uint64_t image_physical(const char *symbol)
+{
+    return (uint64_t)(uintptr_t)symbol - KERNEL_BASE;
+}
+
+#endif
