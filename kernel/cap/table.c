@@ -46,10 +46,14 @@ static_assert((int)CAPOS_MAX_TRANSFERS <= (int)CAP_PAGE_SLOTS, "one new page is 
 struct dropped {
     struct kobj *object;
     struct grant *route;
+    uint64_t facet;
 };
 
 static void drop(const struct dropped *held)
 {
+    if (held->object->ops->facet_slot != NULL) {
+        held->object->ops->facet_slot(held->object, held->facet, -1);
+    }
     kobj_slot_drop(held->object);
     grant_unref(held->route);
 }
@@ -119,6 +123,7 @@ static void vacate(struct cap_table *table, struct cap_slot *slot, uint32_t inde
 {
     held->object = slot->object;
     held->route = slot->route;
+    held->facet = slot->facet;
     slot->object = NULL;
     slot->route = NULL;
     table->used--;
@@ -188,6 +193,7 @@ static bool shrink(struct cap_table *table, struct dropped *held)
     if (full) {
         held->object = slot->object;
         held->route = slot->route;
+        held->facet = slot->facet;
     }
     if (slot->state != CAP_FREE && slot->state != CAP_RETIRED) {
         table->used--;
@@ -337,6 +343,9 @@ void table_install(struct cap_table *table, capos_cap_t id, const struct capabil
     uint64_t caller[2] = {0, 0};
     if (cap->ktype == 0) {
         siphash128(table->session_key, cap->object->caller_id, caller);
+    }
+    if (cap->object->ops->facet_slot != NULL) {
+        cap->object->ops->facet_slot(cap->object, cap->facet, 1);
     }
     kobj_slot_add(cap->object);
     lock_acquire(&table->lock);

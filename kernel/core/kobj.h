@@ -28,6 +28,9 @@ struct kobj_ops {
     const char *name;
     /* The last capability is gone. Takes obj->lock if it needs it. May be NULL. */
     void (*no_slots)(struct kobj *obj);
+    /* A capability with this facet was installed (change 1) or has left its table (-1); no lock is
+     * held. For objects that count capabilities by facet; NULL for the others. */
+    void (*facet_slot)(struct kobj *obj, uint64_t facet, int change);
     /* refs is zero: give memory and charges back. Runs once. */
     void (*destroy)(struct kobj *obj);
     /* Takes `rec` (which waits on this object) out of every list of the object; obj->lock is held.
