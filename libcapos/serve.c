@@ -25,7 +25,7 @@
 
 enum phase { PHASE_RECEIVING, PHASE_HANDLING, PHASE_ANSWERING, PHASE_RETURNING, PHASE_REFUSING };
 
-enum { MAX_REFUSALS = 8 };
+enum { MAX_REFUSALS = 8, MAX_CAPS = 16 /* that an endpoint takes */ };
 
 static void slot_done(struct capos_op *op);
 
@@ -350,7 +350,7 @@ status_t capos_server_start(struct capos_server *server, capos_cap_t endpoint, v
     size_t slot_bytes = CAPOS_SERVER_SLOT_BYTES(server->params_max_bytes, server->reply_max_bytes,
                                                 server->caps_max);
     if (endpoint == 0 || server->request_count == 0 || server->interface_count == 0 ||
-        server->caps_max > CAPOS_MAX_TRANSFERS || !is_aligned((uintptr_t)storage, 16) ||
+        server->caps_max > MAX_CAPS || !is_aligned((uintptr_t)storage, 16) ||
         storage_bytes / slot_bytes < server->request_count) {
         return ST_BAD_ARGUMENT;
     }

@@ -3,7 +3,7 @@
 
 using A = import "annotations.capnp";
 
-interface Supervisor $A.transfer(none) $A.scope(sameSession) {
+interface Supervisor $A.transfer(move) $A.scope(sameSession) {
   # A service's own line to init, which started it. Granted by the manifest (source `supervisor`); it
   # names the one instance it was made for and is dead for its successor.
 

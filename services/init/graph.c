@@ -102,9 +102,13 @@ static void check_numbers(struct graph_check *check, Service_r service)
         graph_problem(check, "services.%s.maxMessageBytes: %u is not a multiple of 8 up to %u", name,
                       message, (unsigned)CAPOS_MAX_MESSAGE_BYTES);
     }
-    if (Service_get_max_caps(service) > CAPOS_MAX_TRANSFERS) {
+    if (Service_get_max_caps(service) > GRAPH_ENDPOINT_CAPS) {
         graph_problem(check, "services.%s.maxCaps: %u is more than %u", name,
-                      Service_get_max_caps(service), (unsigned)CAPOS_MAX_TRANSFERS);
+                      Service_get_max_caps(service), (unsigned)GRAPH_ENDPOINT_CAPS);
+    }
+    if (Service_get_max_restarts(service) > GRAPH_RESTARTS_MAX) {
+        graph_problem(check, "services.%s.maxRestarts: %u is more than %u", name,
+                      Service_get_max_restarts(service), (unsigned)GRAPH_RESTARTS_MAX);
     }
     uint32_t ring = Service_get_ring_entries(service);
     if (ring != 0 && (!is_power_of_two(ring) || ring < CAPOS_RING_MIN_ENTRIES ||
@@ -288,7 +292,7 @@ static void find_order(struct graph_check *check)
     }
     if (count < graph->service_count) {
         char names[200] = "";
-        uint64_t all = graph->service_count == 64 ? UINT64_MAX : BIT64(graph->service_count) - 1;
+        uint64_t all = BIT64(graph->service_count) - 1;
         name_set(check, all & ~placed, names, sizeof(names));
         graph_problem(check,
                       "services: %s need each other in a circle (by `needs` or by granted exports), "

@@ -20,10 +20,12 @@
 #include "manifest.capnp.h"
 
 enum {
-    GRAPH_SERVICES_MAX = 64, /* one bit each in a set of services */
+    GRAPH_SERVICES_MAX = 32, /* one bit each in a set of services */
     GRAPH_GRANTS_MAX = 1024, /* of all services */
     GRAPH_EXPORTS_MAX = 16,  /* of one service */
     GRAPH_PROGRAMS_MAX = 62, /* of one launch set */
+    GRAPH_RESTARTS_MAX = 16, /* within a window */
+    GRAPH_ENDPOINT_CAPS = 16,
     GRAPH_CLASSES = 16,      /* ledger classes counted */
     GRAPH_PROBLEMS_MAX = 20, /* reported; more are counted only */
     GRAPH_TEXT_BYTES = 400,

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * init: the only process the kernel starts. It checks the manifest, starts the services in order,
+ * supervises them and ends the system.
+ *
+ * One thread, one event loop, one ring. Calls to the kernel are synchronous: they depend on no
+ * service. init never calls a service; services call init (Supervisor, SystemControl), and init
+ * answers. Nothing a service does or leaves undone can therefore stop it; what init waits for is a
+ * completion with a callback or a deadline that the loop looks at.
+ *
+ * A service's states (enum ServiceState):
+ *   WAITING     until all it needs have been ready           -> STARTING
+ *   STARTING    its process exists                           -> READY, or ended
+ *   READY                                                    -> STOPPING, or ended
+ *   BACKING_OFF ended, deadline set                          -> STARTING
+ *   STOPPING    asked to end, deadline set, then terminated  -> ended
+ *   STOPPED, FAILED                                          -> STARTING (operator's restart only)
+ * "Ended" is decided in supervise.c: back off, stop or fail.
+ *
+ * Invariants
+ *  1. process != 0 exactly in STARTING, READY, STOPPING; then exit_op is in flight or ready to run.
+ *  2. An endpoint and its exported objects are made before its service first starts and never
+ *     change: clients keep them through restarts. While no instance serves, the endpoint is vacant.
+ *  3. instance rises with every start; a Supervisor object of an earlier instance is refused.
+ */
+#ifndef CAPOS_INIT_H
+#define CAPOS_INIT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "capos/call.h"
+#include "capos/ring.h"
+#include "graph.h"
+#include "lib/base/compiler.h"
+#include "system_control.capnp.h"
+
+/* Exit status of the machine, where something outside can see it. */
+enum init_halt_code {
+    HALT_OK = 0,
+    HALT_MANIFEST = 3, /* the manifest was refused */
+    HALT_CRITICAL = 4, /* a critical service is lost */
+    HALT_INIT = 5,     /* init itself cannot go on */
+};
+
+struct service {
+    uint32_t index; /* in the manifest */
+    Service_r r;
+    const char *name;
+    enum ServiceState state;
+    bool has_been_ready;
+    bool restart_asked; /* by an operator: the coming end does not count */
+    uint64_t since_ns;
+    uint64_t deadline_ns; /* 0: none */
+    uint64_t instance;
+    uint64_t process_id;
+    capos_cap_t image;
+    capos_cap_t endpoint; /* 0: it exports nothing */
+    capos_cap_t exports[GRAPH_EXPORTS_MAX];
+    capos_cap_t process;
+    struct capos_op exit_op;
+    struct capos_request *stop_request; /* a kept awaitStop */
+    uint64_t ends_ns[GRAPH_RESTARTS_MAX]; /* when it was restarted, newest last */
+    uint32_t ends_count;
+    uint32_t restarts;
+    int64_t last_exit_code;
+    char last_end[120];
+};
+
+enum init_goal { GOAL_RUN, GOAL_OFF, GOAL_REBOOT };
+
+struct init {
+    /* what the kernel gave */
+    capos_cap_t boot, spawner, ledger, ioports, interrupts, timer, entropy, log, power, memory;
+    Manifest_r manifest;
+    struct graph graph;
+    struct service services[GRAPH_SERVICES_MAX];
+    uint32_t service_count;
+    capos_cap_t supervisor_endpoint;
+    capos_cap_t control_endpoint;
+    capos_cap_t motd; /* sealed memory; 0 until somebody is granted it */
+    enum init_goal goal;
+    bool all_started;
+};
+
+extern struct init init;
+
+/* main.c */
+uint64_t init_now_ns(void);
+NORETURN void init_halt(enum init_halt_code code, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/* payload.c: the boot archive */
+status_t payload_open(const char *name, capos_cap_t *memory, uint64_t *size_bytes);
+bool payload_exists(const char *name);
+/* Maps a payload for good; NULL and a line in the log when that fails. */
+const void *payload_map(const char *name, uint64_t *size_bytes);
+
+/* spawn.c: from a manifest entry to a process */
+status_t service_make_endpoint(struct service *s);
+/* Starts an instance; on a refusal a line in the log says why, and nothing is left behind. */
+status_t service_spawn(struct service *s);
+
+/* supervise.c: the states */
+void service_set_state(struct service *s, enum ServiceState state);
+void services_start_waiting(void);
+void service_is_ready(struct service *s);
+/* Asks it to end, or ends it. */
+void service_stop(struct service *s);
+/* Acts on a deadline that has passed. */
+void service_deadline(struct service *s);
+bool service_restart_by_operator(struct service *s);
+/* Brings the goal GOAL_OFF or GOAL_REBOOT forward; does not return when nothing lives any more. */
+void services_shut_down(void);
+
+/* serve.c: Supervisor and SystemControl */
+void serve_start(void);
+status_t serve_mint_supervisor(struct service *s, capos_cap_t *object);
+status_t serve_mint_control(capos_cap_t *object);
+
+#endif

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What init serves: Supervisor, one object for each instance of a service, and SystemControl.
+ *
+ * They have an endpoint each: every living service may have an awaitStop waiting, so Supervisor has
+ * many small requests; SystemControl has two large ones.
+ */
+#include "capos/print.h"
+#include "capos/serve.h"
+#include "capos/start.h"
+#include "endpoint.client.h"
+#include "init.h"
+#include "ledger.client.h"
+#include "lib/base/string.h"
+#include "supervisor.client.h"
+#include "system_control.client.h"
+
+enum {
+    SUPERVISOR_REQUESTS = GRAPH_SERVICES_MAX + 4,
+    SUPERVISOR_MESSAGE = 64,
+    CONTROL_REQUESTS = 2,
+    CONTROL_REPLY = SystemControl_services_MAX_RESULTS_BYTES,
+    CONTROL_KEY = 1,
+};
+
+/* Supervisor. Key: instance in the upper, index + 1 in the lower half. */
+
+static bool supervisor_find(struct capos_request *req)
+{
+    uint32_t index = (uint32_t)req->key - 1;
+    if (index >= init.service_count) {
+        return false;
+    }
+    struct service *s = &init.services[index];
+    req->object = s;
+    return s->process != 0 && s->instance == req->key >> 32;
+}
+
+static enum capos_outcome supervisor_ready(struct capos_request *req, Supervisor_ready_params_r params,
+                                           Supervisor_ready_results_b results)
+{
+    (void)params;
+    (void)results;
+    service_is_ready(req->object);
+    return CAPOS_REPLY;
+}
+
+static enum capos_outcome supervisor_await_stop(struct capos_request *req,
+                                                Supervisor_await_stop_params_r params,
+                                                Supervisor_await_stop_results_b results)
+{
+    struct service *s = req->object;
+    (void)params;
+    if (s->state == SERVICE_STATE_STOPPING) {
+        Supervisor_await_stop_results_set_deadline_ns(results, s->deadline_ns);
+        return CAPOS_REPLY;
+    }
+    if (s->stop_request != NULL) {
+        return capos_fail(req, CAPOS_EXC_OVERLOADED, "an awaitStop is waiting already");
+    }
+    s->stop_request = req;
+    return CAPOS_DEFERRED;
+}
+
+static const struct Supervisor_server supervisor_ops = {
+    .ready = supervisor_ready,
+    .await_stop = supervisor_await_stop,
+};
+
+/* SystemControl */
+
+static enum capos_outcome control_shutdown(struct capos_request *req,
+                                           SystemControl_shutdown_params_r params,
+                                           SystemControl_shutdown_results_b results)
+{
+    (void)req;
+    (void)params;
+    (void)results;
+    capos_log("init: shutdown asked for");
+    init.goal = GOAL_OFF;
+    return CAPOS_REPLY;
+}
+
+static enum capos_outcome control_reboot(struct capos_request *req,
+                                         SystemControl_reboot_params_r params,
+                                         SystemControl_reboot_results_b results)
+{
+    (void)req;
+    (void)params;
+    (void)results;
+    capos_log("init: reboot asked for");
+    init.goal = GOAL_REBOOT;
+    return CAPOS_REPLY;
+}
+
+static struct service *find_service(struct capnp_text name)
+{
+    for (uint32_t i = 0; i < init.service_count; i++) {
+        if (capnp_text_is(name, init.services[i].name)) {
+            return &init.services[i];
+        }
+    }
+    return NULL;
+}
+
+static enum capos_outcome control_restart(struct capos_request *req,
+                                          SystemControl_restart_params_r params,
+                                          SystemControl_restart_results_b results)
+{
+    enum SystemControl_RestartOutcome outcome = SYSTEM_CONTROL_RESTART_OUTCOME_DONE;
+    struct service *s = find_service(SystemControl_restart_params_get_service(params));
+    (void)req;
+    if (init.goal != GOAL_RUN) {
+        outcome = SYSTEM_CONTROL_RESTART_OUTCOME_SHUTTING_DOWN;
+    } else if (s == NULL) {
+        outcome = SYSTEM_CONTROL_RESTART_OUTCOME_UNKNOWN_SERVICE;
+    } else if (!service_restart_by_operator(s)) {
+        outcome = SYSTEM_CONTROL_RESTART_OUTCOME_NOT_RUNNING;
+    }
+    SystemControl_restart_results_set_outcome(results, outcome);
+    return CAPOS_REPLY;
+}
+
+static void put_status(ServiceStatus_b out, const struct service *s)
+{
+    struct capnp_text program = Service_get_program(s->r);
+    ServiceStatus_set_name(out, s->name, strlen(s->name));
+    ServiceStatus_set_program(out, program.ptr, program.len);
+    ServiceStatus_set_state(out, s->state);
+    ServiceStatus_set_restarts(out, s->restarts);
+    ServiceStatus_set_process_id(out, s->process_id);
+    ServiceStatus_set_last_exit_code(out, s->last_exit_code);
+    ServiceStatus_set_since_ns(out, s->since_ns);
+    ServiceStatus_set_last_end(out, s->last_end, strlen(s->last_end));
+}
+
+static enum capos_outcome control_services(struct capos_request *req,
+                                           SystemControl_services_params_r params,
+                                           SystemControl_services_results_b results)
+{
+    (void)req;
+    (void)params;
+    ServiceStatus_list_b list =
+        SystemControl_services_results_init_services(results, init.service_count);
+    for (uint32_t i = 0; i < init.service_count; i++) {
+        put_status(ServiceStatus_list_b_at(list, i), &init.services[init.graph.order[i]]);
+    }
+    return CAPOS_REPLY;
+}
+
+static const struct SystemControl_server control_ops = {
+    .shutdown = control_shutdown,
+    .reboot = control_reboot,
+    .restart = control_restart,
+    .services = control_services,
+};
+
+/* Start */
+
+static const struct capos_interface supervisor_interfaces[] = {
+    {Supervisor_ID, Supervisor_dispatch, &supervisor_ops},
+};
+static const struct capos_interface control_interfaces[] = {
+    {SystemControl_ID, SystemControl_dispatch, &control_ops},
+};
+
+static void lost(struct capos_server *server, status_t why)
+{
+    (void)server;
+    init_halt(HALT_INIT, "init cannot receive calls any more: %s", status_name(why));
+}
+
+static struct capos_server supervisor_server = {
+    .interfaces = supervisor_interfaces,
+    .interface_count = 1,
+    .params_max_bytes = SUPERVISOR_MESSAGE,
+    .reply_max_bytes = SUPERVISOR_MESSAGE,
+    .find = supervisor_find,
+    .ended = lost,
+};
+static struct capos_server control_server = {
+    .interfaces = control_interfaces,
+    .interface_count = 1,
+    .request_count = CONTROL_REQUESTS,
+    .params_max_bytes = CONTROL_REPLY,
+    .reply_max_bytes = CONTROL_REPLY,
+    .ended = lost,
+};
+
+CAPOS_SERVER_STORAGE(supervisor_storage, SUPERVISOR_REQUESTS, SUPERVISOR_MESSAGE,
+                     SUPERVISOR_MESSAGE, 0);
+CAPOS_SERVER_STORAGE(control_storage, CONTROL_REQUESTS, CONTROL_REPLY, CONTROL_REPLY, 0);
+
+static void start_one(struct capos_server *server, uint32_t message_bytes, capos_cap_t *endpoint,
+                      void *storage, size_t storage_bytes)
+{
+    status_t status = Ledger_new_endpoint(init.ledger, message_bytes, 0, endpoint);
+    if (status == ST_OK) {
+        status = capos_server_start(server, *endpoint, storage, storage_bytes);
+    }
+    if (status != ST_OK) {
+        init_halt(HALT_INIT, "init cannot serve: %s", status_name(status));
+    }
+}
+
+void serve_start(void)
+{
+    supervisor_server.request_count = init.service_count + 2;
+    start_one(&supervisor_server, SUPERVISOR_MESSAGE, &init.supervisor_endpoint, supervisor_storage,
+              sizeof(supervisor_storage));
+    start_one(&control_server, CONTROL_REPLY, &init.control_endpoint, control_storage,
+              sizeof(control_storage));
+}
+
+status_t serve_mint_supervisor(struct service *s, capos_cap_t *object)
+{
+    uint64_t key = s->instance << 32 | (s->index + 1);
+    return Endpoint_mint(init.supervisor_endpoint, key, Supervisor_ID, Supervisor_FACET,
+                         TRANSFER_MODE_MOVE, object);
+}
+
+status_t serve_mint_control(capos_cap_t *object)
+{
+    return Endpoint_mint(init.control_endpoint, CONTROL_KEY, SystemControl_ID, SystemControl_FACET,
+                         TRANSFER_MODE_COPY, object);
+}

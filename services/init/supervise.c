@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: MIT */
+/* The states of services: starting in order, what an end means, ending in order. */
+#include "abi/syscall.h"
+#include "capos/print.h"
+#include "capos/start.h"
+#include "endpoint.client.h"
+#include "init.h"
+#include "lib/base/bits.h"
+#include "lib/base/fmt.h"
+#include "lib/base/string.h"
+#include "power.client.h"
+#include "process.client.h"
+#include "supervisor.client.h"
+
+enum {
+    NS_PER_MS = 1000000,
+    FIRST_DELAY_MS = 50, /* the first restart in a window is at once, then this, doubled each time */
+    MAX_DELAY_MS = 2000,
+};
+
+static void service_exited(struct capos_op *op);
+static void service_ended(struct service *s, bool as_it_should);
+
+static bool service_lives(const struct service *s)
+{
+    return s->process != 0;
+}
+
+void service_set_state(struct service *s, enum ServiceState state)
+{
+    s->state = state;
+    s->since_ns = init_now_ns();
+    s->deadline_ns = 0;
+}
+
+/* Starting */
+
+static bool needs_are_met(const struct service *s)
+{
+    uint64_t needs = init.graph.services[s->index].needs;
+    for (uint32_t i = 0; i < init.service_count; i++) {
+        if ((needs & BIT64(i)) && !init.services[i].has_been_ready) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void read_process_id(struct service *s)
+{
+    CAPOS_CALL_STATIC(call, ProcessHandle, info);
+    ProcessHandle_info_results_r info;
+    capos_call_begin(&call, s->process);
+    ProcessHandle_info_begin(&call);
+    s->process_id = 0;
+    if (ProcessHandle_info_call(&call) == ST_OK && ProcessHandle_info_results(&call, &info) == ST_OK) {
+        s->process_id = ProcessHandle_info_results_get_process_id(info);
+    }
+}
+
+static void service_start(struct service *s)
+{
+    service_set_state(s, SERVICE_STATE_STARTING);
+    status_t status = service_spawn(s);
+    if (status != ST_OK) {
+        fmt_format(s->last_end, sizeof(s->last_end), "could not be started: %s",
+                   status_name(status));
+        service_ended(s, false);
+        return;
+    }
+    capos_op_init_wait(&s->exit_op, s->process, CAPOS_EVENT_EXIT, 0);
+    s->exit_op.done = service_exited;
+    s->exit_op.cookie = s;
+    capos_op_submit(&s->exit_op);
+    read_process_id(s);
+    capos_log("init: %s: started as process %llu", s->name, (unsigned long long)s->process_id);
+    if (Service_get_readiness(s->r) == SERVICE_READINESS_STARTED) {
+        service_is_ready(s);
+    } else {
+        s->deadline_ns = s->since_ns + (uint64_t)Service_get_ready_within_ms(s->r) * NS_PER_MS;
+    }
+}
+
+static void note_all_started(void)
+{
+    for (uint32_t i = 0; i < init.service_count; i++) {
+        if (!init.services[i].has_been_ready) {
+            return;
+        }
+    }
+    init.all_started = true;
+    capos_log("init: all %u services are ready", init.service_count);
+}
+
+void services_start_waiting(void)
+{
+    for (uint32_t i = 0; i < init.service_count && init.goal == GOAL_RUN; i++) {
+        struct service *s = &init.services[init.graph.order[i]];
+        if (s->state == SERVICE_STATE_WAITING && needs_are_met(s)) {
+            service_start(s);
+        }
+    }
+    if (!init.all_started) {
+        note_all_started();
+    }
+}
+
+void service_is_ready(struct service *s)
+{
+    if (s->state != SERVICE_STATE_STARTING) {
+        return;
+    }
+    uint64_t took_ns = init_now_ns() - s->since_ns;
+    service_set_state(s, SERVICE_STATE_READY);
+    s->has_been_ready = true;
+    if (Service_get_readiness(s->r) == SERVICE_READINESS_READY) {
+        capos_log("init: %s: ready after %llu ms", s->name,
+                  (unsigned long long)(took_ns / NS_PER_MS));
+    }
+}
+
+/* What became of an instance */
+
+static void describe_fault(struct service *s, FaultRecord_r fault)
+{
+    const char *kind = FaultRecord_Kind_name(FaultRecord_get_kind(fault));
+    fmt_format(s->last_end, sizeof(s->last_end),
+               "fault: %s at address 0x%llx, instruction 0x%llx, stack 0x%llx, code 0x%llx",
+               kind != NULL ? kind : "unknown", (unsigned long long)FaultRecord_get_address(fault),
+               (unsigned long long)FaultRecord_get_instruction(fault),
+               (unsigned long long)FaultRecord_get_stack_pointer(fault),
+               (unsigned long long)FaultRecord_get_code(fault));
+}
+
+/* Reads the exit and fault record; true when it was an exit with code 0. */
+static bool describe_end(struct service *s)
+{
+    CAPOS_CALL_STATIC(call, ProcessHandle, info);
+    ProcessHandle_info_results_r info;
+    capos_call_begin(&call, s->process);
+    ProcessHandle_info_begin(&call);
+    if (ProcessHandle_info_call(&call) != ST_OK || ProcessHandle_info_results(&call, &info) != ST_OK) {
+        str_copy(s->last_end, sizeof(s->last_end), "ended; no record of how");
+        return false;
+    }
+    s->last_exit_code = ProcessHandle_info_results_get_exit_code(info);
+    switch (ProcessHandle_info_results_get_state(info)) {
+    case PROCESS_STATE_FAULTED:
+        describe_fault(s, ProcessHandle_info_results_get_fault(info));
+        return false;
+    case PROCESS_STATE_TERMINATED:
+        str_copy(s->last_end, sizeof(s->last_end), "terminated");
+        return false;
+    default:
+        fmt_format(s->last_end, sizeof(s->last_end), "exit code %lld",
+                   (long long)s->last_exit_code);
+        return s->last_exit_code == 0;
+    }
+}
+
+static void drop_stop_request(struct service *s)
+{
+    if (s->stop_request != NULL) {
+        struct capos_request *req = s->stop_request;
+        s->stop_request = NULL;
+        capos_fail(req, CAPOS_EXC_DISCONNECTED, "this instance has ended");
+        capos_reply(req);
+    }
+}
+
+static void hold_vacant(struct service *s, uint32_t ms)
+{
+    if (s->endpoint == 0) {
+        return;
+    }
+    status_t status = Endpoint_vacant(s->endpoint, init_now_ns() + (uint64_t)ms * NS_PER_MS);
+    if (status != ST_OK) {
+        capos_log("init: %s: its endpoint cannot be held vacant: %s", s->name, status_name(status));
+    }
+}
+
+static void service_exited(struct capos_op *op)
+{
+    struct service *s = op->cookie;
+    bool clean = describe_end(s);
+    drop_stop_request(s);
+    capos_release(s->process);
+    s->process = 0;
+    s->process_id = 0;
+    capos_log("init: %s: ended: %s", s->name, s->last_end);
+    service_ended(s, clean);
+}
+
+/* Restarting */
+
+/* Restarts that the window still counts. */
+static uint32_t recent_restarts(struct service *s)
+{
+    uint64_t window_ns = (uint64_t)Service_get_window_ms(s->r) * NS_PER_MS;
+    uint64_t now = init_now_ns();
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < s->ends_count; i++) {
+        if (now - s->ends_ns[i] < window_ns) {
+            s->ends_ns[kept++] = s->ends_ns[i];
+        }
+    }
+    s->ends_count = kept;
+    return kept;
+}
+
+static bool wants_restart(const struct service *s, bool clean)
+{
+    switch (Service_get_restart(s->r)) {
+    case SERVICE_RESTART_ALWAYS:
+        return true;
+    case SERVICE_RESTART_ON_FAILURE:
+        return !clean;
+    default:
+        return false;
+    }
+}
+
+/* Ended for good. */
+static void service_over(struct service *s, bool clean)
+{
+    hold_vacant(s, 0);
+    service_set_state(s, clean ? SERVICE_STATE_STOPPED : SERVICE_STATE_FAILED);
+    enum Service_OnExit action = Service_get_on_exit(s->r);
+    if (!clean && Service_get_critical(s->r)) {
+        init_halt(HALT_CRITICAL,
+                  "the critical service %s is lost (%s); the system cannot go on without it",
+                  s->name, s->last_end);
+    }
+    if (action != SERVICE_ON_EXIT_NONE && init.goal == GOAL_RUN) {
+        capos_log("init: %s has ended for good: the system goes down", s->name);
+        init.goal = action == SERVICE_ON_EXIT_REBOOT ? GOAL_REBOOT : GOAL_OFF;
+    }
+}
+
+static void schedule_restart(struct service *s, uint32_t recent)
+{
+    uint64_t delay_ms = recent == 0 ? 0 : (uint64_t)FIRST_DELAY_MS << (recent - 1);
+    s->ends_ns[s->ends_count++] = init_now_ns();
+    s->restarts++;
+    hold_vacant(s, Service_get_vacancy_ms(s->r));
+    service_set_state(s, SERVICE_STATE_BACKING_OFF);
+    s->deadline_ns = s->since_ns + min_u64(delay_ms, MAX_DELAY_MS) * NS_PER_MS;
+    if (s->deadline_ns == 0) {
+        s->deadline_ns = 1;
+    }
+    capos_log("init: %s: starting it again (%u of %u in %u s)", s->name, recent + 1,
+              Service_get_max_restarts(s->r), Service_get_window_ms(s->r) / 1000);
+}
+
+static void service_ended(struct service *s, bool clean)
+{
+    if (init.goal != GOAL_RUN) {
+        service_set_state(s, SERVICE_STATE_STOPPED);
+        return;
+    }
+    if (s->restart_asked) {
+        s->restart_asked = false;
+        s->restarts++;
+        hold_vacant(s, Service_get_vacancy_ms(s->r));
+        service_set_state(s, SERVICE_STATE_BACKING_OFF);
+        s->deadline_ns = 1;
+        return;
+    }
+    uint32_t recent = recent_restarts(s);
+    if (!wants_restart(s, clean)) {
+        service_over(s, clean);
+    } else if (recent >= Service_get_max_restarts(s->r)) {
+        capos_log("init: %s: ended %u times within %u s: it is not started again", s->name,
+                  recent + 1, Service_get_window_ms(s->r) / 1000);
+        service_over(s, false);
+    } else {
+        schedule_restart(s, recent);
+    }
+}
+
+bool service_restart_by_operator(struct service *s)
+{
+    switch (s->state) {
+    case SERVICE_STATE_STARTING:
+    case SERVICE_STATE_READY:
+        s->restart_asked = true;
+        service_stop(s);
+        return true;
+    case SERVICE_STATE_STOPPED:
+    case SERVICE_STATE_FAILED:
+        s->restarts++;
+        service_set_state(s, SERVICE_STATE_BACKING_OFF);
+        s->deadline_ns = 1;
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Ending */
+
+static void service_terminate(struct service *s)
+{
+    s->deadline_ns = 0;
+    status_t status = ProcessHandle_terminate(s->process);
+    if (status != ST_OK && status != ST_BAD_STATE) {
+        capos_log("init: %s: terminate: %s", s->name, status_name(status));
+    }
+}
+
+void service_stop(struct service *s)
+{
+    if (!service_lives(s) || s->state == SERVICE_STATE_STOPPING) {
+        return;
+    }
+    service_set_state(s, SERVICE_STATE_STOPPING);
+    if (s->stop_request == NULL) {
+        service_terminate(s);
+        return;
+    }
+    struct capos_request *req = s->stop_request;
+    s->stop_request = NULL;
+    s->deadline_ns = s->since_ns + (uint64_t)Service_get_stop_within_ms(s->r) * NS_PER_MS;
+    Supervisor_await_stop_results_b results =
+        Supervisor_await_stop_results_init(capos_results_builder(req));
+    Supervisor_await_stop_results_set_deadline_ns(results, s->deadline_ns);
+    Supervisor_await_stop_reply(req);
+}
+
+void service_deadline(struct service *s)
+{
+    s->deadline_ns = 0;
+    switch (s->state) {
+    case SERVICE_STATE_STARTING:
+        capos_log("init: %s: not ready within %u ms: terminated", s->name,
+                  Service_get_ready_within_ms(s->r));
+        service_terminate(s);
+        break;
+    case SERVICE_STATE_BACKING_OFF:
+        service_start(s);
+        break;
+    case SERVICE_STATE_STOPPING:
+        capos_log("init: %s: did not end in time: terminated", s->name);
+        service_terminate(s);
+        break;
+    default:
+        break;
+    }
+}
+
+/* Shutting down */
+
+static bool has_living_dependent(const struct service *s)
+{
+    for (uint32_t i = 0; i < init.service_count; i++) {
+        if (service_lives(&init.services[i]) &&
+            (init.graph.services[i].needs & BIT64(s->index)) != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static NORETURN void power_down(void)
+{
+    capos_log("init: all services have ended; %s",
+              init.goal == GOAL_REBOOT ? "starting anew" : "powering off");
+    if (init.goal == GOAL_REBOOT) {
+        Power_reset(init.power);
+    }
+    Power_off(init.power, HALT_OK);
+    capos_exit(HALT_OK);
+}
+
+void services_shut_down(void)
+{
+    bool any = false;
+    for (uint32_t i = init.service_count; i > 0; i--) {
+        struct service *s = &init.services[init.graph.order[i - 1]];
+        if (!service_lives(s)) {
+            s->deadline_ns = 0;
+            continue;
+        }
+        any = true;
+        if (s->state != SERVICE_STATE_STOPPING && !has_living_dependent(s)) {
+            service_stop(s);
+        }
+    }
+    if (!any) {
+        power_down();
+    }
+}
