@@ -16,14 +16,31 @@ enum {
 
 /* x87, SSE, AVX and the AVX-512 components: what user code gets. Not: protection keys (rights that
  * the kernel does not manage), AMX (8 KiB of state; needs a policy first). */
-#define COMPONENTS_WANTED UINT64_C(0xe7)
+enum { COMPONENTS_WANTED = 0xe7, AVX512 = 0xe0 };
 
-static uint64_t components RO_AFTER_BOOT;
+uint32_t fpu_components RO_AFTER_BOOT;
 static size_t area_bytes RO_AFTER_BOOT;
 
-static void write_xcr0(uint64_t v)
+static void write_xcr0(uint32_t v)
 {
-    __asm__ volatile("xsetbv" : : "c"(0), "a"((uint32_t)v), "d"((uint32_t)(v >> 32)));
+    __asm__ volatile("xsetbv" : : "c"(0), "a"(v), "d"(0));
+}
+
+struct fpu_site {
+    uint64_t address;
+    uint64_t restore;
+};
+
+extern const struct fpu_site fpu_sites_start[], fpu_sites_end[];
+
+/* The last byte of the instruction: ModRM for (%rdi) with the operation in the middle. */
+static void patch_sites(void)
+{
+    enum { XSAVE = 0x27, XRSTOR = 0x2f, XSAVEOPT = 0x37 };
+    for (const struct fpu_site *s = fpu_sites_start; s < fpu_sites_end; s++) {
+        volatile uint8_t *byte = (volatile uint8_t *)(uintptr_t)s->address;
+        *byte = s->restore != 0 ? XRSTOR : features.xsaveopt ? XSAVEOPT : XSAVE;
+    }
 }
 
 void fpu_setup(void)
@@ -32,20 +49,20 @@ void fpu_setup(void)
     if (!features.xsave) {
         return;
     }
-    struct cpuid offered = cpuid(0xd, 0);
-    components = (((uint64_t)offered.edx << 32) | offered.eax) & COMPONENTS_WANTED;
-    if ((components & 0xe0) != 0xe0) {
-        components &= ~UINT64_C(0xe0); /* AVX-512 is all three or none */
+    fpu_components = cpuid(0xd, 0).eax & COMPONENTS_WANTED;
+    if ((fpu_components & AVX512) != AVX512) {
+        fpu_components &= ~(uint32_t)AVX512; /* all three or none */
     }
-    write_xcr0(components);
+    write_xcr0(fpu_components);
     area_bytes = cpuid(0xd, 0).ebx;
+    patch_sites();
 }
 
 void fpu_enable(void)
 {
     __asm__ volatile("fninit");
     if (features.xsave) {
-        write_xcr0(components);
+        write_xcr0(fpu_components);
     }
 }
 
@@ -61,28 +78,4 @@ void fpu_init(void *area)
     memset(area, 0, area_bytes);
     memcpy((char *)area + FCW_OFFSET, &fcw, sizeof(fcw));
     memcpy((char *)area + MXCSR_OFFSET, &mxcsr, sizeof(mxcsr));
-}
-
-void fpu_save(void *area)
-{
-    uint32_t low = (uint32_t)components, high = (uint32_t)(components >> 32);
-    if (features.xsaveopt) {
-        __asm__ volatile("xsaveopt64 (%0)" : : "r"(area), "a"(low), "d"(high) : "memory");
-    } else if (features.xsave) {
-        __asm__ volatile("xsave64 (%0)" : : "r"(area), "a"(low), "d"(high) : "memory");
-    } else {
-        __asm__ volatile("fxsave64 (%0)" : : "r"(area) : "memory");
-    }
-}
-
-void fpu_restore(const void *area)
-{
-    if (features.xsave) {
-        __asm__ volatile("xrstor64 (%0)"
-                         :
-                         : "r"(area), "a"((uint32_t)components), "d"((uint32_t)(components >> 32))
-                         : "memory");
-    } else {
-        __asm__ volatile("fxrstor64 (%0)" : : "r"(area) : "memory");
-    }
 }

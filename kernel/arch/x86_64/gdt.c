@@ -47,6 +47,7 @@ void cpu_slot_create(unsigned id, uint32_t apic_id)
     paging_map_kernel(slot + CPU_BLOCK_OFFSET, boot_pages_take(1), PAGE_BYTES, PTE_WRITE | pte_nx);
     cpu->self = cpu;
     cpu->id = id;
+    cpu->tag = id + 1;
     cpu->apic_id = apic_id;
     cpu->stack_top = map_stack(&at, KERNEL_STACK_BYTES);
     cpu->tss.rsp[0] = cpu->stack_top;

@@ -69,7 +69,7 @@ void switch_to(struct arch_thread *next)
     struct arch_thread *old = cpu->current;
     if (old != NULL && old->fpu != NULL) {
         fpu_save(old->fpu);
-        old->fpu_cpu = cpu->id + 1;
+        old->fpu_cpu = cpu->tag;
         cpu->fpu_last = old;
         atomic_store_release(&old->on_cpu, 0);
     }
@@ -80,11 +80,11 @@ void switch_to(struct arch_thread *next)
     while (atomic_load_acquire(&next->on_cpu) != 0) {
         arch_cpu_relax();
     }
-    atomic_store_relaxed(&next->on_cpu, cpu->id + 1);
+    atomic_store_relaxed(&next->on_cpu, cpu->tag);
     if (atomic_load_relaxed(&cpu->loaded) != next->aspace) {
         aspace_load(cpu, next->aspace);
     }
-    if (cpu->fpu_last != next || next->fpu_cpu != cpu->id + 1) {
+    if (cpu->fpu_last != next || next->fpu_cpu != cpu->tag) {
         fpu_restore(next->fpu);
     }
     write_msr(MSR_FS_BASE, next->fs_base);

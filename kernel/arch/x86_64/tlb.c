@@ -28,18 +28,10 @@
 
 enum { FLUSH_PAGES_MAX = 32 };
 
-void aspace_load(struct cpu_block *cpu, struct arch_aspace *as)
+void aspace_let_go(struct cpu_block *cpu)
 {
-    if (as == NULL) {
-        write_cr3(kernel_root.v);
-        atomic_store_release(&cpu->loaded, NULL);
-        return;
-    }
-    atomic_store_relaxed(&cpu->seen_generation, 0);
-    atomic_store_seq_cst(&cpu->loaded, as);
-    uint64_t generation = atomic_load_seq_cst(&as->generation);
-    write_cr3(as->root.v);
-    atomic_store_release(&cpu->seen_generation, generation);
+    write_cr3(kernel_root.v);
+    atomic_store_release(&cpu->loaded, NULL);
 }
 
 void aspace_catch_up(struct cpu_block *cpu)
@@ -49,7 +41,7 @@ void aspace_catch_up(struct cpu_block *cpu)
         return;
     }
     if (cpu->current == NULL || cpu->current->aspace != as) {
-        aspace_load(cpu, NULL);
+        aspace_let_go(cpu);
         return;
     }
     uint64_t generation = atomic_load_seq_cst(&as->generation);
@@ -115,7 +107,7 @@ bool arch_aspace_unload(struct arch_aspace *as)
     struct cpu_block *cpu = this_cpu();
     if (atomic_load_relaxed(&cpu->loaded) == as &&
         (cpu->current == NULL || cpu->current->aspace != as)) {
-        aspace_load(cpu, NULL);
+        aspace_let_go(cpu);
     }
     arch_cpu_mask_t mask = arch_aspace_cpus(as) & ~(UINT64_C(1) << cpu->id);
     if (mask != 0) {
