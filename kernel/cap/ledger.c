@@ -11,7 +11,9 @@
  * used both sink by it, and the parent is refunded. Only one CPU at a time settles a class of a
  * ledger (it alone writes limit): `settling` counts those who want it done; whoever raises it from
  * zero works until nobody has come since. A refund lowers used first and looks at `closed` second;
- * closing sets `closed` first and looks at used second; so no room is overlooked. Rejected: packing
+ * closing sets `closed` first and looks at used second; so no room is overlooked. A charge that read
+ * `limit` before it sank may overshoot: limit sinks before used does, so such a charge sees another
+ * limit once it has taken effect, and takes itself back. Rejected: packing
  * both numbers into one word (virtual pages need 35 bits); a lock (charges happen under every lock).
  */
 #include "cap/ledger.h"
@@ -83,7 +85,11 @@ status_t ledger_charge(struct ledger *ledger, enum LedgerClass ledger_class, uin
         if (UNLIKELY(used > limit || n > limit - used)) {
             return ST_QUOTA;
         }
-    } while (!atomic_cas_relaxed(&ledger->used[ledger_class], &used, used + n));
+    } while (!atomic_cas_acq_rel(&ledger->used[ledger_class], &used, used + n));
+    if (UNLIKELY(atomic_load_relaxed(&ledger->limit[ledger_class]) != limit)) {
+        ledger_refund(ledger, ledger_class, n);
+        return ST_QUOTA;
+    }
     return ST_OK;
 }
 
@@ -93,8 +99,7 @@ static uint64_t grab_room(struct ledger *ledger, enum LedgerClass ledger_class)
     uint64_t limit = atomic_load_relaxed(&ledger->limit[ledger_class]);
     uint64_t used = atomic_load_seq_cst(&ledger->used[ledger_class]);
     do {
-        KDEBUG_ASSERT(used <= limit);
-        if (used == limit) {
+        if (used >= limit) {
             return 0;
         }
     } while (!atomic_cas_seq_cst(&ledger->used[ledger_class], &used, limit));
