@@ -28,11 +28,11 @@ ABI_GOLDEN := abi/golden/capos.abi
 
 .PHONY: abi-check abi-accept
 abi-check: $(PLUGIN)
-	@capnp compile -Ischema -o- $(SCHEMAS) | $(PLUGIN) --abi-check $(ABI_GOLDEN) \
+	@capnp compile -Ischema --src-prefix=schema -o- $(SCHEMAS) | $(PLUGIN) --abi-check $(ABI_GOLDEN) \
 		&& echo 'ok    abi: the schema is as $(ABI_GOLDEN) has it'
 
 abi-accept: $(PLUGIN) ## accept the schema's changes into the golden file (and say so in CHANGES.md)
-	@capnp compile -Ischema -o- $(SCHEMAS) | $(PLUGIN) --abi-accept $(ABI_GOLDEN)
+	@capnp compile -Ischema --src-prefix=schema -o- $(SCHEMAS) | $(PLUGIN) --abi-accept $(ABI_GOLDEN)
 
 .PHONY: check check-text check-includes check-clang
 check-text: | $(DEPS)

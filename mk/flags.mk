@@ -41,7 +41,7 @@ C_COMMON := -std=c11 -g $(WARN) $(MAPPATH)
 DEBUG_DEFINE := $(if $(filter 1,$(DEBUG)),-DCAPOS_DEBUG=1)
 
 # The kernel: no red zone, no vector registers, higher half.
-KERNEL_CODE := -O2 -ffreestanding -fno-stack-protector -fno-pic -mno-red-zone -mcmodel=kernel \
+KERNEL_CODE := -O2 -ffreestanding -fstack-protector-strong -mstack-protector-guard=global -fno-pic -mno-red-zone -mcmodel=kernel \
 	-mgeneral-regs-only -fno-asynchronous-unwind-tables -fcf-protection=none \
 	-fno-omit-frame-pointer $(SECTIONS)
 # Only for "..." includes, so no header of ours can stand in for one of the compiler's.

@@ -77,5 +77,11 @@ $(O)/capos.iso: $(O)/kernel.elf $(O)/boot.archive tools/make-iso
 	$(Q)SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) GRUB_MODULES='$(GRUB_MODULES)' ISO_DATE=$(ISO_DATE) \
 		tools/make-iso $(O)/kernel.elf $(O)/boot.archive $@
 
+# For the test that makes it twice.
+.PHONY: iso-again
+iso-again: $(O)/kernel.elf $(O)/boot.archive
+	$(Q)SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) GRUB_MODULES='$(GRUB_MODULES)' ISO_DATE=$(ISO_DATE) \
+		tools/make-iso $(O)/kernel.elf $(O)/boot.archive $(OUT)
+
 .PHONY: image
 image: $(O)/kernel.elf $(O)/boot.archive $(O)/capos.iso ## build kernel.elf, boot.archive and capos.iso

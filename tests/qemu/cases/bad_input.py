@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: MIT
+"""What a broken boot package does: a clear message and an orderly stop, or a working system. Never a hang, never a
+panic without words."""
+
+import hashlib
+import os
+import re
+import shutil
+import struct
+
+from case import build_file, case
+
+HEADER, ENTRY = 64, 128
+
+
+class Archive:
+    """A copy of the boot archive that can be damaged (layout: abi/archive.h)."""
+
+    def __init__(self, t, name):
+        os.makedirs("build/test-logs", exist_ok=True)
+        self.path = f"build/test-logs/{t.entry.name}.{name}.archive"
+        shutil.copyfile(build_file("boot.archive"), self.path)
+        shutil.copyfile(build_file("boot.archive.sha256"), self.path + ".sha256")
+        with open(self.path, "rb") as file:
+            self.data = bytearray(file.read())
+
+    def entries(self):
+        count = struct.unpack_from("<I", self.data, 12)[0]
+        for at in range(HEADER, HEADER + count * ENTRY, ENTRY):
+            name = bytes(self.data[at:at + 64]).split(b"\0")[0].decode()
+            offset, size = struct.unpack_from("<QQ", self.data, at + 64)
+            yield name, at, offset, size
+
+    def find(self, wanted):
+        for name, at, offset, size in self.entries():
+            if name == wanted:
+                return at, offset, size
+        raise KeyError(wanted)
+
+    def rehash(self, name):
+        """Make a damaged payload honest again: the damage is then what init or the loader has to find."""
+        at, offset, size = self.find(name)
+        self.data[at + 80:at + 112] = hashlib.sha256(self.data[offset:offset + size]).digest()
+        index_bytes = struct.unpack_from("<Q", self.data, 16)[0]
+        with open(self.path + ".sha256", "w", encoding="ascii") as file:
+            file.write(hashlib.sha256(self.data[:index_bytes]).hexdigest() + "\n")
+
+    def save(self):
+        with open(self.path, "wb") as file:
+            file.write(self.data)
+        return self.path
+
+
+def stops_with(t, archive, pattern, **options):
+    """Boot and see that the machine stops by itself and says why, on the console or in the kernel log."""
+    guest = t.boot(archive=archive.save(), deadline_s=90, quiet_s=30, **options)
+    how = guest.wait_end(seconds=60)
+    words = guest.log() + guest.console.decode(errors="replace")
+    t.check(how in ("off", "panic"), "the machine stops by itself", f"it ended: {how}")
+    t.check(re.search(pattern, words, re.IGNORECASE) is not None, f"it says why (/{pattern}/)")
+    t.check("capos>" not in words, "there is no prompt")
+
+
+@case("bad.manifest.bytes", "a manifest of arbitrary bytes is refused before any service starts", weight=3)
+def manifest_bytes(t):
+    archive = Archive(t, "a")
+    _, offset, size = archive.find("manifest")
+    archive.data[offset:offset + size] = bytes((i * 37 + 11) & 0xFF for i in range(size))
+    archive.rehash("manifest")
+    stops_with(t, archive, r"manifest")
+
+
+@case("bad.manifest.hash", "a manifest whose hash is wrong is refused and named", weight=3)
+def manifest_hash(t):
+    archive = Archive(t, "a")
+    _, offset, _ = archive.find("manifest")
+    archive.data[offset + 40] ^= 1
+    stops_with(t, archive, r"manifest.*(hash|corrupt|digest)|(hash|corrupt|digest).*manifest")
+
+
+@case("bad.init.hash", "an init whose hash is wrong is not started", weight=3)
+def init_hash(t):
+    archive = Archive(t, "a")
+    _, offset, size = archive.find("init")
+    archive.data[offset + size // 2] ^= 1
+    stops_with(t, archive, r"init.*(hash|corrupt|digest)|(hash|corrupt|digest).*init")
+
+
+@case("bad.init.truncated", "a truncated init is refused as a program", weight=3)
+def init_truncated(t):
+    archive = Archive(t, "a")
+    at, _, _ = archive.find("init")
+    struct.pack_into("<Q", archive.data, at + 72, 200)
+    archive.rehash("init")
+    stops_with(t, archive, r"init")
+
+
+@case("bad.index", "an archive whose index does not match the anchor is refused", weight=3)
+def index(t):
+    archive = Archive(t, "a")
+    archive.data[HEADER + 100] ^= 1
+    stops_with(t, archive, r"(archive|index).*(hash|anchor|match)|(hash|anchor).*(archive|index)")
+
+
+@case("bad.program.missing", "a manifest that names a program the archive lacks is refused and the entry named", weight=3)
+def program_missing(t):
+    archive = Archive(t, "a")
+    at, _, _ = archive.find("bin/counter")
+    # One letter less: still after bin/... and before bin/counter-client, so the index stays in order.
+    archive.data[at + len("bin/counte")] = ord("q")
+    archive.rehash("bin/counteq")
+    stops_with(t, archive, r"counter")
+
+
+@case("bad.program.truncated", "a service whose program is cut off is reported and the rest of the system stands", weight=3)
+def program_truncated(t):
+    archive = Archive(t, "a")
+    at, _, _ = archive.find("bin/hello")
+    struct.pack_into("<Q", archive.data, at + 72, 96)
+    archive.rehash("bin/hello")
+    guest = t.boot(archive=archive.save(), deadline_s=90, quiet_s=30)
+    guest.prompt(seconds=60)
+    text = guest.command("run hello")
+    t.check(re.search(r"hello", text) is not None and "exit 0" not in text, "run says what is wrong", text)
+    t.shutdown(guest)
+
+
+@case("bad.program.hash", "a program whose hash is wrong is not started; the shell says so and lives", weight=3)
+def program_hash(t):
+    archive = Archive(t, "a")
+    _, offset, size = archive.find("bin/hello")
+    archive.data[offset + size // 2] ^= 1
+    guest = t.boot(archive=archive.save(), deadline_s=90, quiet_s=30)
+    guest.prompt(seconds=60)
+    text = guest.command("run hello")
+    t.check(re.search(r"hash|corrupt|integrity", text, re.IGNORECASE) is not None, "run names the cause", text)
+    t.shutdown(guest)
+
+
+@case("bad.memory.least", "the least memory that is documented boots to a prompt", weight=4)
+def memory_least(t):
+    with open("docs/reference/limits.md", encoding="utf-8") as file:
+        least = int(re.search(r"least memory[^0-9]*(\d+) MiB", file.read(), re.IGNORECASE)[1])
+    guest = t.boot(memory_mib=least, deadline_s=90, quiet_s=30)
+    guest.prompt(seconds=60)
+    t.shutdown(guest)
+
+
+@case("bad.memory.less", "with too little memory the machine says so and stops", weight=3)
+def memory_less(t):
+    guest = t.boot(memory_mib=8, deadline_s=60, quiet_s=20)
+    how = guest.wait_end(seconds=40)
+    words = guest.log() + guest.console.decode(errors="replace")
+    t.check(how in ("off", "panic"), "the machine stops by itself", f"it ended: {how}")
+    t.check(re.search(r"memory", words, re.IGNORECASE) is not None, "it speaks of memory")
+
+
+@case("bad.noarchive", "a kernel without a boot archive says so and stops", weight=3)
+def no_archive(t):
+    os.makedirs("build/test-logs", exist_ok=True)
+    path = f"build/test-logs/{t.entry.name}.archive"
+    with open(path, "wb") as file:
+        file.write(b"\0" * 4096)
+    guest = t.boot(archive=path, anchor="0" * 64, deadline_s=60, quiet_s=20)
+    how = guest.wait_end(seconds=40)
+    words = guest.log() + guest.console.decode(errors="replace")
+    t.check(how in ("off", "panic"), "the machine stops by itself", f"it ended: {how}")
+    t.check(re.search(r"archive", words, re.IGNORECASE) is not None, "it speaks of the archive")

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: MIT
+"""Every way to boot, with one, two and four processors."""
+
+import re
+
+from case import case
+
+WAYS = {"pvh": "PVH", "bios": "the ISO on BIOS", "uefi": "the ISO on UEFI"}
+
+
+def boot_case(boot, cpus):
+    # UEFI firmware alone takes seconds; the others are there in one.
+    @case(f"boot.{boot}.{cpus}", f"boots by {WAYS[boot]} with {cpus} CPU(s) to a prompt and switches off",
+          weight=12 if boot == "uefi" else 4)
+    def run(t):
+        guest = t.boot(boot=boot, cpus=cpus, deadline_s=120, quiet_s=40)
+        guest.prompt(seconds=90)
+        online = re.search(rb"(\d+) (?:CPUs?|processors?) (?:online|running|up)|cpus?[ =:]+(\d+)", guest.debug)
+        t.check(online is not None and int(online[1] or online[2]) == cpus,
+                f"the kernel log says that {cpus} CPU(s) run", online and online[0].decode())
+        t.check("panic" not in guest.log().lower(), "no panic in the kernel log")
+        t.check("unanchored" not in guest.log(), "the archive's hash was checked")
+        t.shutdown(guest)
+
+    return run
+
+
+for _boot in WAYS:
+    for _cpus in (1, 2, 4):
+        boot_case(_boot, _cpus)

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: MIT
+"""Pages that are tests: the blocks of kind `capos` are typed into a system, a fresh one for each page."""
+
+import os
+import re
+
+from case import case, doc_files
+
+BLOCK = re.compile(r"^```capos\n(.*?)^```", re.MULTILINE | re.DOTALL)
+PROMPT = "capos> "
+
+
+def steps(text):
+    """(command, [lines expected in this order]) of every block of a page."""
+    found = []
+    for block in BLOCK.findall(text):
+        for line in block.splitlines():
+            if line.startswith(PROMPT):
+                found.append((line[len(PROMPT):].split("   #")[0].rstrip(), []))
+            elif line.strip() and found:
+                found[-1][1].append(line.rstrip())
+    return found
+
+
+def squeeze(text):
+    return re.sub(r"\s+", " ", text).strip()
+
+
+def missing(expected, printed):
+    """The first expected line that the printed text lacks, looking on from the one before."""
+    printed = squeeze(printed)
+    at = 0
+    for line in expected:
+        pattern = ".*?".join(re.escape(squeeze(part)) for part in line.split("..."))
+        match = re.compile(pattern).search(printed, at)
+        if not match:
+            return line
+        at = match.end()
+    return None
+
+
+def page_case(path):
+    name = os.path.splitext(os.path.relpath(path, "docs"))[0].replace(os.path.sep, ".")
+
+    @case(f"page.{name}", f"the sessions printed on {path} happen as printed", weight=5)
+    def run(t):
+        with open(path, encoding="utf-8") as file:
+            session = steps(file.read())
+        t.require(session, "the page has a session")
+        guest = t.boot(cpus=2, deadline_s=180, quiet_s=40)
+        guest.prompt(seconds=60)
+        for number, (command, expected) in enumerate(session):
+            if number == len(session) - 1 and "shutdown" in command:
+                guest.send(command + "\r")
+                how = guest.wait_end(seconds=30)
+                t.require(how == "off", "the system switches itself off", f"it ended: {how}")
+                return
+            printed = guest.command(command)
+            lacking = missing(expected, printed)
+            t.require(lacking is None, f"`{command}` prints: {lacking}", f"it printed:\n{printed}")
+
+    return run
+
+
+for _path in doc_files():
+    with open(_path, encoding="utf-8") as _file:
+        if BLOCK.search(_file.read()):
+            page_case(_path)
