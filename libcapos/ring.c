@@ -206,7 +206,9 @@ static void put_sqe(struct capos_op *op, uint32_t index)
     if (op->inlined) {
         uint64_t offset = (uint64_t)index * CAPOS_PAYLOAD_SLOT_BYTES;
         uint8_t *slot = ring.payload + offset;
-        memcpy(slot, params, sqe.params_len);
+        if (sqe.params_len != 0) {
+            memcpy(slot, params, sqe.params_len);
+        }
         params = slot;
         sqe.params = offset;
         sqe.result = offset;
@@ -288,7 +290,10 @@ static void copy_back(struct capos_op *op, const struct capos_cqe *cqe)
         bytes = cqe->needed;
     }
     const uint8_t *slot = ring.payload + (uint64_t)op->table_index * CAPOS_PAYLOAD_SLOT_BYTES;
-    memcpy((void *)(uintptr_t)op->sqe.result, slot, min_u64(bytes, op->sqe.result_len));
+    bytes = min_u64(bytes, op->sqe.result_len);
+    if (bytes != 0) {
+        memcpy((void *)(uintptr_t)op->sqe.result, slot, bytes);
+    }
 }
 
 static void finish(struct capos_op *op)
