@@ -9,8 +9,8 @@
  * others still hold keep making room. Room is therefore *grabbed*: used is swapped from u to limit,
  * so the room l - u belongs to the grabber and no charge or second grab can have it; then limit and
  * used both sink by it, and the parent is refunded. Only one CPU at a time settles a class of a
- * ledger (it alone writes limit): `settling` counts those who want it done; whoever raises it from
- * zero works until nobody has come since. A refund lowers used first and looks at `closed` second;
+ * ledger (it alone writes limit): `settling` says that somebody is at it, and whether somebody
+ * else has come since, in which case the former goes round again. A refund lowers used first and looks at `closed` second;
  * closing sets `closed` first and looks at used second; so no room is overlooked. A charge that read
  * `limit` before it sank may overshoot: limit sinks before used does, so such a charge sees another
  * limit once it has taken effect, and takes itself back. Rejected: packing
@@ -20,6 +20,9 @@
 
 #include "core/panic.h"
 #include "lib/base/string.h"
+
+/* ledger.settling */
+enum { SETTLE_IDLE, SETTLE_BUSY, SETTLE_AGAIN };
 
 static struct ledger root_ledger;
 
@@ -112,14 +115,17 @@ static uint64_t grab_room(struct ledger *ledger, enum LedgerClass ledger_class)
 /* What the parent gets back of a closed ledger's class now; 0 also when another CPU sees to it. */
 static uint64_t settle(struct ledger *ledger, enum LedgerClass ledger_class)
 {
+    _Atomic uint8_t *state = &ledger->settling[ledger_class];
     uint64_t room = 0;
-    if (atomic_add_seq_cst(&ledger->settling[ledger_class], 1) != 0) {
+    uint8_t seen;
+    if (atomic_swap_seq_cst(state, SETTLE_AGAIN) != SETTLE_IDLE) {
         return 0;
     }
-    uint8_t seen = 1;
     do {
+        atomic_store_seq_cst(state, SETTLE_BUSY);
         room += grab_room(ledger, ledger_class);
-    } while (!atomic_cas_seq_cst(&ledger->settling[ledger_class], &seen, 0));
+        seen = SETTLE_BUSY;
+    } while (!atomic_cas_seq_cst(state, &seen, SETTLE_IDLE));
     return room;
 }
 
