@@ -3,10 +3,14 @@
 
 import os
 import re
+import shutil
+import subprocess
 
 from case import case, doc_files
+from guest import Failure
 
 BLOCK = re.compile(r"^```capos\n(.*?)^```", re.MULTILINE | re.DOTALL)
+FILE = re.compile(r"^```\S* file=(\S+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 PROMPT = "capos> "
 
 
@@ -39,15 +43,45 @@ def missing(expected, printed):
     return None
 
 
+def tree_with(files, name):
+    """A copy of the tree with these files in it, built; its build folder. What is built already is not built again."""
+    copy = os.path.abspath(os.path.join("build", "page", name))
+    shutil.rmtree(copy, ignore_errors=True)
+    os.makedirs(copy)
+    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], capture_output=True, text=True, check=True)
+    for path in listed.stdout.splitlines():
+        if os.path.isfile(path):
+            os.makedirs(os.path.join(copy, os.path.dirname(path)), exist_ok=True)
+            shutil.copy2(path, os.path.join(copy, path))
+    for part in (".deps", "cache", "third", "tools", "gen", "obj", "libcapos.a"):
+        source = os.path.join("build", part)
+        if os.path.isdir(source):
+            shutil.copytree(source, os.path.join(copy, source))
+        elif os.path.exists(source):
+            shutil.copy2(source, os.path.join(copy, source))
+    for path, text in files:
+        os.makedirs(os.path.join(copy, os.path.dirname(path)), exist_ok=True)
+        with open(os.path.join(copy, path), "w", encoding="utf-8") as file:
+            file.write(text)
+    done = subprocess.run(["make", "-C", copy, "--no-print-directory", "build/kernel.elf", "build/boot.archive"],
+                          capture_output=True, text=True, check=False,
+                          env={key: value for key, value in os.environ.items() if not key.startswith("MAKE")})
+    if done.returncode != 0:
+        raise Failure("what the page says does not build:\n" + (done.stdout + done.stderr)[-3000:])
+    return os.path.join(copy, "build")
+
+
 def page_case(path):
     name = os.path.splitext(os.path.relpath(path, "docs"))[0].replace(os.path.sep, ".")
 
     @case(f"page.{name}", f"the sessions printed on {path} happen as printed", weight=5)
     def run(t):
         with open(path, encoding="utf-8") as file:
-            session = steps(file.read())
+            text = file.read()
+        session, written = steps(text), FILE.findall(text)
         t.require(session, "the page has a session")
-        guest = t.boot(cpus=2, deadline_s=180, quiet_s=40)
+        build = tree_with(written, name) if written else "build"
+        guest = t.boot(build=build, cpus=2, deadline_s=180, quiet_s=40)
         guest.prompt(seconds=60)
         for number, (command, expected) in enumerate(session):
             if number == len(session) - 1 and "shutdown" in command:
