@@ -14,6 +14,7 @@
 
 /* XSAVE components in use; below 2^32, since none above is wanted. */
 extern uint32_t fpu_components;
+enum { FPU_COMPONENT_AVX = 1 << 2 };
 
 /* Decides which components are used and how large the area is, patches the sites. Boot CPU, after
  * features_enable, before paging_start. */

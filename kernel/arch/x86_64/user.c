@@ -40,12 +40,3 @@ bool arch_store_user_u64(struct uaddr to, uint64_t value)
     return to.v % sizeof(value) == 0 && arch_user_range_ok(to, sizeof(value)) &&
            user_store64(pointer(to), value);
 }
-
-void arch_copy(void *to, const void *from, size_t size_bytes)
-{
-    size_t words = size_bytes / 8, tail = size_bytes % 8;
-    __asm__ volatile("rep movsq" : "+D"(to), "+S"(from), "+c"(words) : : "memory");
-    if (tail != 0) {
-        __asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(tail) : : "memory");
-    }
-}

@@ -84,25 +84,4 @@ user_store64:
     FIXUP .Lload64_start, .Lload64_end, .Lrefused
     FIXUP .Lstore64_start, .Lstore64_end, .Lrefused
 
-    /* void arch_zero_page(void *page): 16-byte stores, the cheapest count. XMM0 is the user's. */
-    .globl arch_zero_page
-    .type arch_zero_page, @function
-arch_zero_page:
-    subq $24, %rsp
-    movups %xmm0, (%rsp)
-    xorps %xmm0, %xmm0
-    leaq 4096(%rdi), %rax
-1:
-    .set offset, 0
-    .rept 32
-    movaps %xmm0, offset(%rdi)
-    .set offset, offset + 16
-    .endr
-    addq $512, %rdi
-    cmpq %rax, %rdi
-    jb 1b
-    movups (%rsp), %xmm0
-    addq $24, %rsp
-    ret
-
     .section .note.GNU-stack, "", @progbits
