@@ -3,6 +3,7 @@
 #ifndef CAPOS_KERNEL_ARCH_X86_64_ARCH_INLINE_H
 #define CAPOS_KERNEL_ARCH_X86_64_ARCH_INLINE_H
 
+#include "lib/base/compiler.h"
 #include "offsets.h"
 
 static inline unsigned arch_cpu_id(void)

@@ -3,6 +3,8 @@
 #ifndef CAPOS_KERNEL_ARCH_X86_64_ARCH_MMU_INLINE_H
 #define CAPOS_KERNEL_ARCH_X86_64_ARCH_MMU_INLINE_H
 
+#include "core/addr.h"
+
 /* Set once at boot, before the portable kernel runs. */
 extern uint64_t x86_direct_base;
 

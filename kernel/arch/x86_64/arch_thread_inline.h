@@ -3,6 +3,8 @@
 #ifndef CAPOS_KERNEL_ARCH_X86_64_ARCH_THREAD_INLINE_H
 #define CAPOS_KERNEL_ARCH_X86_64_ARCH_THREAD_INLINE_H
 
+#include "arch_types.h"
+
 static inline uint64_t arch_syscall_number(const struct arch_thread *thread)
 {
     return thread->frame.rax;

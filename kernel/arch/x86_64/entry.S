@@ -17,18 +17,23 @@
  * E4: caller-saved registers are zero after a system call: nothing of the kernel leaks.
  */
 #include "offsets.h"
+#include "smap.h"
 
 #define USER_DATA (0x20 | 3)
 #define USER_CODE (0x28 | 3)
 #define MSR_GS_BASE 0xc0000101
 
-    /* A place for STAC or CLAC; processor.c writes the instruction where there is SMAP. */
-    .macro SMAP_SITE clear
-.Lsite\@:
-    .byte 0x0f, 0x1f, 0x00
-    .pushsection .smap_sites, "a"
-    .quad .Lsite\@, \clear
-    .popsection
+    /* struct trap_regs on the stack, and off again. */
+    .macro SAVE_ALL
+    .irp reg, rax, rbx, rcx, rdx, rsi, rdi, rbp, r8, r9, r10, r11, r12, r13, r14, r15
+    pushq %\reg
+    .endr
+    .endm
+    .macro RESTORE_ALL
+    .irp reg, r15, r14, r13, r12, r11, r10, r9, r8, rbp, rdi, rsi, rdx, rcx, rbx, rax
+    popq %\reg
+    .endr
+    addq $16, %rsp                      /* vector, error */
     .endm
 
     .section .text.entry, "ax"
@@ -181,7 +186,7 @@ entry_from_user:
     swapgs
     lfence                              /* no speculation past a SWAPGS that was not */
     cld
-    SMAP_SITE 1
+    SMAP_CLOSE
     pushq %rdi
     movq %gs:CPU_CURRENT, %rdi
     movq %rax, FRAME_RAX(%rdi)
@@ -230,43 +235,8 @@ entry_from_kernel:
     call trap_idle
     jmp exit_thread
 1:  popq %rax
-    .macro SAVE_ALL
-    pushq %rax
-    pushq %rbx
-    pushq %rcx
-    pushq %rdx
-    pushq %rsi
-    pushq %rdi
-    pushq %rbp
-    pushq %r8
-    pushq %r9
-    pushq %r10
-    pushq %r11
-    pushq %r12
-    pushq %r13
-    pushq %r14
-    pushq %r15
-    .endm
-    .macro RESTORE_ALL
-    popq %r15
-    popq %r14
-    popq %r13
-    popq %r12
-    popq %r11
-    popq %r10
-    popq %r9
-    popq %r8
-    popq %rbp
-    popq %rdi
-    popq %rsi
-    popq %rdx
-    popq %rcx
-    popq %rbx
-    popq %rax
-    addq $16, %rsp
-    .endm
     SAVE_ALL
-    SMAP_SITE 1                         /* a fault in a user copy comes with the window open */
+    SMAP_CLOSE                         /* a fault in a user copy comes with the window open */
     movq %rsp, %rdi
     movq %rsp, %rbx
     andq $-16, %rsp
@@ -282,7 +252,7 @@ entry_paranoid:
     jnz entry_from_user
     cld
     SAVE_ALL
-    SMAP_SITE 1
+    SMAP_CLOSE
     movl $MSR_GS_BASE, %ecx
     rdmsr
     movl %eax, %r12d

@@ -6,13 +6,7 @@
  *
  * REP MOVSQ: one counted instruction per eight bytes.
  */
-    .macro SMAP_SITE clear
-.Lsite\@:
-    .byte 0x0f, 0x1f, 0x00
-    .pushsection .smap_sites, "a"
-    .quad .Lsite\@, \clear
-    .popsection
-    .endm
+#include "smap.h"
 
     .macro FIXUP start, end, resume
     .pushsection .copy_fixups, "a"
@@ -26,7 +20,7 @@
     .globl user_copy
     .type user_copy, @function
 user_copy:
-    SMAP_SITE 0
+    SMAP_OPEN
     movq %rdx, %rcx
     shrq $3, %rcx
 .Lcopy_start:
@@ -36,7 +30,7 @@ user_copy:
     jz .Lcopy_end
     rep movsb
 .Lcopy_end:
-    SMAP_SITE 1
+    SMAP_CLOSE
     movl $1, %eax
     ret
 
@@ -44,38 +38,38 @@ user_copy:
     .globl user_load32, user_load64, user_store64
     .type user_load32, @function
 user_load32:
-    SMAP_SITE 0
+    SMAP_OPEN
 .Lload32_start:
     movl (%rdi), %eax
 .Lload32_end:
-    SMAP_SITE 1
+    SMAP_CLOSE
     movl %eax, (%rsi)
     movl $1, %eax
     ret
 
     .type user_load64, @function
 user_load64:
-    SMAP_SITE 0
+    SMAP_OPEN
 .Lload64_start:
     movq (%rdi), %rax
 .Lload64_end:
-    SMAP_SITE 1
+    SMAP_CLOSE
     movq %rax, (%rsi)
     movl $1, %eax
     ret
 
     .type user_store64, @function
 user_store64:
-    SMAP_SITE 0
+    SMAP_OPEN
 .Lstore64_start:
     movq %rsi, (%rdi)
 .Lstore64_end:
-    SMAP_SITE 1
+    SMAP_CLOSE
     movl $1, %eax
     ret
 
 .Lrefused:
-    SMAP_SITE 1
+    SMAP_CLOSE
     xorl %eax, %eax
     ret
 
