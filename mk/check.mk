@@ -44,7 +44,7 @@ check-includes: kernel user host $(UNIT_PROGRAMS)
 	@find $(ALL_OBJECTS:.o=.d) 2>/dev/null | xargs tools/check-includes
 
 # The other compiler. A make of its own: one make builds with one compiler.
-check-clang:
+check-clang: kernel user
 	@$(MAKE) --no-print-directory CC=clang kernel user
 	@echo 'ok    clang: the kernel and the programs build'
 

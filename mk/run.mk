@@ -34,11 +34,12 @@ fuzz: $(FUZZ_PROGRAMS) ## fuzz [T=name of tests/fuzz/NAME_fuzz FUZZ_SECONDS=60]
 
 # The checking kernel: lock ranks, invariants, poisoned memory. A make of its own, for its own flags.
 .PHONY: kernel-debug
-kernel-debug:
+TEST_NEEDS := $(UNIT_PROGRAMS) $(FUZZ_PROGRAMS) $(O)/kernel.elf $(O)/boot.archive $(O)/test.archive $(O)/capos.iso
+kernel-debug: $(TEST_NEEDS)
 	@$(if $(filter 1,$(DEBUG)),:,$(MAKE) --no-print-directory DEBUG=1 kernel)
 
 .PHONY: test
-test: $(UNIT_PROGRAMS) $(FUZZ_PROGRAMS) $(O)/kernel.elf $(O)/boot.archive $(O)/test.archive $(O)/capos.iso kernel-debug ## run every test [T=prefix JOBS=2]; ends with N passed, N failed
+test: $(TEST_NEEDS) kernel-debug ## run every test [T=prefix JOBS=2]; ends with N passed, N failed
 	@tests/qemu/harness --jobs $(JOBS) --cases $(T:%=--only %) $(UNIT_PROGRAMS:%=--unit %) $(FUZZ_PROGRAMS:%=--fuzz % $(FUZZ_SECONDS))
 
 .PHONY: bench
