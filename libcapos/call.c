@@ -100,8 +100,7 @@ void capos_call_finish(struct capos_call *call)
     }
     if (cqe->result >= 0 && (cqe->flags & CAPOS_CQE_CAPS)) {
         uint64_t room = (call->result_capacity & ~7u) - align_up(call->result_bytes, 8);
-        call->cap_count =
-            (uint16_t)min_u64(cqe->cap_count, room / sizeof(struct capos_cap_record));
+        call->cap_count = (uint16_t)min_u64(cqe->cap_count, room / sizeof(struct capos_cap_record));
     }
 }
 
@@ -151,7 +150,8 @@ status_t capos_cancel(struct capos_call *call)
 static const struct capos_cap_record *call_records(const struct capos_call *call)
 {
     const uint8_t *result = call->result;
-    return (const struct capos_cap_record *)(const void *)(result + align_up(call->result_bytes, 8));
+    return (const struct capos_cap_record *)(const void *)(result +
+                                                           align_up(call->result_bytes, 8));
 }
 
 void capos_call_end(struct capos_call *call)

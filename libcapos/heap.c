@@ -41,7 +41,7 @@ static_assert(sizeof(struct block) == UNIT, "block header");
 
 static struct {
     uint8_t *base;
-    size_t size;    /* in use as arena */
+    size_t size;      /* in use as arena */
     size_t committed; /* >= size: what a grow that failed half-way left is used by the next */
     size_t reserve;   /* how far it may grow */
     size_t used;

@@ -329,8 +329,7 @@ static bool try_again_numbered(struct capos_op *op, const struct capos_cqe *cqe)
         return false;
     }
     bool drained = ring_load_u64(&ring.header->sq_head) == ring.sq_tail;
-    ring.next_sequence =
-        drained ? ring_load_u64(&ring.header->next_sequence) : cqe->expected_seq;
+    ring.next_sequence = drained ? ring_load_u64(&ring.header->next_sequence) : cqe->expected_seq;
     op->retries++;
     ring.stats.resequenced++;
     requeue(op);

@@ -357,8 +357,8 @@ status_t capos_server_start(struct capos_server *server, capos_cap_t endpoint, v
     server->endpoint = endpoint;
     server->dead = false;
     server->slots = storage;
-    uint8_t *at = (uint8_t *)storage + align_up(sizeof(struct capos_server_slot) *
-                                                    server->request_count, 16);
+    uint8_t *at =
+        (uint8_t *)storage + align_up(sizeof(struct capos_server_slot) * server->request_count, 16);
     for (uint32_t i = 0; i < server->request_count; i++) {
         at = place_slot(server, &server->slots[i], at);
         arm(&server->slots[i]);

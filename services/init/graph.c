@@ -99,8 +99,8 @@ static void check_numbers(struct graph_check *check, Service_r service)
     const char *name = Service_get_name(service).ptr;
     uint32_t message = Service_get_max_message_bytes(service);
     if (message > CAPOS_MAX_MESSAGE_BYTES || message % 8 != 0 || message == 0) {
-        graph_problem(check, "services.%s.maxMessageBytes: %u is not a multiple of 8 up to %u", name,
-                      message, (unsigned)CAPOS_MAX_MESSAGE_BYTES);
+        graph_problem(check, "services.%s.maxMessageBytes: %u is not a multiple of 8 up to %u",
+                      name, message, (unsigned)CAPOS_MAX_MESSAGE_BYTES);
     }
     if (Service_get_max_caps(service) > GRAPH_ENDPOINT_CAPS) {
         graph_problem(check, "services.%s.maxCaps: %u is more than %u", name,
@@ -113,8 +113,9 @@ static void check_numbers(struct graph_check *check, Service_r service)
     uint32_t ring = Service_get_ring_entries(service);
     if (ring != 0 && (!is_power_of_two(ring) || ring < CAPOS_RING_MIN_ENTRIES ||
                       ring > CAPOS_RING_MAX_ENTRIES)) {
-        graph_problem(check, "services.%s.ringEntries: %u is not a power of two from %u to %u", name,
-                      ring, (unsigned)CAPOS_RING_MIN_ENTRIES, (unsigned)CAPOS_RING_MAX_ENTRIES);
+        graph_problem(check, "services.%s.ringEntries: %u is not a power of two from %u to %u",
+                      name, ring, (unsigned)CAPOS_RING_MIN_ENTRIES,
+                      (unsigned)CAPOS_RING_MAX_ENTRIES);
     }
     uint32_t stack = Service_get_stack_bytes(service);
     if (stack % 4096 != 0) {
@@ -133,7 +134,8 @@ static void check_choices(struct graph_check *check, Service_r service)
         graph_problem(check, "services.%s.readiness: unknown kind; use started or ready", name);
     }
     if ((unsigned)Service_get_on_exit(service) > SERVICE_ON_EXIT_REBOOT) {
-        graph_problem(check, "services.%s.onExit: unknown kind; use none, shutdown or reboot", name);
+        graph_problem(check, "services.%s.onExit: unknown kind; use none, shutdown or reboot",
+                      name);
     }
 }
 
@@ -165,7 +167,8 @@ static void check_limits(struct graph_check *check, const char *place, const cha
         ServiceLimit_r limit = ServiceLimit_list_at(limits, i);
         unsigned class = (unsigned)ServiceLimit_get_class(limit);
         if (class > LEDGER_CLASS_PROCESSES || class >= GRAPH_CLASSES) {
-            graph_problem(check, "%s.%s.limits[%u]: unknown ledger class %u", place, name, i, class);
+            graph_problem(check, "%s.%s.limits[%u]: unknown ledger class %u", place, name, i,
+                          class);
             continue;
         }
         if (seen & BIT64(class)) {
@@ -184,10 +187,11 @@ static void check_sums(struct graph_check *check, const uint64_t *sums)
     for (unsigned class = 0; class < GRAPH_CLASSES; class ++) {
         uint64_t available = check->input->available[class];
         if (sums[class] > available) {
-            graph_problem(check,
-                          "services: their limits of ledger class %u sum to %llu, but init has %llu "
-                          "to give; lower some, or give the machine more memory",
-                          class, (unsigned long long)sums[class], (unsigned long long)available);
+            graph_problem(
+                check,
+                "services: their limits of ledger class %u sum to %llu, but init has %llu "
+                "to give; lower some, or give the machine more memory",
+                class, (unsigned long long)sums[class], (unsigned long long)available);
         }
     }
 }
@@ -210,7 +214,8 @@ static void check_launch_set(struct graph_check *check, LaunchSet_r set)
     for (uint32_t i = 0; i < count; i++) {
         struct capnp_text program = capnp_text_list_at(programs, i);
         if (!program_exists(check, program)) {
-            graph_problem(check, "launchSets.%s.programs: the boot archive has no payload \"bin/%s\"",
+            graph_problem(check,
+                          "launchSets.%s.programs: the boot archive has no payload \"bin/%s\"",
                           name.ptr, program.ptr);
         }
         for (uint32_t k = 0; k < i; k++) {
@@ -294,10 +299,11 @@ static void find_order(struct graph_check *check)
         char names[200] = "";
         uint64_t all = BIT64(graph->service_count) - 1;
         name_set(check, all & ~placed, names, sizeof(names));
-        graph_problem(check,
-                      "services: %s need each other in a circle (by `needs` or by granted exports), "
-                      "or need one that does; take one of these out",
-                      names);
+        graph_problem(
+            check,
+            "services: %s need each other in a circle (by `needs` or by granted exports), "
+            "or need one that does; take one of these out",
+            names);
     }
 }
 

@@ -179,7 +179,7 @@ static struct offer offer_export(struct line *line)
     }
     const struct graph_service *owner = &line->check->graph->services[service];
     line->out->service = (uint16_t)service;
-    line->out->export = (uint16_t)export;
+    line->out->export = (uint16_t) export;
     line->check->graph->services[line->index].needs |= BIT64((unsigned)service);
     return (struct offer){interface_by_id(line, owner->export_interface[export]),
                           owner->export_methods[export]};
@@ -195,8 +195,8 @@ static struct offer offer_launcher(struct line *line)
             return offer_of(line, "Launcher");
         }
     }
-    graph_problem(line->check, "services.%s.grants.%s: there is no launch set \"%s\"", line->service,
-                  line->grant, name);
+    graph_problem(line->check, "services.%s.grants.%s: there is no launch set \"%s\"",
+                  line->service, line->grant, name);
     return (struct offer){NULL, 0};
 }
 
@@ -279,7 +279,8 @@ static void check_grant_name(struct line *line, uint32_t number)
 {
     ServiceGrant_list_r grants = Service_get_grants(graph_service_at(line->check, line->index));
     if (!graph_name_ok(ServiceGrant_get_name(line->r))) {
-        graph_problem(line->check, "services.%s.grants: the name \"%s\" is not 1 to 31 of [a-z0-9_-]",
+        graph_problem(line->check,
+                      "services.%s.grants: the name \"%s\" is not 1 to 31 of [a-z0-9_-]",
                       line->service, line->grant);
     }
     for (uint32_t i = 0; i < number; i++) {
@@ -340,8 +341,12 @@ void graph_check_grants(struct graph_check *check, uint32_t index)
     }
     for (uint32_t i = 0; i < count; i++) {
         ServiceGrant_r r = ServiceGrant_list_at(grants, i);
-        struct line line = {check, index, Service_get_name(service).ptr,
-                            ServiceGrant_get_name(r).ptr, r, ServiceGrant_get_source(r),
+        struct line line = {check,
+                            index,
+                            Service_get_name(service).ptr,
+                            ServiceGrant_get_name(r).ptr,
+                            r,
+                            ServiceGrant_get_source(r),
                             &graph->grants[graph->grant_count++]};
         unsigned which = (unsigned)ServiceGrant_source_which(line.source);
         sources |= which < 32 ? (uint32_t)BIT64(which) : 0;

@@ -59,7 +59,7 @@ struct service {
     capos_cap_t exports[GRAPH_EXPORTS_MAX];
     capos_cap_t process;
     struct capos_op exit_op;
-    struct capos_request *stop_request; /* a kept awaitStop */
+    struct capos_request *stop_request;   /* a kept awaitStop */
     uint64_t ends_ns[GRAPH_RESTARTS_MAX]; /* when it was restarted, newest last */
     uint32_t ends_count;
     uint32_t restarts;

@@ -145,7 +145,8 @@ static void check_manifest(void)
     };
     read_available(input.available);
     if (!graph_check(&input, &init.graph)) {
-        init_halt(HALT_MANIFEST, "the manifest is refused for the reasons above; nothing was started");
+        init_halt(HALT_MANIFEST,
+                  "the manifest is refused for the reasons above; nothing was started");
     }
 }
 
@@ -160,8 +161,8 @@ static void set_up_services(void)
         s->state = SERVICE_STATE_WAITING;
         status_t status = service_make_endpoint(s);
         if (status != ST_OK) {
-            init_halt(HALT_MANIFEST, "services.%s: its endpoint or exports cannot be made: %s", s->name,
-                      status_name(status));
+            init_halt(HALT_MANIFEST, "services.%s: its endpoint or exports cannot be made: %s",
+                      s->name, status_name(status));
         }
     }
 }

@@ -36,7 +36,8 @@ static bool supervisor_find(struct capos_request *req)
     return s->process != 0 && s->instance == req->key >> 32;
 }
 
-static enum capos_outcome supervisor_ready(struct capos_request *req, Supervisor_ready_params_r params,
+static enum capos_outcome supervisor_ready(struct capos_request *req,
+                                           Supervisor_ready_params_r params,
                                            Supervisor_ready_results_b results)
 {
     (void)params;

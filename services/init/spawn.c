@@ -204,8 +204,7 @@ static void set_grant(struct capos_call *call, struct service *s, Grant_b out, S
 {
     char origin[64];
     struct capnp_text name = ServiceGrant_get_name(line);
-    size_t length =
-        fmt_format(origin, sizeof(origin), "manifest %s.%s", s->name, name.ptr);
+    size_t length = fmt_format(origin, sizeof(origin), "manifest %s.%s", s->name, name.ptr);
     Grant_set_name(out, name.ptr, name.len);
     Grant_set_origin(out, origin, length < sizeof(origin) ? length : sizeof(origin) - 1);
     Grant_set_interface(out, grant->interface);

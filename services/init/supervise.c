@@ -14,7 +14,8 @@
 
 enum {
     NS_PER_MS = 1000000,
-    FIRST_DELAY_MS = 50, /* the first restart in a window is at once, then this, doubled each time */
+    FIRST_DELAY_MS =
+        50, /* the first restart in a window is at once, then this, doubled each time */
     MAX_DELAY_MS = 2000,
 };
 
@@ -53,7 +54,8 @@ static void read_process_id(struct service *s)
     capos_call_begin(&call, s->process);
     ProcessHandle_info_begin(&call);
     s->process_id = 0;
-    if (ProcessHandle_info_call(&call) == ST_OK && ProcessHandle_info_results(&call, &info) == ST_OK) {
+    if (ProcessHandle_info_call(&call) == ST_OK &&
+        ProcessHandle_info_results(&call, &info) == ST_OK) {
         s->process_id = ProcessHandle_info_results_get_process_id(info);
     }
 }
@@ -139,7 +141,8 @@ static bool describe_end(struct service *s)
     ProcessHandle_info_results_r info;
     capos_call_begin(&call, s->process);
     ProcessHandle_info_begin(&call);
-    if (ProcessHandle_info_call(&call) != ST_OK || ProcessHandle_info_results(&call, &info) != ST_OK) {
+    if (ProcessHandle_info_call(&call) != ST_OK ||
+        ProcessHandle_info_results(&call, &info) != ST_OK) {
         str_copy(s->last_end, sizeof(s->last_end), "ended; no record of how");
         return false;
     }

@@ -124,8 +124,8 @@ static void put_user(Service_b user, const struct spec *spec)
     SET(Service, user, name, "user");
     SET(Service, user, program, "shell");
     ServiceGrant_list_b grants = Service_init_grants(user, 2);
-    ExportRef_b ref = ServiceGrant_source_init_export(
-        add_grant(grants, 0, spec->grant_name, spec->grant_type));
+    ExportRef_b ref =
+        ServiceGrant_source_init_export(add_grant(grants, 0, spec->grant_name, spec->grant_type));
     SET(ExportRef, ref, service, spec->ref_service);
     SET(ExportRef, ref, export, spec->ref_export);
     ServiceGrant_source_set_launcher(add_grant(grants, 1, "launcher", "Launcher"),
@@ -216,15 +216,16 @@ TEST(graph_good, "a sound manifest passes; the server comes before its client; f
     CHECK_EQ(grant->service, 1);
 }
 
-#define REFUSED(id, sentence, field, value, entry, reason)                                         \
-    TEST(id, sentence)                                                                             \
-    {                                                                                              \
-        struct spec spec = good;                                                                   \
-        spec.field = value;                                                                        \
-        refused(&spec, entry, reason);                                                             \
+#define REFUSED(id, sentence, field, value, entry, reason) \
+    TEST(id, sentence) \
+    { \
+        struct spec spec = good; \
+        spec.field = value; \
+        refused(&spec, entry, reason); \
     }
 
-REFUSED(graph_version, "another schema version is refused", version, 2, "schemaVersion", "version 1")
+REFUSED(graph_version, "another schema version is refused", version, 2, "schemaVersion",
+        "version 1")
 REFUSED(graph_program, "a program that is not in the archive is refused", maker_program, "absent",
         "services.maker.program", "bin/absent")
 REFUSED(graph_long_program, "a program name that fits no payload name is refused", maker_program,
@@ -232,8 +233,8 @@ REFUSED(graph_long_program, "a program name that fits no payload name is refused
         "services.maker.program", "no payload")
 REFUSED(graph_no_service, "an import from a service that does not exist is refused", ref_service,
         "nobody", "services.user.grants.counter", "no service \"nobody\"")
-REFUSED(graph_no_export, "an import of an export that does not exist is refused", ref_export, "other",
-        "services.user.grants.counter", "no export \"other\"")
+REFUSED(graph_no_export, "an import of an export that does not exist is refused", ref_export,
+        "other", "services.user.grants.counter", "no export \"other\"")
 REFUSED(graph_wrong_type, "an import under another interface is refused", grant_type, "Timer",
         "services.user.grants.counter", "Counter")
 REFUSED(graph_unknown_type, "an interface nobody knows is refused", grant_type, "Nonsense",

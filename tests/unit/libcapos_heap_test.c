@@ -88,7 +88,8 @@ TEST(heap_random_blocks, "blocks keep their contents through random allocation a
     CHECK_EQ(capos_heap_stats().used_bytes, 0);
 }
 
-TEST(heap_everything_comes_back, "after all blocks are freed one block of all that memory can be had")
+TEST(heap_everything_comes_back,
+     "after all blocks are freed one block of all that memory can be had")
 {
     void *blocks[8];
     have_memory = true;

@@ -16,14 +16,14 @@ static _Alignas(4096) uint8_t memory[RING_BYTES];
 static struct capos_ring_header *const header = (struct capos_ring_header *)(void *)memory;
 
 static struct {
-    uint64_t head;            /* consumed */
+    uint64_t head; /* consumed */
     uint64_t cq_tail;
     struct capos_sqe held[64]; /* consumed and not completed */
     unsigned held_count;
     uint64_t expected_seq;
-    unsigned allow;           /* SQEs it consumes before it says STALLED; 0 = all */
+    unsigned allow; /* SQEs it consumes before it says STALLED; 0 = all */
     unsigned entries;
-    uint8_t order[64];        /* opcodes as consumed */
+    uint8_t order[64]; /* opcodes as consumed */
     unsigned consumed;
     bool hold_calls;
     bool reverse;
@@ -63,7 +63,8 @@ static void post(const struct capos_sqe *sqe, int32_t result, uint16_t flags, ui
 
 static uint8_t *bytes_of(const struct capos_sqe *sqe, uint64_t place)
 {
-    return sqe->flags & CAPOS_SQE_INLINE ? memory + PAYLOAD_AT + place : (uint8_t *)(uintptr_t)place;
+    return sqe->flags & CAPOS_SQE_INLINE ? memory + PAYLOAD_AT + place
+                                         : (uint8_t *)(uintptr_t)place;
 }
 
 static bool sequence_is_right(const struct capos_sqe *sqe)
@@ -202,7 +203,8 @@ TEST(ring_large_call_is_not_inline, "a call above a payload slot uses its own bu
     CHECK_EQ(capos_ring_stats()->inlined, 0);
 }
 
-TEST(ring_more_calls_than_room, "more calls than the queues hold all complete, each with its own result")
+TEST(ring_more_calls_than_room,
+     "more calls than the queues hold all complete, each with its own result")
 {
     enum { CALLS = 100 };
     static struct box boxes[CALLS];
@@ -250,7 +252,8 @@ TEST(ring_transfers_are_numbered, "calls with transfers carry rising numbers and
     CHECK_EQ(capos_ring_stats()->resequenced, 0);
 }
 
-TEST(ring_bad_sequence_recovers, "after BAD_SEQUENCE the calls are numbered anew, in order, and succeed")
+TEST(ring_bad_sequence_recovers,
+     "after BAD_SEQUENCE the calls are numbered anew, in order, and succeed")
 {
     static struct box boxes[3];
     setup();
@@ -269,7 +272,8 @@ TEST(ring_bad_sequence_recovers, "after BAD_SEQUENCE the calls are numbered anew
     CHECK(capos_ring_stats()->resequenced >= 3);
 }
 
-TEST(ring_too_many_transfers, "a transfer above the capacity refuses the call BAD_TRANSFER, unsubmitted")
+TEST(ring_too_many_transfers,
+     "a transfer above the capacity refuses the call BAD_TRANSFER, unsubmitted")
 {
     static struct box box;
     setup();
@@ -379,7 +383,8 @@ static void count_callback(struct capos_op *op)
     }
 }
 
-TEST(ring_callbacks_run_in_step, "a callback runs in a step, not inside a call, and may submit again")
+TEST(ring_callbacks_run_in_step,
+     "a callback runs in a step, not inside a call, and may submit again")
 {
     static struct box box;
     static struct capos_op op;

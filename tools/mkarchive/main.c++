@@ -83,7 +83,8 @@ static int run(Words args)
     } else if (command == "list") {
         command_list(args);
     } else {
-        fputs("usage: mkarchive manifest|archive|check|list ... (see tools/mkarchive/main.c++)\n", stderr);
+        fputs("usage: mkarchive manifest|archive|check|list ... (see tools/mkarchive/main.c++)\n",
+              stderr);
         return 2;
     }
     return 0;

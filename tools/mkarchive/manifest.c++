@@ -182,7 +182,8 @@ static void merge_union(DynamicStruct::Builder out, const Sources &sources, cons
     merge_field(out, first, sources, path);
 }
 
-static void merge_struct(DynamicStruct::Builder out, const Sources &sources, const std::string &path)
+static void merge_struct(DynamicStruct::Builder out, const Sources &sources,
+                         const std::string &path)
 {
     for (auto field : out.getSchema().getNonUnionFields()) {
         merge_field(out, field, sources, path);
@@ -227,7 +228,8 @@ static bool is_manifest(capnp::ParsedSchema schema)
     return name == "Manifest";
 }
 
-static void add_constants(const capnp::ParsedSchema &file, const std::string &name, Sources &sources)
+static void add_constants(const capnp::ParsedSchema &file, const std::string &name,
+                          Sources &sources)
 {
     size_t before = sources.size();
     for (auto nested : file.getAllNested()) {

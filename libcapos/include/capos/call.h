@@ -88,10 +88,10 @@ struct capos_call {
     uint64_t deadline_ns; /* absolute; 0 = none. Stays between uses of the call */
     /* The outcome. */
     status_t status;
-    enum capos_exception exception; /* when status is ST_EXCEPTION */
-    uint32_t needed;                /* RESULT_TOO_SMALL: bytes; QUOTA: ledger class */
-    uint64_t taken;                 /* bit i: record i has an owner elsewhere */
-    void *cookie;                   /* the user's */
+    enum capos_exception exception;    /* when status is ST_EXCEPTION */
+    uint32_t needed;                   /* RESULT_TOO_SMALL: bytes; QUOTA: ledger class */
+    uint64_t taken;                    /* bit i: record i has an owner elsewhere */
+    void *cookie;                      /* the user's */
     uint64_t codec[CAPOS_CODEC_WORDS]; /* the generated code's: its builder lives here */
 };
 
@@ -104,24 +104,24 @@ struct capos_call {
 #define CAPOS_CALL(call, Iface, meth) CAPOS_CALL_IN_(, call, Iface, meth)
 #define CAPOS_CALL_STATIC(call, Iface, meth) CAPOS_CALL_IN_(static, call, Iface, meth)
 
-#define CAPOS_CALL_IN_(storage, call, Iface, meth)                                                 \
-    storage _Alignas(8) uint8_t call##_params_[CAPOS_PARAMS_ROOM(                                  \
-        Iface##_##meth##_MAX_PARAMS_BYTES, Iface##_##meth##_PARAM_CAPS)];                          \
-    storage _Alignas(8) uint8_t call##_result_[CAPOS_RESULTS_ROOM(                                 \
-        Iface##_##meth##_MAX_RESULTS_BYTES, Iface##_##meth##_RESULT_CAPS)];                        \
-    storage struct capos_transfer call##_transfers_[Iface##_##meth##_PARAM_CAPS + 1];              \
-    storage struct capos_call call = {                                                             \
-        .interface = Iface##_ID,                                                                   \
-        .interface_name = #Iface,                                                                  \
-        .method_name = #meth,                                                                      \
-        .method = Iface##_##meth##_ORDINAL,                                                        \
-        .accept = Iface##_##meth##_RESULT_CAPS,                                                    \
-        .transfer_capacity = Iface##_##meth##_PARAM_CAPS,                                          \
-        .params = call##_params_,                                                                  \
-        .params_capacity = Iface##_##meth##_MAX_PARAMS_BYTES,                                      \
-        .result = call##_result_,                                                                  \
-        .result_capacity = (uint32_t)sizeof(call##_result_),                                       \
-        .transfers = call##_transfers_,                                                            \
+#define CAPOS_CALL_IN_(storage, call, Iface, meth) \
+    storage _Alignas(8) uint8_t call##_params_[CAPOS_PARAMS_ROOM( \
+        Iface##_##meth##_MAX_PARAMS_BYTES, Iface##_##meth##_PARAM_CAPS)]; \
+    storage _Alignas(8) uint8_t call##_result_[CAPOS_RESULTS_ROOM( \
+        Iface##_##meth##_MAX_RESULTS_BYTES, Iface##_##meth##_RESULT_CAPS)]; \
+    storage struct capos_transfer call##_transfers_[Iface##_##meth##_PARAM_CAPS + 1]; \
+    storage struct capos_call call = { \
+        .interface = Iface##_ID, \
+        .interface_name = #Iface, \
+        .method_name = #meth, \
+        .method = Iface##_##meth##_ORDINAL, \
+        .accept = Iface##_##meth##_RESULT_CAPS, \
+        .transfer_capacity = Iface##_##meth##_PARAM_CAPS, \
+        .params = call##_params_, \
+        .params_capacity = Iface##_##meth##_MAX_PARAMS_BYTES, \
+        .result = call##_result_, \
+        .result_capacity = (uint32_t)sizeof(call##_result_), \
+        .transfers = call##_transfers_, \
     }
 
 /* Makes a call ready for a new use on this capability; deadline, storage, accept and names stay.
@@ -178,7 +178,7 @@ struct capos_server;
 /* A received call. Owned by the server loop, or, once deferred, by whoever deferred it. */
 struct capos_request {
     struct capos_server *server;
-    void *object;     /* what the key names: set from the server by its look-up function */
+    void *object; /* what the key names: set from the server by its look-up function */
     uint64_t call_id;
     uint64_t key;
     uint64_t interface;
@@ -212,8 +212,7 @@ typedef enum capos_outcome (*capos_dispatch_fn)(struct capos_request *req, const
 /* Answers with an exception and a formatted text (cut to the reply's room). Returns CAPOS_REPLY, so
  * that a handler can say: return capos_fail(req, CAPOS_EXC_FAILED, "..."). */
 enum capos_outcome capos_fail(struct capos_request *req, enum capos_exception exception,
-                              const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+                              const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* Answers a deferred request with what it holds. The request is the server's again. */
 void capos_reply(struct capos_request *req);

@@ -62,11 +62,11 @@ status_t capos_signal(capos_cap_t notification, uint64_t bits);
 
 /* What the ring has done since the start: for tests and for the curious. */
 struct capos_ring_stats {
-    uint64_t entries;    /* times the kernel was entered */
+    uint64_t entries; /* times the kernel was entered */
     uint64_t submitted;
     uint64_t completed;
-    uint64_t inlined;    /* messages that went through a payload slot */
-    uint64_t stalls;     /* times the tail was moved back */
+    uint64_t inlined; /* messages that went through a payload slot */
+    uint64_t stalls;  /* times the tail was moved back */
     uint64_t resequenced;
     uint64_t unexpected; /* completions that belong to nothing: ignored */
 };

@@ -33,11 +33,11 @@ struct capos_server {
     /* Set by the service before start. */
     const struct capos_interface *interfaces;
     uint32_t interface_count;
-    uint32_t request_count;     /* how many calls can be worked on at once; at least 1 */
-    uint32_t params_max_bytes;  /* largest message received: not below the endpoint's limit */
+    uint32_t request_count;    /* how many calls can be worked on at once; at least 1 */
+    uint32_t params_max_bytes; /* largest message received: not below the endpoint's limit */
     uint32_t reply_max_bytes;
-    uint16_t caps_max;          /* per message, either way: not below the endpoint's limit */
-    void *object;               /* becomes req->object when there is no find */
+    uint16_t caps_max; /* per message, either way: not below the endpoint's limit */
+    void *object;      /* becomes req->object when there is no find */
     /* Sets req->object from req->key; false: the key names nothing (any more). */
     bool (*find)(struct capos_request *req);
     /* The last capability of a served object is gone (event NO_CLIENTS). May be NULL. */
@@ -56,20 +56,20 @@ struct capos_server {
 /* One request with its buffers; in the header for its size only. */
 struct capos_server_slot {
     struct capos_request request;
-    struct capos_op op;      /* RECV or RETURN_RECV, then RETURN alone */
-    uint8_t *buffer;         /* struct capos_received, message, capability records */
+    struct capos_op op; /* RECV or RETURN_RECV, then RETURN alone */
+    uint8_t *buffer;    /* struct capos_received, message, capability records */
     uint32_t buffer_bytes;
     uint8_t phase;
-    uint8_t refusals;        /* receives refused in a row */
+    uint8_t refusals; /* receives refused in a row */
 };
 
-#define CAPOS_SERVER_SLOT_BYTES(params, reply, caps)                                               \
-    (sizeof(struct capos_server_slot) + 64u + CAPOS_RESULTS_ROOM(params, caps) +                   \
+#define CAPOS_SERVER_SLOT_BYTES(params, reply, caps) \
+    (sizeof(struct capos_server_slot) + 64u + CAPOS_RESULTS_ROOM(params, caps) + \
      CAPOS_PARAMS_ROOM(reply, caps) + 16u * (caps) + 64u)
 
 /* Storage for `count` requests, static. */
-#define CAPOS_SERVER_STORAGE(name, count, params, reply, caps)                                     \
-    static _Alignas(16) uint8_t name[(count) * CAPOS_SERVER_SLOT_BYTES(params, reply, caps)]
+#define CAPOS_SERVER_STORAGE(name, count, params, reply, caps) \
+    static _Alignas(16) uint8_t name[(count)*CAPOS_SERVER_SLOT_BYTES(params, reply, caps)]
 
 /* Arms the receives on `endpoint` (serve facet). ST_BAD_ARGUMENT: storage too small or a setting
  * missing. Calls arrive once capos_step or capos_run is called. */
