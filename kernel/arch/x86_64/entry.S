@@ -17,7 +17,7 @@
  * E4: caller-saved registers are zero after a system call: nothing of the kernel leaks.
  */
 #include "offsets.h"
-#include "smap.h"
+#include "smap.inc"
 
 #define USER_DATA (0x20 | 3)
 #define USER_CODE (0x28 | 3)

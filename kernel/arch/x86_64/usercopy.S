@@ -6,7 +6,7 @@
  *
  * REP MOVSQ: one counted instruction per eight bytes.
  */
-#include "smap.h"
+#include "smap.inc"
 
     .macro FIXUP start, end, resume
     .pushsection .copy_fixups, "a"
