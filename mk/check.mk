@@ -48,9 +48,14 @@ check-clang: kernel user
 	@$(MAKE) --no-print-directory CC=clang kernel user
 	@echo 'ok    clang: the kernel and the programs build'
 
-check: check-text kernel user host check-includes check-clang abi-check $(HEADER_STAMPS) $(UNIT_PROGRAMS) ## format, rules, headers alone, golden ABI, both compilers, unit tests
+check: check-text kernel user host check-includes check-clang abi-check check-authority $(HEADER_STAMPS) $(UNIT_PROGRAMS) ## format, rules, headers alone, golden ABI, both compilers, unit tests
 	@echo 'ok    headers: $(words $(HEADERS)) compile alone'
 	@tests/qemu/harness --jobs $(JOBS) $(UNIT_PROGRAMS:%=--unit %)
+
+.PHONY: check-authority
+check-authority: $(AUTHORITY) build/manifest/default.bin $(O)/boot.archive
+	@$(AUTHORITY) build/manifest/default.bin $(O)/boot.archive >build/authority.txt || { cat build/authority.txt; exit 1; }
+	@echo 'ok    authority: init accepts the default manifest (build/authority.txt)'
 
 # Line counts of the trusted part against the budget.
 .PHONY: tcb

@@ -3,7 +3,8 @@
 # A file whose text did not change keeps its time, so a comment in the schema does not rebuild the world.
 
 SCHEMAS := $(sort $(wildcard schema/*.capnp))
-APP_SCHEMAS := $(sort $(wildcard apps/*/*.capnp services/*/*.capnp tests/*/*.capnp))
+# A manifest is no schema; tests/*/manifest.capnp are in mk/image.mk.
+APP_SCHEMAS := $(sort $(filter-out %/manifest.capnp,$(wildcard apps/*/*.capnp services/*/*.capnp drivers/*/*.capnp tests/*/*.capnp)))
 PLUGIN := build/tools/capnpc-capos
 PLUGIN_SOURCES := $(sort $(wildcard tools/capnpc-capos/*.c++ tools/capnpc-capos/*.cc tools/capnpc-capos/*.cpp))
 PLUGIN_OBJECTS := $(patsubst %,build/tools/obj/%.o,$(basename $(PLUGIN_SOURCES)))

@@ -34,12 +34,33 @@ $(foreach file,$(PRODUCT_MANIFESTS) $(TEST_MANIFESTS),$(eval $(call manifest_rul
 # The manual's library: descriptors by package, pages by name; an archive inside the archive.
 
 MANUAL_PAGES := $(sort $(wildcard docs/manual/*.md))
-LIBRARY_ENTRIES = $(foreach file,$(GEN_DESCRIPTORS),$(patsubst build/gen/%.desc,%,$(file))=$(file)) \
+TEST_DESCRIPTORS = $(foreach dir,$(wildcard tests/*/),build/gen/desc/$(notdir $(patsubst %/,%,$(dir)))/%)
+LIBRARY_DESCRIPTORS = $(filter-out $(TEST_DESCRIPTORS),$(GEN_DESCRIPTORS))
+LIBRARY_ENTRIES = $(foreach file,$(LIBRARY_DESCRIPTORS),$(patsubst build/gen/%.desc,%,$(file))=$(file)) \
 	$(foreach file,$(MANUAL_PAGES),page/$(basename $(notdir $(file)))=$(file))
 
-build/library.archive: build/gen/files.mk $(GEN_DESCRIPTORS) $(MANUAL_PAGES) $(MKARCHIVE)
+build/library.archive: build/gen/files.mk $(LIBRARY_DESCRIPTORS) $(MANUAL_PAGES) $(MKARCHIVE)
 	$(call say,PACK,$@)
 	$(Q)$(MKARCHIVE) archive -o $@ $(sort $(LIBRARY_ENTRIES))
+
+# Who can reach what: init's own check of the manifest, as a host program.
+
+AUTHORITY := build/tools/authority
+
+build/tools/obj/authority/main.o: tools/authority/main.c | $(DEPS)
+	$(call say,HOSTCC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(HOSTCC) $(HOST_CFLAGS) $(HOST_SANITIZE_plain) $(HOST_INCLUDE) $(DEPFLAGS) -c $< -o $@
+
+$(AUTHORITY): build/tools/obj/authority/main.o build/host/plain/libcapos-host.a
+	$(call say,LINK,$@)
+	$(Q)$(HOSTCC) $^ -pthread -o $@
+
+-include build/tools/obj/authority/main.d
+
+.PHONY: authority
+authority: $(AUTHORITY) build/manifest/default.bin $(O)/boot.archive ## print who can reach what in the default manifest
+	@$(AUTHORITY) build/manifest/default.bin $(O)/boot.archive
 
 # Archives. A program's symbols stay in build/; what boots carries none.
 
