@@ -12,9 +12,10 @@
  *
  * Invariants
  *  1. in_flight <= table size <= CQ entries: the kernel can always complete what it has taken.
- *  2. ordinary_in_flight <= CQ entries - reserve, so an operation of the reserve class is never
- *     kept out by ordinary ones. Hence the ring stalls only if somebody else wrote to it; the tail
- *     is moved back then all the same (pull_back) and everything is submitted again.
+ *  2. An ordinary operation is queued only while in_flight < CQ entries - reserve, so the kernel has
+ *     room for it, and the reserve class is never kept out by ordinary ones. Hence the ring stalls
+ *     only if somebody else wrote to it; the tail is moved back then all the same (pull_back) and
+ *     everything is submitted again.
  *  3. Operations leave PENDING in order, but RETURN, CANCEL and SIGNAL pass ordinary ones that wait
  *     for room. RELEASE does not: a call before it may use the capability.
  *  4. An SQE that transfers gets the ring's next number when it is put in the queue, so numbers rise
@@ -56,7 +57,6 @@ static struct {
     uint32_t table_size;
     uint32_t ordinary_limit;
     uint32_t in_flight;
-    uint32_t ordinary_in_flight;
     bool stopping;
     struct op_list pending;
     struct op_list ready;
@@ -211,7 +211,7 @@ static void put_sqe(struct capos_op *op, uint32_t index)
         }
         params = slot;
         sqe.params = offset;
-        sqe.result = offset;
+        sqe.result = sqe.op == CAPOS_OP_CALL ? offset : 0;
         sqe.flags |= CAPOS_SQE_INLINE;
         ring.stats.inlined++;
     }
@@ -231,7 +231,6 @@ static void push(struct capos_op *op)
     op->state = CAPOS_OP_QUEUED;
     ring.sq_tail++;
     ring.in_flight++;
-    ring.ordinary_in_flight += !op_is_reserve(op);
     ring.stats.submitted++;
 }
 
@@ -264,7 +263,7 @@ void capos_flush(void)
         if (!sq_has_room()) {
             break;
         }
-        if (!op_is_reserve(op) && ring.ordinary_in_flight >= ring.ordinary_limit) {
+        if (!op_is_reserve(op) && ring.in_flight >= ring.ordinary_limit) {
             blocked = true;
             continue;
         }
@@ -340,7 +339,6 @@ static void take_out(struct capos_op *op)
 {
     table_drop(op->table_index);
     ring.in_flight--;
-    ring.ordinary_in_flight -= !op_is_reserve(op);
 }
 
 static void complete(const struct capos_cqe *cqe)
