@@ -62,8 +62,13 @@ check-authority: $(AUTHORITY) build/manifest/default.bin $(O)/boot.archive
 tcb: $(O)/kernel.elf ## count the lines and bytes one has to trust
 	@tools/tcb $(O)/kernel.elf
 
-# The compile database, for language servers. Made by `make` from the commands it would run.
-compile_commands.json: Makefile $(wildcard mk/*.mk) $(KERNEL_SOURCES) $(LIBCAPOS_SOURCES) tools/compile-commands
-	@MAKEFLAGS= $(MAKE) --no-print-directory -Bn V=1 kernel user host 2>/dev/null | tools/compile-commands > $@
+# The compile database, for language servers.
+PROGRAM_SOURCES = $(foreach object,$(PROGRAM_OBJECTS),$(wildcard $(patsubst $(O)/obj/user/%.o,%.c,$(object))))
+compile_commands.json: Makefile $(wildcard mk/*.mk) tools/compile-commands $(KERNEL_SOURCES) $(LIB_SOURCES) $(LIBCAPOS_SOURCES)
+	@CMD_KERNEL='$(CC) $(KERNEL_CFLAGS) $(KERNEL_INCLUDE)' SRC_KERNEL='$(KERNEL_SOURCES)' \
+	 CMD_LIB='$(CC) $(USER_CFLAGS) $(LIB_INCLUDE) $(BEARSSL_INCLUDE)' SRC_LIB='$(LIB_SOURCES)' \
+	 CMD_USER='$(CC) $(USER_CFLAGS) $(USER_INCLUDE)' SRC_USER='$(LIBCAPOS_SOURCES) $(PROGRAM_SOURCES)' \
+	 CMD_HOST='$(HOSTCC) $(HOST_CFLAGS) $(HOST_INCLUDE)' SRC_HOST='$(HOST_KERNEL_SOURCES) $(UNIT_TESTS:%=tests/unit/%.c)' \
+		tools/compile-commands > $@
 
 all: compile_commands.json
