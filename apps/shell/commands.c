@@ -1,0 +1,426 @@
+/* SPDX-License-Identifier: MIT */
+#include "apps/shell/commands.h"
+
+#include "apps/shell/call.h"
+#include "apps/shell/children.h"
+#include "apps/shell/describe.h"
+#include "apps/shell/loop.h"
+#include "apps/shell/names.h"
+#include "apps/shell/nearest.h"
+#include "apps/shell/registry.h"
+#include "apps/shell/term.h"
+#include "annotations.capnp.h"
+#include "capos/ring.h"
+#include "devices.client.h"
+#include "lib/base/bits.h"
+#include "lib/base/string.h"
+#include "manual.client.h"
+#include "notification.client.h"
+#include "process.client.h"
+
+#define TEXT_ARGS(text) (int)(text).len, (text).ptr
+
+enum { HISTORY_LINES = 20, HISTORY_BYTES = 120 };
+
+static capos_cap_t pages;
+static char history[HISTORY_LINES][HISTORY_BYTES];
+static unsigned history_count;
+
+void commands_init(capos_cap_t pages_cap)
+{
+    pages = pages_cap;
+}
+
+/* ---- history ---- */
+
+void commands_note_line(const char *line, size_t len)
+{
+    if (len > 0) {
+        fmt_format(history[history_count % HISTORY_LINES], HISTORY_BYTES, "%.*s", (int)len, line);
+        history_count++;
+    }
+}
+
+static void show_history(void)
+{
+    unsigned first = history_count > HISTORY_LINES ? history_count - HISTORY_LINES : 0;
+    for (unsigned i = first; i < history_count; i++) {
+        term_printf("%5u  %s\n", i + 1, history[i % HISTORY_LINES]);
+    }
+}
+
+/* ---- caps ---- */
+
+static const char *mode_name(unsigned mode)
+{
+    static const char *const names[] = {"copy", "move", "none"};
+    return mode < ARRAY_COUNT(names) ? names[mode] : "?";
+}
+
+static void facet_text(const struct held *held, char *buf, size_t size)
+{
+    unsigned count;
+    unsigned all;
+    const char *name = registry_facet_name(held->interface, held->methods);
+    if (!registry_count_methods(held->interface, held->methods, &count, &all)) {
+        str_copy(buf, size, "?");
+    } else if (count == all) {
+        str_copy(buf, size, "all");
+    } else if (name != NULL) {
+        str_copy(buf, size, name);
+    } else {
+        fmt_format(buf, size, "%u of %u methods", count, all);
+    }
+}
+
+static void show_cap(const struct held *held)
+{
+    char facet[32];
+    char id[24];
+    const char *interface = registry_known_name(held->interface);
+    if (interface == NULL) {
+        fmt_format(id, sizeof(id), "0x%llx", (unsigned long long)held->interface);
+        interface = id;
+    }
+    facet_text(held, facet, sizeof(facet));
+    term_printf("  @%-13s %-18s %-15s %-8s %s%s\n", held->name, interface, facet,
+                mode_name(held->transfer_mode), held->origin, held->live ? "" : "  (dead)");
+}
+
+/* Does the filter word occur in the name or in the interface's? */
+static bool matches(const struct held *held, struct span word)
+{
+    const char *texts[] = {held->name, registry_known_name(held->interface)};
+    for (size_t t = 0; t < ARRAY_COUNT(texts); t++) {
+        size_t len = texts[t] != NULL ? strlen(texts[t]) : 0;
+        for (size_t i = 0; i + word.len <= len; i++) {
+            if (nearest_distance((struct span){texts[t] + i, word.len}, word) == 0) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static void show_caps(struct span word)
+{
+    unsigned shown = 0;
+    names_refresh();
+    term_styled(TERMINAL_SESSION_STYLE_HEADING, "  %-14s %-18s %-15s %-8s %s\n", "NAME", "INTERFACE",
+                "FACET", "TRANSFER", "FROM");
+    for (struct held *held = names_next(NULL); held != NULL; held = names_next(held)) {
+        if (word.len == 0 || matches(held, word)) {
+            show_cap(held);
+            shown++;
+        }
+    }
+    if (shown == 0) {
+        term_printf("nothing you hold has '%.*s' in its name or interface\n", SPAN_ARGS(word));
+    }
+}
+
+/* ---- help ---- */
+
+static const char general_help[] =
+    "  caps [WORD]                    what you hold: name, interface, facet, transfer, from where\n"
+    "  help @CAP                      what a capability is and can do\n"
+    "  help @CAP.METHOD               one method: parameters, results, limits, refusals\n"
+    "  @CAP.METHOD(NAME=VALUE, ...)   call it; also: call @CAP.METHOD NAME=VALUE ...\n"
+    "  NAME = @CAP.METHOD(...)        and name the capability that comes back\n"
+    "  run PROGRAM with { NAME: @CAP, NAME: @CAP as FACET, move NAME: @CAP }\n"
+    "                                 start a program with exactly these, and wait for its end\n"
+    "  spawn PROGRAM with { ... }     the same, in the background\n"
+    "  ps, wait @PROCESS, kill @PROCESS\n"
+    "  wait @NOTIFICATION [BITS], signal @NOTIFICATION BITS\n"
+    "  drop @CAP                      give a capability up\n"
+    "  history, clear, exit           Ctrl-C ends the program in front, Ctrl-D leaves\n"
+    "Values: 12 -3 0xff 5s 64KiB true \"text\" 0x0011aa (data) name (enumerant) [a, b] {x: 1} @cap\n";
+
+static void show_topics(void)
+{
+    bool interrupted = false;
+    CAPOS_CALL_STATIC(call, Manual, topics);
+    capos_call_begin(&call, pages);
+    Manual_topics_begin(&call);
+    capos_params_finish(&call);
+    Manual_topics_results_r results;
+    if (loop_call(&call, &interrupted) == ST_OK && Manual_topics_results(&call, &results) == ST_OK) {
+        Topic_list_r list = Manual_topics_results_get_topics(results);
+        if (Topic_list_len(list) > 0) {
+            term_styled(TERMINAL_SESSION_STYLE_HEADING, "Pages, by 'help NAME'\n");
+        }
+        for (uint32_t i = 0; i < Topic_list_len(list); i++) {
+            struct capnp_text name = Topic_get_name(Topic_list_at(list, i));
+            struct capnp_text summary = Topic_get_summary(Topic_list_at(list, i));
+            term_printf("  %-14.*s %.*s\n", TEXT_ARGS(name), TEXT_ARGS(summary));
+        }
+    }
+    capos_call_end(&call);
+}
+
+static void show_general_help(void)
+{
+    term_styled(TERMINAL_SESSION_STYLE_HEADING, "Commands\n");
+    term_printf("%s", general_help);
+    if (pages != 0) {
+        show_topics();
+    }
+}
+
+CAPOS_CALL_STATIC(page_call, Manual, page);
+
+/* Shows a piece of a page from *offset on and moves *offset behind it. False: that was all. */
+static bool show_page_piece(struct span name, uint32_t *offset, bool *found)
+{
+    char text[256];
+    bool interrupted = false;
+    bool more = false;
+    capos_call_begin(&page_call, pages);
+    Manual_page_params_b params = Manual_page_begin(&page_call);
+    Manual_page_params_set_name(params, name.ptr, name.len);
+    Manual_page_params_set_offset_bytes(params, *offset);
+    Manual_page_results_r results;
+    status_t status = capos_params_finish(&page_call);
+    if (status == ST_OK) {
+        status = loop_call(&page_call, &interrupted);
+    }
+    if (status == ST_OK && Manual_page_results(&page_call, &results) == ST_OK) {
+        struct capnp_text piece = Manual_page_results_get_text(results);
+        *found = Manual_page_results_get_found(results);
+        term_printf("%.*s", TEXT_ARGS(piece));
+        *offset += piece.len;
+        more = piece.len > 0 && *offset < Manual_page_results_get_total_bytes(results);
+    } else if (!interrupted) {
+        *found = true;
+        term_error("the page cannot be read: %s", capos_explain(&page_call, text, sizeof(text)));
+    }
+    capos_call_end(&page_call);
+    return more;
+}
+
+static void show_page(struct span name)
+{
+    uint32_t offset = 0;
+    bool found = false;
+    if (names_find(name) != NULL) {
+        term_printf("'help @%.*s' tells about the capability of that name\n", SPAN_ARGS(name));
+    }
+    while (pages != 0 && show_page_piece(name, &offset, &found)) {
+    }
+    if (!found && names_find(name) == NULL) {
+        term_error("no page is named '%.*s'; 'help' lists the pages there are", SPAN_ARGS(name));
+    }
+}
+
+static void show_help_of_cap(const struct command *command)
+{
+    DescribedMethod_r method;
+    struct held *held = names_need(command->cap);
+    const struct described *described = held != NULL ? registry_get(held->interface) : NULL;
+    if (described == NULL) {
+        return;
+    }
+    names_refresh();
+    if (command->method.len == 0) {
+        describe_interface(&term_sink, described->descriptor, held->methods, held->name, described->package);
+        return;
+    }
+    if (!describe_find_method(described->descriptor, command->method, &method)) {
+        struct capnp_text name = Descriptor_get_name(described->descriptor);
+        term_error("%.*s has no method '%.*s'; 'help @%s' lists them", TEXT_ARGS(name),
+                   SPAN_ARGS(command->method), held->name);
+        return;
+    }
+    uint16_t ordinal = DescribedMethod_get_ordinal(method);
+    if (ordinal > 63 || (held->methods >> ordinal & 1) == 0) {
+        term_error("@%s is held without '%.*s': it could not be called", held->name,
+                   SPAN_ARGS(command->method));
+        return;
+    }
+    describe_method(&term_sink, described->descriptor, method, held->name, described->package);
+}
+
+static void help(const struct command *command)
+{
+    if (command->cap.len > 0) {
+        show_help_of_cap(command);
+    } else if (command->word.len > 0) {
+        show_page(command->word);
+    } else {
+        show_general_help();
+    }
+}
+
+/* ---- wait, signal, kill, drop ---- */
+
+/* The one number behind the capability's name; `fallback` when there is none. */
+static bool bits_argument(const struct command *command, uint64_t fallback, uint64_t *bits)
+{
+    const struct node *node = command->args;
+    *bits = fallback;
+    if (node == NULL) {
+        return true;
+    }
+    if (node->kind != NODE_NUMBER || node->negative || node->next != NULL || node->magnitude == 0) {
+        term_error("expected one number with the bits wanted, as 1 or 0xff");
+        return false;
+    }
+    *bits = node->magnitude;
+    return true;
+}
+
+static void wait_for_event(const struct held *held, uint16_t event, uint64_t bits)
+{
+    struct capos_op op;
+    bool interrupted = false;
+    capos_op_init_wait(&op, held->cap, event, bits);
+    int32_t result = loop_op(&op, &interrupted);
+    if (interrupted) {
+        term_printf("no longer waiting for @%s\n", held->name);
+    } else if (result < 0) {
+        term_error("waiting for @%s: %s: %s", held->name, status_name(result), status_text(result));
+    } else if (event == CAPOS_EVENT_SIGNALLED) {
+        term_printf("bits 0x%llx\n", (unsigned long long)op.cqe.signal);
+    } else if (event == CAPOS_EVENT_EXIT) {
+        term_printf("ended with exit code %lld\n", (long long)op.cqe.signal);
+    } else {
+        term_printf("@%s is dead\n", held->name);
+    }
+}
+
+static void wait_command(struct command *command)
+{
+    uint64_t bits;
+    struct held *held = names_need(command->cap);
+    if (held == NULL || !bits_argument(command, UINT64_MAX, &bits)) {
+        return;
+    }
+    if (held->interface == Notification_ID || held->interface == Interrupt_ID) {
+        wait_for_event(held, CAPOS_EVENT_SIGNALLED, bits);
+    } else if (held->interface == ProcessHandle_ID) {
+        children_wait(held);
+    } else {
+        term_printf("waiting for the end of @%s; Ctrl-C stops waiting\n", held->name);
+        wait_for_event(held, CAPOS_EVENT_DEAD, 0);
+    }
+}
+
+static void signal_command(struct command *command)
+{
+    uint64_t bits;
+    struct held *held = names_need(command->cap);
+    if (held == NULL || !bits_argument(command, 1, &bits)) {
+        return;
+    }
+    if (held->interface != Notification_ID) {
+        const char *name = registry_known_name(held->interface);
+        term_error("@%s is of interface %s; only a Notification can be signalled", held->name,
+                   name != NULL ? name : "(unknown)");
+        return;
+    }
+    status_t status = capos_signal(held->cap, bits);
+    if (status != ST_OK) {
+        term_error("Notification.signal: %s: %s", status_name(status), status_text(status));
+    } else {
+        term_printf("done\n");
+    }
+}
+
+static void drop_command(struct command *command)
+{
+    struct held *held = names_need(command->cap);
+    if (held == NULL) {
+        return;
+    }
+    if (held->permanent) {
+        term_error("@%s stays: the shell itself lives on it", held->name);
+        return;
+    }
+    children_forget(held);
+    status_t status = capos_release_now(held->cap);
+    names_remove(held);
+    if (status != ST_OK && status != ST_BAD_CAP) {
+        term_error("RELEASE: %s: %s", status_name(status), status_text(status));
+    }
+}
+
+static void kill_command(struct command *command)
+{
+    struct held *held = names_need(command->cap);
+    if (held != NULL) {
+        children_kill(held);
+    }
+}
+
+static bool takes_no_value(const struct command *command)
+{
+    if (command->args != NULL) {
+        term_error("nothing more is expected behind @%.*s", SPAN_ARGS(command->cap));
+        return false;
+    }
+    return true;
+}
+
+static void on_capability(struct command *command)
+{
+    if (command->verb == VERB_WAIT) {
+        wait_command(command);
+    } else if (command->verb == VERB_SIGNAL) {
+        signal_command(command);
+    } else if (takes_no_value(command)) {
+        if (command->verb == VERB_KILL) {
+            kill_command(command);
+        } else {
+            drop_command(command);
+        }
+    }
+}
+
+static void clear_screen(void)
+{
+    struct held *held = names_find((struct span){"terminal", 8});
+    term_flush();
+    if (held != NULL) {
+        TerminalSession_clear(held->cap);
+    }
+}
+
+bool commands_run(struct command *command)
+{
+    switch (command->verb) {
+    case VERB_NONE:
+        break;
+    case VERB_CAPS:
+        show_caps(command->word);
+        break;
+    case VERB_HELP:
+    case VERB_SHOW:
+        help(command);
+        break;
+    case VERB_CALL:
+        call_method(command);
+        break;
+    case VERB_RUN:
+    case VERB_SPAWN:
+        children_start(command);
+        break;
+    case VERB_WAIT:
+    case VERB_SIGNAL:
+    case VERB_KILL:
+    case VERB_DROP:
+        on_capability(command);
+        break;
+    case VERB_PS:
+        children_list();
+        break;
+    case VERB_HISTORY:
+        show_history();
+        break;
+    case VERB_CLEAR:
+        clear_screen();
+        break;
+    case VERB_EXIT:
+        return false;
+    }
+    return true;
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/* What the commands do. */
+#ifndef CAPOS_SHELL_COMMANDS_H
+#define CAPOS_SHELL_COMMANDS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "abi/types.h"
+#include "apps/shell/parse.h"
+
+/* `pages`: the handbook (Manual); 0 when there is none. */
+void commands_init(capos_cap_t pages);
+
+/* Does one command. False: the person leaves. */
+bool commands_run(struct command *command);
+
+/* Remembers a line for the command `history`. */
+void commands_note_line(const char *line, size_t len);
+
+#endif

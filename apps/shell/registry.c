@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+#include "apps/shell/registry.h"
+
+#include "apps/shell/loop.h"
+#include "apps/shell/term.h"
+#include "capos/heap.h"
+#include "interfaces.h"
+#include "lib/base/bits.h"
+#include "lib/base/string.h"
+#include "lib/capnp/dynamic.h"
+#include "manual.client.h"
+
+static capos_cap_t manual;
+static struct described known[REGISTRY_DESCRIPTORS];
+static unsigned known_count;
+
+void registry_init(capos_cap_t manual_cap)
+{
+    manual = manual_cap;
+}
+
+/* ---- what this shell was built with ---- */
+
+static const struct capos_interface_info *info_of(uint64_t id)
+{
+    for (size_t i = 0; i < capos_interface_count; i++) {
+        if (capos_interfaces[i].id == id) {
+            return &capos_interfaces[i];
+        }
+    }
+    return NULL;
+}
+
+const char *registry_known_name(uint64_t interface)
+{
+    const struct capos_interface_info *info = info_of(interface);
+    return info != NULL ? info->name : NULL;
+}
+
+const char *registry_facet_name(uint64_t interface, uint64_t methods)
+{
+    const struct capos_interface_info *base = info_of(interface);
+    if (base == NULL || (methods & base->methods) == base->methods) {
+        return base != NULL ? base->name : NULL;
+    }
+    for (size_t i = 0; i < capos_interface_count; i++) {
+        const struct capos_interface_info *info = &capos_interfaces[i];
+        if (info->base_id == interface && info->methods == (methods & base->methods)) {
+            return info->name;
+        }
+    }
+    return NULL;
+}
+
+bool registry_count_methods(uint64_t interface, uint64_t methods, unsigned *held, unsigned *all)
+{
+    const struct capos_interface_info *base = info_of(interface);
+    if (base == NULL) {
+        return false;
+    }
+    *held = bit_count(methods & base->methods);
+    *all = bit_count(base->methods);
+    return true;
+}
+
+/* ---- what the manual knows ---- */
+
+CAPOS_CALL_STATIC(describe_call, SchemaRegistry, describe);
+
+/* One piece at `offset` into *buf, which is allocated when the first piece tells the size. Returns
+ * how many bytes came; 0 on any failure (a message has been shown). */
+static size_t fetch_piece(uint64_t interface, uint32_t offset, uint8_t **buf, uint32_t *total,
+                          char *package)
+{
+    char text[256];
+    bool interrupted = false;
+    size_t count = 0;
+    capos_call_begin(&describe_call, manual);
+    SchemaRegistry_describe_params_b params = SchemaRegistry_describe_begin(&describe_call);
+    SchemaRegistry_describe_params_set_interface(params, interface);
+    SchemaRegistry_describe_params_set_offset_bytes(params, offset);
+    capos_params_finish(&describe_call);
+    status_t status = loop_call(&describe_call, &interrupted);
+    SchemaRegistry_describe_results_r results;
+    if (interrupted) {
+        term_error("interrupted while asking @manual");
+    } else if (status != ST_OK) {
+        term_error("@manual cannot be asked: %s", capos_explain(&describe_call, text, sizeof(text)));
+    } else if (SchemaRegistry_describe_results(&describe_call, &results) != ST_OK) {
+        term_error("@manual gave a malformed answer");
+    } else if (!SchemaRegistry_describe_results_get_found(results)) {
+        term_error("@manual knows nothing about interface 0x%llx", (unsigned long long)interface);
+    } else {
+        struct capnp_data data = SchemaRegistry_describe_results_get_data(results);
+        struct capnp_text from = SchemaRegistry_describe_results_get_package(results);
+        uint32_t size = SchemaRegistry_describe_results_get_total_bytes(results);
+        if (*buf == NULL && size <= REGISTRY_DESCRIPTOR_BYTES) {
+            *buf = capos_alloc(size);
+            *total = size;
+            fmt_format(package, REGISTRY_PACKAGE_BYTES, "%.*s", (int)from.len, from.ptr);
+        }
+        if (*buf == NULL || size != *total || data.len == 0 || data.len > size - offset) {
+            term_error("the description of 0x%llx does not fit here", (unsigned long long)interface);
+        } else {
+            memcpy(*buf + offset, data.ptr, data.len);
+            count = data.len;
+        }
+    }
+    capos_call_end(&describe_call);
+    return count;
+}
+
+static uint8_t *fetch(uint64_t interface, uint32_t *total, char *package)
+{
+    uint8_t *buf = NULL;
+    uint32_t offset = 0;
+    *total = 1;
+    while (offset < *total) {
+        size_t count = fetch_piece(interface, offset, &buf, total, package);
+        if (count == 0) {
+            capos_free(buf);
+            return NULL;
+        }
+        offset += (uint32_t)count;
+    }
+    return buf;
+}
+
+static const struct described *keep(uint64_t interface, uint8_t *message, uint32_t bytes,
+                                    const char *package)
+{
+    struct described *described = &known[known_count];
+    enum capnp_status status = dyn_open(message, bytes, &described->descriptor);
+    if (status != CAPNP_OK || Descriptor_get_id(described->descriptor) != interface) {
+        term_error("the description of 0x%llx is malformed (%s)", (unsigned long long)interface,
+                   capnp_status_name(status));
+        capos_free(message);
+        return NULL;
+    }
+    described->interface = interface;
+    str_copy(described->package, sizeof(described->package), package);
+    known_count++;
+    return described;
+}
+
+const struct described *registry_get(uint64_t interface)
+{
+    char package[REGISTRY_PACKAGE_BYTES] = "";
+    uint32_t bytes;
+    for (unsigned i = 0; i < known_count; i++) {
+        if (known[i].interface == interface) {
+            return &known[i];
+        }
+    }
+    if (manual == 0) {
+        term_error("this shell holds no manual: it cannot know what interfaces are");
+        return NULL;
+    }
+    if (known_count == REGISTRY_DESCRIPTORS) {
+        term_error("this shell keeps at most %d descriptions", (int)REGISTRY_DESCRIPTORS);
+        return NULL;
+    }
+    uint8_t *message = fetch(interface, &bytes, package);
+    return message != NULL ? keep(interface, message, bytes, package) : NULL;
+}

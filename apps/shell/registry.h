@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/* Descriptors, fetched from the manual when first needed and kept. */
+#ifndef CAPOS_SHELL_REGISTRY_H
+#define CAPOS_SHELL_REGISTRY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "abi/types.h"
+#include "descriptor.capnp.h"
+
+enum {
+    REGISTRY_PACKAGE_BYTES = 48,
+    REGISTRY_DESCRIPTORS = 96,
+    REGISTRY_DESCRIPTOR_BYTES = 64 * 1024,
+};
+
+struct described {
+    uint64_t interface;
+    Descriptor_r descriptor;
+    char package[REGISTRY_PACKAGE_BYTES];
+};
+
+/* 0: there is no manual, and registry_get always says so. */
+void registry_init(capos_cap_t manual);
+
+/* The descriptor of a base interface. NULL: a message has been shown. */
+const struct described *registry_get(uint64_t interface);
+
+/* The name of an interface or facet that this shell was built with; NULL for others. */
+const char *registry_known_name(uint64_t interface);
+
+/* The name of the facet of `interface` with exactly these methods; the interface's own name when
+ * these are all of them; NULL when it has none. */
+const char *registry_facet_name(uint64_t interface, uint64_t methods);
+
+/* How many methods `methods` allows of those the interface has, as far as this shell knows it. */
+bool registry_count_methods(uint64_t interface, uint64_t methods, unsigned *held, unsigned *all);
+
+#endif
