@@ -9,12 +9,14 @@
  * others still hold keep making room. Room is therefore *grabbed*: used is swapped from u to limit,
  * so the room l - u belongs to the grabber and no charge or second grab can have it; then limit and
  * used both sink by it, and the parent is refunded. Only one CPU at a time settles a class of a
- * ledger (it alone writes limit): `settling` says that somebody is at it, and whether somebody
- * else has come since, in which case the former goes round again. A refund lowers used first and looks at `closed` second;
- * closing sets `closed` first and looks at used second; so no room is overlooked. A charge that read
- * `limit` before it sank may overshoot: limit sinks before used does, so such a charge sees another
- * limit once it has taken effect, and takes itself back. Rejected: packing
- * both numbers into one word (virtual pages need 35 bits); a lock (charges happen under every lock).
+ * ledger (it alone writes limit): `settling` says that somebody is at it, and whether somebody else
+ * has come since, in which case the former goes round again. A refund lowers used first and looks at
+ * `closed` second; closing sets `closed` first and looks at used second; so no room is overlooked. A
+ * charge that read `limit` before it sank may overshoot: limit sinks before used does, so such a
+ * charge sees another limit once it has taken effect, and takes itself back.
+ *
+ * Rejected: packing both numbers into one word (virtual pages need 35 bits); a lock (charges happen
+ * under every lock).
  */
 #include "cap/ledger.h"
 
