@@ -2,27 +2,26 @@
 /* PVH start information (Xen's hvm_start_info, version 1), as QEMU's -kernel and others pass it. */
 #include "bootmem.h"
 
-#include "lib/base/string.h"
-
 enum { PVH_MAGIC = 0x336ec578, PVH_MODULES_MAX = 64, PVH_MEMORY_MAX = 1024 };
 
 /* E820 types, as PVH uses them. */
 enum { E820_RAM = 1, E820_RESERVED = 2, E820_ACPI = 3, E820_NVS = 4 };
 
+/* Packed: the loader promises no alignment. */
 struct pvh_start_info {
     uint32_t magic, version, flags, module_count;
     uint64_t module_list, command_line, rsdp, memory_map;
     uint32_t memory_count, reserved;
-};
+} PACKED;
 
 struct pvh_module {
     uint64_t base, size_bytes, command_line, reserved;
-};
+} PACKED;
 
 struct pvh_memory {
     uint64_t base, size_bytes;
     uint32_t type, reserved;
-};
+} PACKED;
 
 static_assert(sizeof(struct pvh_start_info) == 56, "PVH start information, version 1");
 static_assert(sizeof(struct pvh_module) == 32, "PVH module");
@@ -75,6 +74,6 @@ bool pvh_parse(uint64_t information)
         info->rsdp = paddr(start->rsdp);
     }
     take_modules(start);
-    (void)str_copy(info->loader_name, sizeof(info->loader_name), "PVH");
+    (void)boot_copy_text(info->loader_name, sizeof(info->loader_name), "PVH", sizeof("PVH"));
     return true;
 }
