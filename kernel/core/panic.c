@@ -15,8 +15,8 @@
 #include "lib/base/fmt.h"
 #include "lib/base/string.h"
 
-/* What the emulator's exit device is told: it ends with status 2 * 16 + 1. */
-enum { PANIC_EXIT_CODE = 16 };
+/* What the emulator's exit device is told: it ends with status 2 * 17 + 1 = 35. */
+enum { PANIC_EXIT_CODE = 0x11 };
 
 struct trace_ring trace_rings[ARCH_CPU_MAX];
 
