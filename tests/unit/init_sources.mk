@@ -3,3 +3,4 @@
 HOST_LIB_SOURCES += libcapos/ring.c libcapos/call.c libcapos/heap.c libcapos/serve.c services/init/graph.c \
 	services/init/graph_grants.c build/gen/interfaces.c
 HOST_INCLUDE += -iquote libcapos/include
+build/host/asan/mkarchive_test build/host/tsan/mkarchive_test: | build/tools/mkarchive

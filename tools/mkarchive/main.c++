@@ -95,7 +95,10 @@ int main(int argc, char **argv)
     try {
         return run(Words(argv + 1, argv + argc));
     } catch (const kj::Exception &e) {
-        fprintf(stderr, "mkarchive: %s:%d: %s\n", e.getFile(), e.getLine(),
+        /* The parser counts lines from 0. */
+        std::string file = e.getFile();
+        bool schema = file.size() > 6 && file.compare(file.size() - 6, 6, ".capnp") == 0;
+        fprintf(stderr, "mkarchive: %s:%d: %s\n", file.c_str(), e.getLine() + (schema ? 1 : 0),
                 kj::str(e.getDescription()).cStr());
     } catch (const std::exception &e) {
         fprintf(stderr, "mkarchive: %s\n", e.what());

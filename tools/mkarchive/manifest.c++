@@ -214,6 +214,7 @@ struct Compiler {
 
     capnp::ParsedSchema parse(const std::string &file)
     {
+        read_file(file); /* its refusal names the file */
         return parser.parseFromDirectory(disk->getCurrent(), kj::Path(nullptr).eval(file.c_str()),
                                          kj::arrayPtr(imports.data(), imports.size()));
     }
