@@ -26,7 +26,7 @@ enum {
     CAPOS_RING_LINE = 64,
     CAPOS_PAYLOAD_SLOT_BYTES = 256,
     CAPOS_MAX_MESSAGE_BYTES = 16384, /* params or results of one call */
-    CAPOS_MAX_TRANSFERS = 16,        /* transfer descriptors of one SQE; accept_count likewise */
+    CAPOS_MAX_TRANSFERS = 62,        /* transfer descriptors of one SQE; endpoints take at most 16 */
     CAPOS_MAX_LINK = 16,             /* SQEs in one LINK chain */
 };
 

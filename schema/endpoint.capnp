@@ -20,7 +20,7 @@ interface Endpoint $A.kernel $A.kernelType(1) $A.transfer(copy) $A.scope(sameSes
   lend @3 () -> (serve :UInt16 $A.capability("EndpointServe")) $A.resultCaps(1) $A.statuses(["badState", "quota"]);
   # The serve facet of this endpoint, for a server.
 
-  vacant @4 (untilNs :UInt64 $A.unit("ns")) -> (endedCalls :UInt32) $A.statuses(["badArgument"]);
+  vacant @4 (untilNs :UInt64 $A.unit("ns")) -> () $A.statuses(["badArgument"]);
   # Its server is gone: end the calls it had received (disconnected), keep the queued ones until a
   # successor receives or this absolute time passes; after that they and new calls end disconnected.
 

@@ -29,7 +29,7 @@ struct record;
 enum { ST_PENDING = 1, INVOKE_MAX_RESULT_CAPS = 2, INVOKE_MAX_PARAM_CAPS = 62 };
 
 struct invocation {
-    struct process *process;  /* the caller */
+    struct process *process; /* the caller */
     struct thread *thread;
     struct capability target; /* what was called: object, facet, route */
     struct record *record;    /* for ST_PENDING; see above */
@@ -37,14 +37,15 @@ struct invocation {
      * takes its own. moved[i]: the sender asked for a move; only spawning handlers accept moves. */
     uint32_t cap_count;
     const struct capability *caps;
-    const bool *moved;
-    bool accepts_moves;       /* set by the method's table entry */
+    uint64_t move_mask;   /* bit i: the sender asked to move caps[i] */
+    bool moves_taken;     /* the handler took the moved ones: the sender loses them */
+    uint64_t deadline_ns; /* of the SQE; 0 = none */
     /* results */
     uint32_t result_cap_count;
     struct capability result_caps[INVOKE_MAX_RESULT_CAPS]; /* refs owned by the invocation */
     capos_cap_t result_ids[INVOKE_MAX_RESULT_CAPS];
     uint32_t reserved_caps;
-    uint32_t quota_class;     /* with ST_QUOTA: which class, + 1; 0 = not said */
+    uint32_t quota_class; /* with ST_QUOTA: which class, + 1; 0 = not said */
 };
 
 /* Checks that inv->caps[index] exists and is of `interface`; *out is borrowed. ST_BAD_ARGUMENT,
@@ -61,25 +62,28 @@ status_t invoke_reserve_caps(struct invocation *inv, uint32_t n);
  * Mode and scope are the interface's own. Cannot fail. */
 uint16_t invoke_add_cap(struct invocation *inv, struct kobj *object, uint8_t ktype, uint64_t facet);
 
+/* The same for a capability as it is; takes over both refs. */
+uint16_t invoke_add_capability(struct invocation *inv, const struct capability *cap);
+
 /* One kernel method, generated. */
 struct kernel_method {
     const char *name;
     status_t (*invoke)(struct invocation *inv, const void *params, uint32_t params_len,
                        struct capnp_builder *results);
-    uint32_t params_max_bytes;   /* longer messages are refused */
-    uint32_t results_min_bytes;  /* result buffer needed at least: message of the fixed part */
-    uint32_t results_max_bytes;  /* scratch the builder gets at most */
+    uint32_t params_max_bytes;  /* longer messages are refused */
+    uint32_t results_min_bytes; /* result buffer needed at least: message of the fixed part */
+    uint32_t results_max_bytes; /* scratch the builder gets at most */
     uint8_t result_caps;
     uint8_t param_caps;
-    bool opcode_only;            /* CALL is refused */
+    bool opcode_only; /* CALL is refused */
     bool may_block;
 };
 
 struct kernel_interface {
     uint64_t id;
     const char *name;
-    uint8_t mode;   /* enum TransferMode */
-    uint8_t scope;  /* enum SessionScope */
+    uint8_t mode;  /* enum TransferMode */
+    uint8_t scope; /* enum SessionScope */
     uint8_t method_count;
     uint64_t facet_all;
     const struct kernel_method *methods;

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Boot and entry: kernel_main brings the portable kernel up and starts init, the only process the
+ * kernel starts; kernel_syscall, kernel_interrupt and kernel_fault are the doors from the port.
+ */
+#include "core/main.h"
+
+#include "abi/syscall.h"
+#include "arch/arch.h"
+#include "core/archive.h"
+#include "core/log.h"
+#include "core/panic.h"
+#include "core/trace.h"
+#include "gen/kernel/types.h"
+#include "gen/status.capnp.h"
+#include "lib/base/string.h"
+#include "mem/frames.h"
+#include "object/boot_package.h"
+#include "object/entropy.h"
+#include "object/interrupt.h"
+#include "object/invoke.h"
+#include "object/io_ports.h"
+#include "object/kernel_log.h"
+#include "object/power.h"
+#include "object/process.h"
+#include "object/spawn.h"
+#include "ring/ring.h"
+#include "sched/cpu.h"
+#include "sched/sched.h"
+
+static struct kernel_roots roots;
+
+/* The root ledger holds all of the machine; counts that memory bounds anyway are given freely. */
+static struct ledger *make_root_ledger(void)
+{
+    uint64_t limits[LEDGER_CLASSES];
+    for (unsigned i = 0; i < LEDGER_CLASSES; i++) {
+        limits[i] = UINT64_C(1) << 40;
+    }
+    limits[LEDGER_CLASS_FRAMES] = frames_total_count();
+    limits[LEDGER_CLASS_KERNEL_PAGES] = frames_total_count();
+    return ledger_create_root(limits);
+}
+
+const struct kernel_roots *kernel_setup(const struct boot_info *boot)
+{
+    cpus_init(arch_cpu_count());
+    frames_init(boot);
+    roots.ledger = make_root_ledger();
+    roots.grant = grant_create_root(roots.ledger, "boot");
+    entropy_init(boot);
+    session_init();
+    return &roots;
+}
+
+static void describe_machine(const struct boot_info *boot)
+{
+    klog("capOS on %u CPU%s, %llu MiB of memory, loaded by %s", arch_cpu_count(),
+         arch_cpu_count() == 1 ? "" : "s", (unsigned long long)(boot->ram_bytes >> 20),
+         boot->loader_name[0] != '\0' ? boot->loader_name : "an unnamed loader");
+    klog("command line: %s", boot->command_line);
+}
+
+/* ---- init ---- */
+
+typedef status_t (*root_create_fn)(struct kobj **out);
+
+static status_t plain_root(uint8_t ktype, struct kobj **out);
+
+static status_t timer_root(struct kobj **out)
+{
+    return plain_root(KTYPE_TIMER, out);
+}
+
+static status_t spawner_root(struct kobj **out)
+{
+    return plain_root(KTYPE_PROCESS_SPAWNER, out);
+}
+
+/* What init holds: roots of the machine and its own objects. */
+static const struct {
+    const char *name;
+    uint8_t ktype;
+    root_create_fn create; /* NULL: an object of its own */
+} init_grants[] = {
+    {"boot", KTYPE_BOOT_PACKAGE, boot_package_create},
+    {"spawner", KTYPE_PROCESS_SPAWNER, spawner_root},
+    {"ledger", KTYPE_LEDGER, NULL},
+    {"ioports", KTYPE_IO_PORTS_ROOT, io_ports_root_create},
+    {"interrupts", KTYPE_INTERRUPT_ROOT, interrupt_root_create},
+    {"timer", KTYPE_TIMER, timer_root},
+    {"entropy", KTYPE_ENTROPY, entropy_create},
+    {"log", KTYPE_KERNEL_LOG, kernel_log_create},
+    {"power", KTYPE_POWER, power_create},
+    {"memory", KTYPE_VIRTUAL_MEMORY, NULL},
+    {"capabilities", KTYPE_CAPABILITY_MANAGER, NULL},
+};
+
+enum { INIT_GRANTS = sizeof(init_grants) / sizeof(init_grants[0]) };
+
+static const struct kobj_ops plain_ops = {.name = "root object"};
+
+static status_t plain_root(uint8_t ktype, struct kobj **out)
+{
+    static struct kobj timer;
+    static struct kobj spawner;
+    struct kobj *obj = ktype == KTYPE_TIMER ? &timer : &spawner;
+    kobj_init(obj, ktype, &plain_ops, NULL);
+    *out = obj;
+    return ST_OK;
+}
+
+/* The creator's ref stays for good: roots are never destroyed. */
+static status_t fill_init_grant(unsigned index, struct spawn_grant *grant)
+{
+    uint8_t ktype = init_grants[index].ktype;
+    const struct kernel_interface *interface = &kernel_interfaces[ktype];
+    memset(grant, 0, sizeof(*grant));
+    (void)str_copy(grant->name, sizeof(grant->name), init_grants[index].name);
+    (void)str_copy(grant->origin, sizeof(grant->origin), "boot");
+    grant->self_ktype = ktype;
+    grant->cap = (struct capability){
+        .route = roots.grant,
+        .facet = interface->facet_all,
+        .interface = interface->id,
+        .ktype = ktype,
+        .mode = interface->mode,
+        .scope = interface->scope,
+    };
+    return init_grants[index].create == NULL ? ST_OK
+                                             : init_grants[index].create(&grant->cap.object);
+}
+
+/* init's share: all of the machine but a sixteenth of its memory for the kernel. */
+static void init_limits(uint64_t limits[LEDGER_CLASSES])
+{
+    for (unsigned i = 0; i < LEDGER_CLASSES; i++) {
+        limits[i] = UINT64_C(1) << 32;
+    }
+    uint64_t frames = frames_free_count();
+    limits[LEDGER_CLASS_FRAMES] = frames / 4 * 3;
+    limits[LEDGER_CLASS_KERNEL_PAGES] = frames / 16 * 3;
+}
+
+static status_t start_init(void)
+{
+    static struct spawn_grant grants[INIT_GRANTS];
+    struct spawn_request req = {
+        .name = "init",
+        .parent = roots.ledger,
+        .route = roots.grant,
+        .ring_entries = 256,
+        .stack_bytes = 131072,
+        .grants = grants,
+        .grant_count = INIT_GRANTS,
+    };
+    init_limits(req.limits);
+    status_t status = archive_open_now("init", &req.image);
+    if (status != ST_OK) {
+        return status;
+    }
+    for (unsigned i = 0; i < INIT_GRANTS; i++) {
+        status = fill_init_grant(i, &grants[i]);
+        if (status != ST_OK) {
+            return status;
+        }
+    }
+    struct process *init;
+    status = spawn(&req, &init);
+    if (status == ST_OK) {
+        init->is_init = true;
+        kobj_unref(&init->obj);
+    }
+    return status;
+}
+
+/* One line for each figure that the benchmark reads. */
+static void report_boot(uint64_t free_at_start)
+{
+    uint64_t used_kib = (frames_total_count() - frames_free_count()) * (PAGE_BYTES / 1024);
+    klog("memory: %llu KiB in use of %llu KiB for programs", (unsigned long long)used_kib,
+         (unsigned long long)(free_at_start * (PAGE_BYTES / 1024)));
+    unsigned long long used = (unsigned long long)used_kib;
+    unsigned long long cycles = (unsigned long long)arch_cycles();
+    klog("@bench mem.init %llu KiB 1 %llu %llu", used, used, used);
+    klog("@bench boot.init %llu instr 1 %llu %llu", cycles, cycles, cycles);
+}
+
+/* Nothing can be done without init: the machine says why and stops. */
+NORETURN static void halt_without_init(status_t status)
+{
+    klog("init cannot start: %s (%s)", status_name(status), status_text(status));
+    klog("the boot archive must hold a program named init: see docs/reference/boot.md");
+    arch_debug_exit(0x20);
+    arch_halt_all();
+}
+
+struct thread *kernel_main(const struct boot_info *boot)
+{
+    (void)kernel_setup(boot);
+    describe_machine(boot);
+    uint64_t free_at_start = frames_free_count();
+    archive_init(boot);
+    io_ports_init();
+    interrupts_init();
+    arch_smp_start();
+    status_t status = start_init();
+    if (status != ST_OK) {
+        halt_without_init(status);
+    }
+    report_boot(free_at_start);
+    return sched_next(&cpu_this()->idle);
+}
+
+struct thread *kernel_cpu_main(unsigned id)
+{
+    return sched_next(&cpu_of(id)->idle);
+}
+
+/* ---- doors ---- */
+
+struct thread *kernel_syscall(struct thread *thread)
+{
+    uint64_t number = arch_syscall_number(&thread->arch);
+    if (LIKELY(number == CAPOS_SYS_ENTER)) {
+        ring_enter(thread->ring, (uint32_t)arch_syscall_arg(&thread->arch, 0),
+                   arch_syscall_arg(&thread->arch, 1));
+    } else if (number == CAPOS_SYS_EXIT) {
+        process_end(thread->process, PROCESS_ENDED_EXIT,
+                    (int64_t)arch_syscall_arg(&thread->arch, 0), NULL);
+    } else {
+        arch_syscall_set_result(&thread->arch, (uint64_t)(int64_t)ST_UNSUPPORTED);
+    }
+    return sched_next(thread);
+}
+
+struct thread *kernel_interrupt(struct thread *thread, unsigned vector)
+{
+    struct cpu *cpu = cpu_this();
+    if (vector == ARCH_VECTOR_TIMER) {
+        uint64_t now_ns = arch_time_ns();
+        sched_tick(now_ns);
+        if (timers_expire(now_ns)) {
+            cpu->rearm = true;
+        }
+    } else if (vector == ARCH_VECTOR_RESCHEDULE) {
+        cpu->resched = true;
+    } else if (vector >= ARCH_VECTOR_DEVICE) {
+        interrupt_fire(vector - ARCH_VECTOR_DEVICE);
+    }
+    return sched_next(thread);
+}
+
+struct thread *kernel_fault(struct thread *thread, const struct arch_fault *fault)
+{
+    struct process *process = thread->process;
+    trace_note(TRACE_FAULT, fault->code, arch_thread_ip(&thread->arch).v);
+    process->fault_ip = arch_thread_ip(&thread->arch).v;
+    process->fault_sp = arch_thread_sp(&thread->arch).v;
+    process_end(process, PROCESS_ENDED_FAULT, -1, fault);
+    return sched_next(thread);
+}

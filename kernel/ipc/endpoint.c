@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: MIT */
+/* The life of endpoints and served objects, and the methods of Endpoint. Theory in endpoint.h. */
+#include "ipc/endpoint.h"
+
+#include "abi/ring.h"
+#include "core/panic.h"
+#include "gen/endpoint.capnp.h"
+#include "gen/kernel/endpoint.kernel.h"
+#include "gen/kernel/types.h"
+#include "gen/status.capnp.h"
+#include "lib/base/bits.h"
+#include "mem/slab.h"
+#include "object/invoke.h"
+#include "object/process.h"
+#include "ring/ring.h"
+#include "ring/wait.h"
+
+static uint32_t endpoint_poll(struct kobj *obj, uint32_t mask, uint64_t bits, uint64_t *signal_out)
+{
+    (void)bits;
+    struct endpoint *endpoint = endpoint_of(obj);
+    struct list_node *node = list_first(&endpoint->idle);
+    if ((mask & CAPOS_EVENT_NO_CLIENTS) == 0 || node == NULL) {
+        return 0;
+    }
+    struct served *served = list_entry(node, struct served, idle_link);
+    *signal_out = served->key;
+    list_remove(node);
+    list_push_back(&endpoint->reported, node);
+    return CAPOS_EVENT_NO_CLIENTS;
+}
+
+/* Served objects that were reported are let go here, where no lock is held. */
+static void drop_reported(struct endpoint *endpoint)
+{
+    for (;;) {
+        lock_acquire(&endpoint->obj.lock);
+        struct list_node *node = list_pop_front(&endpoint->reported);
+        lock_release(&endpoint->obj.lock);
+        if (node == NULL) {
+            return;
+        }
+        kobj_unref(&list_entry(node, struct served, idle_link)->obj);
+    }
+}
+
+static void drop_idle(struct endpoint *endpoint)
+{
+    lock_acquire(&endpoint->obj.lock);
+    list_splice_back(&endpoint->reported, &endpoint->idle);
+    lock_release(&endpoint->obj.lock);
+    drop_reported(endpoint);
+}
+
+/* The own facet keeps an endpoint alive; when its last holder is gone, so is the endpoint. */
+static void endpoint_facet_slot(struct kobj *obj, uint64_t facet, int change)
+{
+    struct endpoint *endpoint = endpoint_of(obj);
+    if ((facet & EndpointOwn_FACET) == 0) {
+        return;
+    }
+    if (change > 0) {
+        atomic_add_relaxed(&endpoint->owners, 1);
+    } else if (atomic_sub_acq_rel(&endpoint->owners, 1) == 1) {
+        endpoint_kill(endpoint);
+    }
+}
+
+static void endpoint_destroy(struct kobj *obj)
+{
+    struct endpoint *endpoint = endpoint_of(obj);
+    KASSERT(list_empty(&endpoint->callers) && list_empty(&endpoint->receives) &&
+            list_empty(&endpoint->inflight));
+    slab_free(endpoint);
+}
+
+static const struct kobj_ops endpoint_ops = {
+    .name = "endpoint",
+    .facet_slot = endpoint_facet_slot,
+    .destroy = endpoint_destroy,
+    .unlink_record = endpoint_unlink_locked,
+    .poll = endpoint_poll,
+};
+
+/* What to end next; CLAIMED, or INFLIGHT when `inflight` (then by record_abort). */
+static struct record *next_to_end(struct endpoint *endpoint, uint32_t *generation_out,
+                                  struct ring **ring_out)
+{
+    struct record *rec = NULL;
+    *ring_out = NULL;
+    lock_acquire(&endpoint->obj.lock);
+    bool refuse = endpoint_refuses_locked(endpoint);
+    struct list_node *node;
+    if (refuse && (rec = endpoint_first_call_locked(endpoint)) != NULL) {
+        /* claimed */
+    } else if (kobj_is_dead(&endpoint->obj) &&
+               (node = list_pop_front(&endpoint->receives)) != NULL) {
+        rec = list_entry(node, struct record, link);
+        rec->state = RECORD_CLAIMED;
+    } else if (endpoint->end_inflight && (node = list_first(&endpoint->inflight)) != NULL) {
+        rec = list_entry(node, struct record, link);
+        *generation_out = atomic_load_relaxed(&rec->generation);
+        *ring_out = rec->ring;
+        atomic_add_relaxed(&rec->ring->refs, 1);
+    } else {
+        endpoint->end_inflight = false;
+    }
+    lock_release(&endpoint->obj.lock);
+    return rec;
+}
+
+static bool end_one(struct endpoint *endpoint)
+{
+    uint32_t generation = 0;
+    struct ring *ring;
+    struct record *rec = next_to_end(endpoint, &generation, &ring);
+    if (rec == NULL) {
+        return false;
+    }
+    if (ring == NULL) {
+        record_complete(rec, ST_DISCONNECTED);
+    } else {
+        (void)record_abort(rec, generation, ST_DISCONNECTED);
+        ring_put(ring);
+    }
+    return true;
+}
+
+/* One slice; true when nothing is left and the job's ref is given back. */
+static bool endpoint_job(struct job *job)
+{
+    struct endpoint *endpoint = CONTAINER_OF(job, struct endpoint, job);
+    for (unsigned i = 0; i < ENDPOINT_SLICE; i++) {
+        if (!end_one(endpoint)) {
+            lock_acquire(&endpoint->obj.lock);
+            endpoint->draining = false;
+            lock_release(&endpoint->obj.lock);
+            endpoint_match(endpoint);
+            kobj_unref(&endpoint->obj);
+            return true;
+        }
+    }
+    return false;
+}
+
+static void submit_job(struct endpoint *endpoint, bool end_inflight)
+{
+    lock_acquire(&endpoint->obj.lock);
+    endpoint->end_inflight |= end_inflight;
+    bool submit = !endpoint->draining;
+    if (submit) {
+        endpoint->draining = true;
+        kobj_ref(&endpoint->obj);
+    }
+    lock_release(&endpoint->obj.lock);
+    if (submit) {
+        job_submit(&endpoint->job);
+    }
+}
+
+static void vacancy_over(struct timer *timer, uint32_t generation)
+{
+    struct endpoint *endpoint = CONTAINER_OF(timer, struct endpoint, vacancy);
+    lock_acquire(&endpoint->obj.lock);
+    bool over = endpoint->vacant && endpoint->vacancy_generation == generation;
+    lock_release(&endpoint->obj.lock);
+    if (over) {
+        submit_job(endpoint, false);
+    }
+    kobj_unref(&endpoint->obj);
+}
+
+/* An armed vacancy timer holds a ref, so that it can fire while everybody else lets go. */
+static void disarm_vacancy(struct endpoint *endpoint)
+{
+    if (timer_cancel(&endpoint->vacancy)) {
+        kobj_unref(&endpoint->obj);
+    }
+}
+
+void endpoint_kill(struct endpoint *endpoint)
+{
+    kobj_kill(&endpoint->obj);
+    drop_idle(endpoint);
+    disarm_vacancy(endpoint);
+    submit_job(endpoint, true);
+}
+
+void endpoint_begin_vacancy(struct endpoint *endpoint, uint64_t until_ns)
+{
+    disarm_vacancy(endpoint);
+    lock_acquire(&endpoint->obj.lock);
+    endpoint->vacant = true;
+    endpoint->vacant_until_ns = until_ns;
+    uint32_t generation = ++endpoint->vacancy_generation;
+    bool dead = kobj_is_dead(&endpoint->obj);
+    lock_release(&endpoint->obj.lock);
+    if (!dead && until_ns != CAPOS_FOREVER_NS) {
+        kobj_ref(&endpoint->obj);
+        timer_arm(&endpoint->vacancy, until_ns, generation);
+    }
+    submit_job(endpoint, true);
+}
+
+status_t endpoint_create(struct ledger *ledger, uint32_t max_message_bytes, uint16_t max_caps,
+                         struct endpoint **out)
+{
+    if (max_message_bytes > CAPOS_MAX_MESSAGE_BYTES || max_message_bytes % 8 != 0 ||
+        max_caps > ENDPOINT_MAX_CAPS) {
+        return ST_BAD_ARGUMENT;
+    }
+    struct endpoint *endpoint = slab_alloc(ledger, sizeof(*endpoint));
+    if (endpoint == NULL) {
+        return ST_QUOTA;
+    }
+    kobj_init(&endpoint->obj, KTYPE_ENDPOINT, &endpoint_ops, ledger);
+    endpoint->max_message_bytes = max_message_bytes;
+    endpoint->max_caps = max_caps;
+    list_init(&endpoint->callers);
+    list_init(&endpoint->receives);
+    list_init(&endpoint->inflight);
+    list_init(&endpoint->idle);
+    list_init(&endpoint->reported);
+    timer_init(&endpoint->vacancy, vacancy_over, endpoint);
+    job_init(&endpoint->job, endpoint_job);
+    *out = endpoint;
+    return ST_OK;
+}
+
+/* ---- served objects ---- */
+
+static void served_no_slots(struct kobj *obj)
+{
+    struct served *served = served_of(obj);
+    struct endpoint *endpoint = served->endpoint;
+    bool report = false;
+    lock_acquire(&endpoint->obj.lock);
+    if (!kobj_is_dead(&endpoint->obj) && grant_is_live(served->mint) &&
+        !list_linked(&served->idle_link)) {
+        kobj_ref(obj);
+        list_push_back(&endpoint->idle, &served->idle_link);
+        report = true;
+    }
+    lock_release(&endpoint->obj.lock);
+    if (report) {
+        kobj_notify(&endpoint->obj);
+        drop_reported(endpoint);
+    }
+}
+
+static void served_destroy(struct kobj *obj)
+{
+    struct served *served = served_of(obj);
+    struct ledger *ledger = obj->ledger;
+    struct endpoint *endpoint = served->endpoint;
+    struct grant *mint = served->mint;
+    slab_free(served);
+    ledger_refund(ledger, LEDGER_CLASS_SERVED_OBJECTS, 1);
+    kobj_unref(&endpoint->obj);
+    grant_unref(mint);
+}
+
+static const struct kobj_ops served_ops = {
+    .name = "served object",
+    .no_slots = served_no_slots,
+    .destroy = served_destroy,
+};
+
+static status_t served_create(struct ledger *ledger, struct endpoint *endpoint, struct grant *mint,
+                              uint64_t key, uint64_t interface, struct served **out)
+{
+    if (ledger_charge(ledger, LEDGER_CLASS_SERVED_OBJECTS, 1) != ST_OK) {
+        return ST_QUOTA;
+    }
+    struct served *served = slab_alloc(ledger, sizeof(*served));
+    if (served == NULL) {
+        ledger_refund(ledger, LEDGER_CLASS_SERVED_OBJECTS, 1);
+        return ST_QUOTA;
+    }
+    kobj_init(&served->obj, 0, &served_ops, ledger);
+    served->obj.caller_id = endpoint->obj.id;
+    served->endpoint = endpoint;
+    kobj_ref(&endpoint->obj);
+    served->mint = mint;
+    grant_ref(mint);
+    served->key = key;
+    served->interface = interface;
+    list_node_init(&served->idle_link);
+    *out = served;
+    return ST_OK;
+}
+
+/* ---- methods ---- */
+
+status_t Endpoint_kernel_mint(struct invocation *inv, Endpoint_mint_params_r params,
+                              Endpoint_mint_results_b results)
+{
+    uint64_t interface = Endpoint_mint_params_get_interface(params);
+    uint64_t methods = Endpoint_mint_params_get_methods(params);
+    unsigned mode = Endpoint_mint_params_get_transfer_mode(params);
+    if (interface == 0 || methods == 0 || mode > TRANSFER_MODE_NONE) {
+        return ST_BAD_ARGUMENT;
+    }
+    status_t status = invoke_reserve_caps(inv, 1);
+    if (status != ST_OK) {
+        return status;
+    }
+    struct served *served;
+    status = served_create(inv->process->ledger, endpoint_of(inv->target.object), inv->target.route,
+                           Endpoint_mint_params_get_key(params), interface, &served);
+    if (status != ST_OK) {
+        inv->quota_class = LEDGER_CLASS_SERVED_OBJECTS + 1;
+        return status;
+    }
+    grant_ref(inv->target.route);
+    struct capability cap = {
+        .object = &served->obj,
+        .route = inv->target.route,
+        .facet = methods,
+        .interface = interface,
+        .ktype = 0,
+        .mode = (uint8_t)mode,
+        .scope = SESSION_SCOPE_SAME_SESSION,
+    };
+    Endpoint_mint_results_set_object(results, invoke_add_capability(inv, &cap));
+    return ST_OK;
+}
+
+status_t Endpoint_kernel_lend(struct invocation *inv, Endpoint_lend_params_r params,
+                              Endpoint_lend_results_b results)
+{
+    (void)params;
+    if (kobj_is_dead(inv->target.object)) {
+        return ST_BAD_STATE;
+    }
+    status_t status = invoke_reserve_caps(inv, 1);
+    if (status != ST_OK) {
+        return status;
+    }
+    kobj_ref(inv->target.object);
+    Endpoint_lend_results_set_serve(
+        results, invoke_add_cap(inv, inv->target.object, KTYPE_ENDPOINT, EndpointServe_FACET));
+    return ST_OK;
+}
+
+status_t Endpoint_kernel_vacant(struct invocation *inv, Endpoint_vacant_params_r params,
+                                Endpoint_vacant_results_b results)
+{
+    (void)results;
+    uint64_t until_ns = Endpoint_vacant_params_get_until_ns(params);
+    if (until_ns == 0) {
+        return ST_BAD_ARGUMENT;
+    }
+    endpoint_begin_vacancy(endpoint_of(inv->target.object), until_ns);
+    return ST_OK;
+}
+
+status_t Endpoint_kernel_destroy(struct invocation *inv, Endpoint_destroy_params_r params,
+                                 Endpoint_destroy_results_b results)
+{
+    (void)params;
+    (void)results;
+    endpoint_kill(endpoint_of(inv->target.object));
+    return ST_OK;
+}

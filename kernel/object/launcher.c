@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ProcessSpawner and Launcher: their methods only read and check; spawn.c makes.
+ *
+ * Children of a launcher are charged to the ledger of the launcher's maker, whoever launches; the
+ * number of living children is bounded by max_children (L1: `children` counts them, and each holds a
+ * ref of the launcher).
+ */
+#include "object/launcher.h"
+
+#include "core/panic.h"
+#include "gen/kernel/process.kernel.h"
+#include "gen/kernel/types.h"
+#include "gen/status.capnp.h"
+#include "lib/base/string.h"
+#include "mem/slab.h"
+#include "object/invoke.h"
+#include "object/memory_object.h"
+#include "object/process.h"
+#include "object/spawn.h"
+#include "sched/cpu.h"
+
+struct program {
+    char name[CAPOS_CAP_NAME_BYTES];
+    struct memory_object *image; /* a ref */
+};
+
+/* [I] immutable  [a] atomic */
+struct launcher {
+    struct kobj obj;
+    struct ledger *payer;                           /* [I] a ref */
+    uint64_t limits[LEDGER_CLASSES];                /* [I] */
+    uint32_t max_children;                          /* [I] */
+    _Atomic uint32_t children;                      /* [a] */
+    uint32_t program_count;                         /* [I] */
+    struct program programs[LAUNCHER_MAX_PROGRAMS]; /* [I] */
+};
+static_assert(sizeof(struct launcher) <= SLAB_MAX_BYTES, "a launcher fits the slab");
+static_assert(sizeof(struct spawn_grant) * CAPOS_CAPSET_MAX <= CPU_WORK_BYTES,
+              "the grants of a spawn fit the work buffer");
+
+static struct launcher *launcher_of(struct kobj *obj)
+{
+    return CONTAINER_OF(obj, struct launcher, obj);
+}
+
+struct kobj *launcher_obj(struct launcher *launcher)
+{
+    return &launcher->obj;
+}
+
+void launcher_child_gone(struct launcher *launcher)
+{
+    atomic_sub_relaxed(&launcher->children, 1);
+    kobj_unref(&launcher->obj);
+}
+
+static void launcher_destroy(struct kobj *obj)
+{
+    struct launcher *launcher = launcher_of(obj);
+    for (uint32_t i = 0; i < launcher->program_count; i++) {
+        kobj_unref(&launcher->programs[i].image->obj);
+    }
+    struct ledger *payer = launcher->payer;
+    slab_free(launcher);
+    ledger_unref(payer);
+}
+
+static const struct kobj_ops launcher_ops = {
+    .name = "launcher",
+    .destroy = launcher_destroy,
+};
+
+static status_t image_param(const struct invocation *inv, uint16_t index,
+                            struct memory_object **out)
+{
+    const struct capability *cap;
+    status_t status = invoke_param_cap(inv, index, KTYPE_MEMORY_OBJECT, &cap);
+    if (status != ST_OK) {
+        return status;
+    }
+    if ((cap->facet & MemoryImage_FACET) != MemoryImage_FACET) {
+        return ST_NO_METHOD;
+    }
+    *out = CONTAINER_OF(cap->object, struct memory_object, obj);
+    return memory_object_is_sealed(*out) ? ST_OK : ST_NOT_SEALED;
+}
+
+static struct spawn_grant *grant_buffer(void)
+{
+    return (struct spawn_grant *)(void *)cpu_this()->work;
+}
+
+/* The common end of spawn and launch. */
+static status_t make_child(struct invocation *inv, struct spawn_request *req, uint16_t *index_out)
+{
+    status_t status = invoke_reserve_caps(inv, 1);
+    if (status != ST_OK) {
+        return status;
+    }
+    struct process *child;
+    req->quota_class = LEDGER_CLASS_KERNEL_PAGES;
+    status = spawn(req, &child);
+    if (status != ST_OK) {
+        inv->quota_class = (uint32_t)req->quota_class + 1;
+        return status;
+    }
+    inv->moves_taken = true;
+    *index_out = invoke_add_cap(inv, &child->obj, KTYPE_PROCESS_HANDLE,
+                                kernel_interfaces[KTYPE_PROCESS_HANDLE].facet_all);
+    return ST_OK;
+}
+
+status_t ProcessSpawner_kernel_spawn(struct invocation *inv, ProcessSpawner_spawn_params_r params,
+                                     ProcessSpawner_spawn_results_b results)
+{
+    struct spawn_request req = {
+        .parent = inv->process->ledger,
+        .route = inv->target.route,
+        .ring_entries = ProcessSpawner_spawn_params_get_ring_entries(params),
+        .stack_bytes = ProcessSpawner_spawn_params_get_stack_bytes(params),
+        .grants = grant_buffer(),
+    };
+    uint16_t image = ProcessSpawner_spawn_params_get_image(params);
+    status_t status = spawn_read_name(ProcessSpawner_spawn_params_get_name(params), req.name);
+    if (status == ST_OK) {
+        status = image_param(inv, image, &req.image);
+    }
+    if (status == ST_OK) {
+        status = spawn_read_limits(ProcessSpawner_spawn_params_get_limits(params), req.limits);
+    }
+    if (status == ST_OK) {
+        status = spawn_read_grants(inv, ProcessSpawner_spawn_params_get_grants(params), 0, &req);
+    }
+    uint16_t index = 0;
+    if (status == ST_OK) {
+        status = make_child(inv, &req, &index);
+    }
+    if (status == ST_OK) {
+        ProcessSpawner_spawn_results_set_process(results, index);
+    }
+    return status;
+}
+
+static status_t read_programs(const struct invocation *inv, Program_list_r list,
+                              struct launcher *launcher)
+{
+    if (Program_list_len(list) > LAUNCHER_MAX_PROGRAMS) {
+        return ST_BAD_ARGUMENT;
+    }
+    for (uint32_t i = 0; i < Program_list_len(list); i++) {
+        struct program *program = &launcher->programs[i];
+        Program_r entry = Program_list_at(list, i);
+        status_t status = spawn_read_name(Program_get_name(entry), program->name);
+        if (status == ST_OK) {
+            status = image_param(inv, Program_get_image(entry), &program->image);
+        }
+        for (uint32_t j = 0; status == ST_OK && j < i; j++) {
+            if (strcmp(launcher->programs[j].name, program->name) == 0) {
+                status = ST_EXISTS;
+            }
+        }
+        if (status != ST_OK) {
+            return status;
+        }
+        kobj_ref(&program->image->obj);
+        launcher->program_count++;
+    }
+    return ST_OK;
+}
+
+static status_t launcher_create(const struct invocation *inv,
+                                ProcessSpawner_new_launcher_params_r params, struct launcher **out)
+{
+    struct ledger *payer = inv->process->ledger;
+    struct launcher *launcher = slab_alloc(payer, sizeof(*launcher));
+    if (launcher == NULL) {
+        return ST_QUOTA;
+    }
+    kobj_init(&launcher->obj, KTYPE_LAUNCHER, &launcher_ops, payer);
+    launcher->payer = payer;
+    ledger_ref(payer);
+    launcher->max_children = ProcessSpawner_new_launcher_params_get_max_children(params);
+    status_t status =
+        spawn_read_limits(ProcessSpawner_new_launcher_params_get_limits(params), launcher->limits);
+    if (status == ST_OK) {
+        status =
+            read_programs(inv, ProcessSpawner_new_launcher_params_get_programs(params), launcher);
+    }
+    if (status != ST_OK) {
+        kobj_unref(&launcher->obj);
+        return status;
+    }
+    *out = launcher;
+    return ST_OK;
+}
+
+status_t ProcessSpawner_kernel_new_launcher(struct invocation *inv,
+                                            ProcessSpawner_new_launcher_params_r params,
+                                            ProcessSpawner_new_launcher_results_b results)
+{
+    status_t status = invoke_reserve_caps(inv, 1);
+    struct launcher *launcher = NULL;
+    if (status == ST_OK) {
+        status = launcher_create(inv, params, &launcher);
+    }
+    if (status != ST_OK) {
+        return status;
+    }
+    uint16_t index = invoke_add_cap(inv, &launcher->obj, KTYPE_LAUNCHER,
+                                    kernel_interfaces[KTYPE_LAUNCHER].facet_all);
+    ProcessSpawner_new_launcher_results_set_launcher(results, index);
+    return ST_OK;
+}
+
+static struct memory_object *find_program(const struct launcher *launcher, struct capnp_text name)
+{
+    for (uint32_t i = 0; i < launcher->program_count; i++) {
+        if (capnp_text_is(name, launcher->programs[i].name)) {
+            return launcher->programs[i].image;
+        }
+    }
+    return NULL;
+}
+
+/* Counts the child before it is made, so that two launches at once cannot exceed the limit. */
+static bool take_place(struct launcher *launcher)
+{
+    if (atomic_add_relaxed(&launcher->children, 1) < launcher->max_children) {
+        return true;
+    }
+    atomic_sub_relaxed(&launcher->children, 1);
+    return false;
+}
+
+status_t Launcher_kernel_launch(struct invocation *inv, Launcher_launch_params_r params,
+                                Launcher_launch_results_b results)
+{
+    struct launcher *launcher = launcher_of(inv->target.object);
+    struct spawn_request req = {
+        .parent = launcher->payer,
+        .route = inv->target.route,
+        .grants = grant_buffer(),
+        .launcher = launcher,
+    };
+    memcpy(req.limits, launcher->limits, sizeof(req.limits));
+    req.image = find_program(launcher, Launcher_launch_params_get_program(params));
+    if (req.image == NULL) {
+        return ST_NOT_FOUND;
+    }
+    status_t status = spawn_read_name(Launcher_launch_params_get_name(params), req.name);
+    if (status == ST_OK) {
+        status = spawn_read_grants(inv, Launcher_launch_params_get_grants(params), 0, &req);
+    }
+    if (status != ST_OK) {
+        return status;
+    }
+    if (!take_place(launcher)) {
+        return ST_BUSY;
+    }
+    uint16_t index = 0;
+    status = make_child(inv, &req, &index);
+    if (status != ST_OK) {
+        atomic_sub_relaxed(&launcher->children, 1);
+        return status;
+    }
+    Launcher_launch_results_set_process(results, index);
+    return ST_OK;
+}
+
+status_t Launcher_kernel_programs(struct invocation *inv, Launcher_programs_params_r params,
+                                  Launcher_programs_results_b results)
+{
+    (void)params;
+    const struct launcher *launcher = launcher_of(inv->target.object);
+    struct capnp_list_b names =
+        Launcher_programs_results_init_names(results, launcher->program_count);
+    for (uint32_t i = 0; i < launcher->program_count; i++) {
+        const char *name = launcher->programs[i].name;
+        capnp_text_list_set(names, i, name, strlen(name));
+    }
+    return ST_OK;
+}

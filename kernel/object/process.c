@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Making and ending processes. States and invariants are in process.h.
+ *
+ * The exit job is a table of stages, each a function that does a bounded slice and says whether it is
+ * through. Order matters: threads first, so that nothing new begins; then its own records, so that
+ * no call is delivered to it any more; then what others wait for (calls it had received); then its
+ * capabilities, whose loss may end other
+ * objects; then memory; then the ledger; and only then are those who wait for EXIT told, so that
+ * whoever sees EXIT sees the resources back.
+ */
+#include "object/process.h"
+
+#include "abi/layout.h"
+#include "arch/arch.h"
+#include "core/log.h"
+#include "core/panic.h"
+#include "gen/endpoint.capnp.h"
+#include "gen/kernel/types.h"
+#include "gen/status.capnp.h"
+#include "lib/base/string.h"
+#include "mem/frames.h"
+#include "mem/slab.h"
+#include "object/launcher.h"
+#include "ring/ring.h"
+#include "ring/wait.h"
+#include "sched/sched.h"
+
+enum { EXIT_SLICE_CALLS = 16, EXIT_SLICE_SLOTS = 32 };
+
+static uint32_t process_poll(struct kobj *obj, uint32_t mask, uint64_t bits, uint64_t *signal_out)
+{
+    (void)bits;
+    struct process *process = process_of(obj);
+    if (process->state != PROCESS_REAPED || (mask & CAPOS_EVENT_EXIT) == 0) {
+        return 0;
+    }
+    *signal_out = (uint64_t)process->exit_code;
+    return CAPOS_EVENT_EXIT;
+}
+
+static void process_destroy(struct kobj *obj)
+{
+    struct process *process = process_of(obj);
+    struct ledger *parent = obj->ledger;
+    KASSERT(process->state == PROCESS_REAPED);
+    ledger_unref(process->ledger);
+    slab_free(process);
+    ledger_refund(parent, LEDGER_CLASS_PROCESSES, 1);
+}
+
+static const struct kobj_ops process_ops = {
+    .name = "process",
+    .destroy = process_destroy,
+    .poll = process_poll,
+};
+
+static bool process_exit_slice(struct job *job);
+
+static void init_fields(struct process *process, struct ledger *parent, const char *name)
+{
+    kobj_init(&process->obj, KTYPE_PROCESS_HANDLE, &process_ops, parent);
+    (void)str_copy(process->name, sizeof(process->name), name);
+    process->session = session_boot();
+    process->state = PROCESS_BUILDING;
+    list_init(&process->threads);
+    lock_init(&process->inflight_lock, LOCK_INFLIGHT);
+    list_init(&process->inflight);
+    job_init(&process->exit_job, process_exit_slice);
+}
+
+/* Address space, table, capset page and the first thread, all charged to the process's ledger. */
+static status_t build(struct process *process, uint32_t ring_entries)
+{
+    status_t status = aspace_init(&process->aspace, process->ledger);
+    if (status != ST_OK) {
+        return status;
+    }
+    process->built_aspace = true;
+    status = table_init(&process->table, process->ledger, process->session->key);
+    if (status != ST_OK) {
+        return status;
+    }
+    process->built_table = true;
+    struct thread *thread;
+    status = thread_create(process, ring_entries, &thread);
+    if (status != ST_OK) {
+        return status;
+    }
+    list_push_back(&process->threads, &thread->process_link);
+    process->capset = kpage_alloc(process->ledger);
+    return process->capset != NULL ? ST_OK : ST_QUOTA;
+}
+
+status_t process_create(struct ledger *parent, const uint64_t limits[LEDGER_CLASSES],
+                        const char *name, uint32_t ring_entries, struct process **out,
+                        enum LedgerClass *class_out)
+{
+    *class_out = LEDGER_CLASS_PROCESSES;
+    if (ledger_charge(parent, LEDGER_CLASS_PROCESSES, 1) != ST_OK) {
+        return ST_QUOTA;
+    }
+    *class_out = LEDGER_CLASS_KERNEL_PAGES;
+    struct process *process = slab_alloc(parent, sizeof(*process));
+    if (process == NULL) {
+        ledger_refund(parent, LEDGER_CLASS_PROCESSES, 1);
+        return ST_QUOTA;
+    }
+    status_t status = ledger_carve(parent, limits, &process->ledger, class_out);
+    if (status != ST_OK) {
+        slab_free(process);
+        ledger_refund(parent, LEDGER_CLASS_PROCESSES, 1);
+        return status;
+    }
+    init_fields(process, parent, name);
+    status = build(process, ring_entries);
+    if (status != ST_OK) {
+        *class_out = LEDGER_CLASS_KERNEL_PAGES;
+        process_abandon(process);
+        return status;
+    }
+    *out = process;
+    return ST_OK;
+}
+
+void process_abandon(struct process *process)
+{
+    process->silent = true;
+    process_end(process, PROCESS_ENDED_TERMINATED, 0, NULL);
+    kobj_unref(&process->obj);
+}
+
+void process_end(struct process *process, enum process_end_kind kind, int64_t code,
+                 const struct arch_fault *fault)
+{
+    struct kobj *obj = &process->obj;
+    lock_acquire(&obj->lock);
+    bool first = process->state == PROCESS_BUILDING || process->state == PROCESS_RUNNING;
+    if (first) {
+        process->state = PROCESS_EXITING;
+        process->end_kind = (uint8_t)kind;
+        process->exit_code = code;
+        if (fault != NULL) {
+            process->fault = *fault;
+        }
+        atomic_store_release(&process->exiting, 1);
+        kobj_ref(obj); /* the exit job's */
+    }
+    lock_release(&obj->lock);
+    if (first) {
+        job_submit(&process->exit_job);
+    }
+}
+
+/* ---- the exit job ---- */
+
+static struct thread *first_thread(struct process *process)
+{
+    struct list_node *node = list_first(&process->threads);
+    return node == NULL ? NULL : list_entry(node, struct thread, process_link);
+}
+
+static bool stage_stop_threads(struct process *process)
+{
+    bool all = true;
+    list_for_each(node, &process->threads)
+    {
+        all = thread_stopped(list_entry(node, struct thread, process_link)) && all;
+    }
+    return all;
+}
+
+/* The first call this process received and has not answered; its ring is held. */
+static struct record *first_inflight(struct process *process, uint32_t *generation_out)
+{
+    struct record *rec = NULL;
+    lock_acquire(&process->inflight_lock);
+    process->server_gone = true;
+    struct list_node *node = list_first(&process->inflight);
+    if (node != NULL) {
+        rec = list_entry(node, struct record, server_link);
+        *generation_out = atomic_load_relaxed(&rec->generation);
+        atomic_add_relaxed(&rec->ring->refs, 1);
+    }
+    lock_release(&process->inflight_lock);
+    return rec;
+}
+
+static bool stage_end_received(struct process *process)
+{
+    for (unsigned i = 0; i < EXIT_SLICE_CALLS; i++) {
+        uint32_t generation;
+        struct record *rec = first_inflight(process, &generation);
+        if (rec == NULL) {
+            return true;
+        }
+        struct ring *ring = rec->ring;
+        (void)record_abort(rec, generation, ST_DISCONNECTED);
+        ring_put(ring);
+    }
+    return false;
+}
+
+static bool stage_end_records(struct process *process)
+{
+    struct thread *thread = first_thread(process);
+    return thread == NULL || ring_close_slice(thread->ring);
+}
+
+/* A serve capability is an instance's own: what was minted through it dies with the instance. */
+static bool stage_end_serving(struct process *process)
+{
+    if (!process->built_table) {
+        return true;
+    }
+    for (unsigned i = 0; i < EXIT_SLICE_SLOTS; i++) {
+        struct capability cap;
+        capos_cap_t id;
+        enum cap_hop hop;
+        uint32_t resume;
+        uint32_t index =
+            table_next(&process->table, process->exit_cursor, &cap, &id, &hop, &resume);
+        process->exit_cursor = resume;
+        if (index != UINT32_MAX) {
+            bool serves = cap.ktype == KTYPE_ENDPOINT && (cap.facet & EndpointOwn_FACET) == 0;
+            if (serves && hop == CAP_HOP_SPAWN) {
+                grant_kill(cap.route);
+            }
+            capability_put(&cap);
+        }
+        if (resume == UINT32_MAX) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool stage_drop_capabilities(struct process *process)
+{
+    return !process->built_table || table_destroy_slice(&process->table, EXIT_SLICE_SLOTS);
+}
+
+static bool stage_drop_memory(struct process *process)
+{
+    return !process->built_aspace || aspace_destroy_slice(&process->aspace);
+}
+
+static bool stage_drop_threads(struct process *process)
+{
+    struct thread *thread = first_thread(process);
+    if (thread != NULL) {
+        list_remove(&thread->process_link);
+        thread_destroy(thread);
+        return false;
+    }
+    if (process->capset != NULL) {
+        kpage_free(process->ledger, process->capset);
+    }
+    return true;
+}
+
+static const char *end_text(const struct process *process)
+{
+    static const char *const texts[] = {"exited", "faulted", "was terminated"};
+    return texts[process->end_kind];
+}
+
+static bool stage_report(struct process *process)
+{
+    if (process->silent) {
+        return true;
+    }
+    if (process->end_kind == PROCESS_ENDED_FAULT) {
+        klog("process %s (%llu) faulted: kind %d, address %#llx, ip %#llx, sp %#llx", process->name,
+             (unsigned long long)process->obj.id, (int)process->fault.kind,
+             (unsigned long long)process->fault.address.v, (unsigned long long)process->fault_ip,
+             (unsigned long long)process->fault_sp);
+    } else if (process->exit_code != 0) {
+        klog("process %s (%llu) %s, code %lld", process->name, (unsigned long long)process->obj.id,
+             end_text(process), (long long)process->exit_code);
+    }
+    return true;
+}
+
+/* Without init nobody supervises and nobody can be asked: say so and stop. */
+static void halt_without_init(const struct process *process)
+{
+    klog("init %s with code %lld: the system halts", end_text(process),
+         (long long)process->exit_code);
+    arch_debug_exit(0x21);
+    arch_halt_all();
+}
+
+static bool stage_close(struct process *process)
+{
+    if (process->is_init) {
+        halt_without_init(process);
+    }
+    ledger_close(process->ledger);
+    if (process->launcher != NULL) {
+        launcher_child_gone(process->launcher);
+        process->launcher = NULL;
+    }
+    lock_acquire(&process->obj.lock);
+    process->state = PROCESS_REAPED;
+    atomic_store_release(&process->obj.dead, 1);
+    lock_release(&process->obj.lock);
+    kobj_notify(&process->obj);
+    return true;
+}
+
+static bool (*const exit_stages[])(struct process *) = {
+    stage_stop_threads,
+    stage_end_records,
+    stage_end_received,
+    stage_end_serving,
+    stage_drop_capabilities,
+    stage_drop_memory,
+    stage_drop_threads,
+    stage_report,
+    stage_close,
+};
+
+static bool process_exit_slice(struct job *job)
+{
+    struct process *process = CONTAINER_OF(job, struct process, exit_job);
+    if (!exit_stages[process->exit_stage](process)) {
+        return false;
+    }
+    process->exit_stage++;
+    if (process->exit_stage < sizeof(exit_stages) / sizeof(exit_stages[0])) {
+        return false;
+    }
+    kobj_unref(&process->obj);
+    return true;
+}

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Process: address space, capability table, ledger, session, threads. The security boundary.
+ *
+ * States: BUILDING -> RUNNING -> EXITING -> REAPED. process_end moves RUNNING to EXITING once; the
+ * exit job then works in slices: stop the threads; end the process's own records; end the calls it
+ * had received (their callers get DISCONNECTED); drop its capabilities; tear down the address space
+ * and threads; close the ledger; tell the waiters. The struct lives on while a ProcessHandle does.
+ *
+ * Invariants: P1 `exiting` is one-way; a thread of an exiting process is never resumed. P2 after
+ * `server_gone` nothing is added to `inflight`. P3 the session never changes.
+ */
+#ifndef CAPOS_KERNEL_OBJECT_PROCESS_H
+#define CAPOS_KERNEL_OBJECT_PROCESS_H
+
+#include "abi/capset.h"
+#include "arch/thread.h"
+#include "cap/ledger.h"
+#include "cap/table.h"
+#include "core/job.h"
+#include "core/kobj.h"
+#include "mem/aspace.h"
+#include "object/session.h"
+#include "object/thread.h"
+
+struct launcher;
+
+enum process_state { PROCESS_BUILDING, PROCESS_RUNNING, PROCESS_EXITING, PROCESS_REAPED };
+enum process_end_kind { PROCESS_ENDED_EXIT, PROCESS_ENDED_FAULT, PROCESS_ENDED_TERMINATED };
+
+/* [I] immutable once running  [a] atomic  [o] obj.lock  [f] inflight_lock  [j] the exit job */
+struct process {
+    struct kobj obj; /* ktype PROCESS_HANDLE */
+    struct aspace aspace;
+    struct cap_table table;
+    struct ledger *ledger;           /* [I] its own; a ref */
+    struct session *session;         /* [I] */
+    char name[CAPOS_CAP_NAME_BYTES]; /* [I] */
+
+    _Atomic uint8_t exiting;     /* [a] */
+    uint8_t state;               /* [o] */
+    uint8_t end_kind;            /* [o] */
+    int64_t exit_code;           /* [o] */
+    struct arch_fault fault;     /* [o] when end_kind is FAULT */
+    uint64_t fault_ip, fault_sp; /* [c] of the thread that faulted, before process_end */
+
+    struct list threads;           /* [o] */
+    struct spinlock inflight_lock; /* rank LOCK_INFLIGHT */
+    struct list inflight;          /* [f] records this process received and has not answered */
+    bool server_gone;              /* [f] */
+
+    void *capset;                      /* [I] the capset page */
+    struct launcher *launcher;         /* [I] a ref, or NULL: told when reaped */
+    _Atomic uint64_t log_window_ns;    /* [a] KernelLog.append: start of the window and */
+    _Atomic uint64_t log_window_bytes; /* [a] bytes written in it */
+    struct job exit_job;
+    uint8_t exit_stage;   /* [j] */
+    uint32_t exit_cursor; /* [j] */
+    bool built_aspace;    /* [I] what the exit job has to take down */
+    bool built_table;     /* [I] */
+    bool is_init;         /* [I] the machine halts, readably, when it ends */
+    bool silent;          /* [I] never ran: nothing is reported */
+};
+
+/* An empty process with table, address space and one thread that is not yet ready; charged: the
+ * struct to `parent`, all else to a new ledger carved from it. ST_QUOTA (*class_out says which). */
+status_t process_create(struct ledger *parent, const uint64_t limits[LEDGER_CLASSES],
+                        const char *name, uint32_t ring_entries, struct process **out,
+                        enum LedgerClass *class_out);
+
+/* A process that never ran: takes it down, drops the creator's ref. */
+void process_abandon(struct process *process);
+
+/* Ends the process: exit system call, fault, terminate, or a spawn that was refused half-way.
+ * Idempotent; the first caller's kind and code stay. Takes obj.lock. */
+void process_end(struct process *process, enum process_end_kind kind, int64_t code,
+                 const struct arch_fault *fault);
+
+static inline bool process_is_exiting(const struct process *process)
+{
+    return atomic_load_acquire(&process->exiting) != 0;
+}
+
+static inline struct process *process_of(struct kobj *obj)
+{
+    return CONTAINER_OF(obj, struct process, obj);
+}
+
+static inline struct aspace *process_aspace(struct kobj *obj)
+{
+    return &process_of(obj)->aspace;
+}
+
+#endif

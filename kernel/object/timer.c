@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/* Timer: now and sleep. A sleep is a record whose deadline is its purpose; it waits under its own
+ * process's lock, so that sleepers do not meet. */
+#include "arch/arch.h"
+#include "gen/kernel/time.kernel.h"
+#include "gen/status.capnp.h"
+#include "object/invoke.h"
+#include "object/process.h"
+#include "ring/record.h"
+
+status_t Timer_kernel_now(struct invocation *inv, Timer_now_params_r params,
+                          Timer_now_results_b results)
+{
+    (void)inv;
+    (void)params;
+    Timer_now_results_set_now_ns(results, arch_time_ns());
+    return ST_OK;
+}
+
+status_t Timer_kernel_sleep(struct invocation *inv, Timer_sleep_params_r params,
+                            Timer_sleep_results_b results)
+{
+    uint64_t until_ns = Timer_sleep_params_get_until_ns(params);
+    uint64_t now_ns = arch_time_ns();
+    if (until_ns <= now_ns) {
+        Timer_sleep_results_set_now_ns(results, now_ns);
+        return ST_OK;
+    }
+    struct record *rec = inv->record;
+    rec->sleeping = inv->deadline_ns == 0 || until_ns <= inv->deadline_ns;
+    uint64_t wake_ns = rec->sleeping ? until_ns : inv->deadline_ns;
+    lock_acquire(&inv->process->obj.lock);
+    bool queued = record_queue_locked(rec, NULL);
+    lock_release(&inv->process->obj.lock);
+    if (!queued) {
+        return rec->doom;
+    }
+    record_arm(rec, wake_ns);
+    return ST_PENDING;
+}

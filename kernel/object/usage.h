@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT */
+/* A ledger's counts as the schema tells them. */
+#ifndef CAPOS_KERNEL_OBJECT_USAGE_H
+#define CAPOS_KERNEL_OBJECT_USAGE_H
+
+#include "cap/ledger.h"
+#include "gen/process.capnp.h"
+
+/* list has LEDGER_CLASSES elements. */
+void usage_fill(struct ledger *ledger, Usage_list_b list);
+
+#endif

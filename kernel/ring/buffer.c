@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+#include "ring/buffer.h"
+
+#include "gen/status.capnp.h"
+#include "lib/base/bits.h"
+#include "lib/base/string.h"
+#include "object/process.h"
+#include "ring/ring.h"
+#include "sched/cpu.h"
+
+static struct aspace *space_of(const struct record *rec)
+{
+    return &rec->ring->process->aspace;
+}
+
+status_t record_write_result(struct record *rec, uint64_t offset, const void *from, uint64_t size)
+{
+    if (size == 0) {
+        return ST_OK;
+    }
+    if (rec->is_inline) {
+        uint8_t *to = ring_inline(rec->ring, rec->result, offset + size);
+        if (to == NULL) {
+            return ST_BAD_ADDRESS;
+        }
+        memcpy(to + offset, from, size);
+        return ST_OK;
+    }
+    uint64_t address;
+    if (!add_checked(rec->result, offset, &address)) {
+        return ST_BAD_ADDRESS;
+    }
+    return aspace_write(space_of(rec), address, from, size);
+}
+
+status_t record_copy_message(struct record *from, struct record *to, uint64_t offset, uint64_t len)
+{
+    if (len == 0) {
+        return ST_OK;
+    }
+    if (from->is_inline) {
+        const void *source = ring_inline(from->ring, from->params, len);
+        return source == NULL ? ST_BAD_ADDRESS : record_write_result(to, offset, source, len);
+    }
+    if (to->is_inline) {
+        uint8_t *target = ring_inline(to->ring, to->result, offset + len);
+        return target == NULL ? ST_BAD_ADDRESS
+                              : aspace_read(space_of(from), from->params, target + offset, len);
+    }
+    uint64_t address;
+    if (!add_checked(to->result, offset, &address)) {
+        return ST_BAD_ADDRESS;
+    }
+    return aspace_copy(space_of(to), address, space_of(from), from->params, len);
+}
+
+bool record_params_readable(struct record *rec, uint64_t len)
+{
+    if (len == 0) {
+        return true;
+    }
+    if (rec->is_inline) {
+        return ring_inline(rec->ring, rec->params, len) != NULL;
+    }
+    /* The bytes go to this CPU's scratch buffer, which no delivery uses. */
+    return aspace_read(space_of(rec), rec->params, cpu_this()->results, len) == ST_OK;
+}

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * CALL: find the capability, check interface and facet, then either hand the call to the endpoint
+ * behind a served object or run a method of a kernel object here and now.
+ *
+ * For a kernel method everything the caller can get wrong about buffers is refused before the
+ * handler runs: parameters are copied and validated, the result buffer is long enough for the fixed
+ * results and the capabilities and can be written. A result of variable length that turns out not
+ * to fit is refused afterwards; the methods that have one change nothing.
+ */
+#include "core/panic.h"
+#include "gen/kernel/types.h"
+#include "gen/status.capnp.h"
+#include "object/process.h"
+#include "ring/op.h"
+#include "sched/cpu.h"
+
+/* One call to a kernel object while it is carried out. */
+struct kernel_call {
+    struct invocation inv;
+    const struct kernel_method *method;
+    struct capability caps[INVOKE_MAX_PARAM_CAPS];
+};
+
+static status_t check_call(const struct op *op, const struct capability *cap)
+{
+    if (cap->interface != op->sqe.interface) {
+        return ST_WRONG_INTERFACE;
+    }
+    if (op->sqe.method >= 64 || (cap->facet >> op->sqe.method & 1) == 0) {
+        return ST_NO_METHOD;
+    }
+    if (op->sqe.params_len % 8 != 0 || op->sqe.result_len % 8 != 0) {
+        return ST_BAD_MESSAGE;
+    }
+    return ST_OK;
+}
+
+static status_t find_method(const struct op *op, const struct capability *cap,
+                            const struct kernel_method **out)
+{
+    const struct kernel_interface *interface = &kernel_interfaces[cap->ktype];
+    if (op->sqe.method >= interface->method_count) {
+        return ST_NO_METHOD;
+    }
+    const struct kernel_method *method = &interface->methods[op->sqe.method];
+    if (method->opcode_only) {
+        return ST_NO_METHOD;
+    }
+    *out = method;
+    return op->sqe.params_len <= method->params_max_bytes ? ST_OK : ST_TOO_LARGE;
+}
+
+static uint32_t result_bytes_needed(const struct kernel_method *method)
+{
+    return method->results_min_bytes +
+           method->result_caps * (uint32_t)sizeof(struct capos_cap_record);
+}
+
+/* Refs for the transferred capabilities: the handler looks at them while it runs. */
+static status_t take_param_caps(struct op *op, const struct op_transfers *xfers,
+                                struct kernel_call *call)
+{
+    call->inv.cap_count = 0;
+    if (xfers->count > call->method->param_caps) {
+        return ST_BAD_TRANSFER;
+    }
+    for (uint32_t i = 0; i < xfers->count; i++) {
+        status_t status = table_captured_get(&op->process->table, xfers->ids[i], &call->caps[i]);
+        if (status != ST_OK) {
+            return status;
+        }
+        call->inv.cap_count++;
+    }
+    return ST_OK;
+}
+
+static void drop_param_caps(struct kernel_call *call)
+{
+    for (uint32_t i = 0; i < call->inv.cap_count; i++) {
+        capability_put(&call->caps[i]);
+    }
+}
+
+static void start_invocation(struct op *op, struct capability *cap, struct kernel_call *call)
+{
+    struct invocation *inv = &call->inv;
+    inv->process = op->process;
+    inv->thread = op->ring->thread;
+    inv->target = *cap;
+    inv->record = NULL;
+    inv->caps = call->caps;
+    inv->cap_count = 0;
+    inv->move_mask = 0;
+    inv->moves_taken = false;
+    inv->result_cap_count = 0;
+    inv->reserved_caps = 0;
+    inv->quota_class = 0;
+    inv->deadline_ns = op->sqe.deadline_ns;
+    call->method = NULL;
+}
+
+/* Installs what the handler made, in the order it made it. */
+static void install_results(struct op *op, struct invocation *inv)
+{
+    for (uint32_t i = 0; i < inv->result_cap_count; i++) {
+        table_install(&op->process->table, inv->result_ids[i], &inv->result_caps[i],
+                      CAP_HOP_RESULT);
+    }
+    if (inv->reserved_caps > inv->result_cap_count) {
+        table_unreserve(&op->process->table, inv->reserved_caps - inv->result_cap_count,
+                        inv->result_ids + inv->result_cap_count);
+    }
+}
+
+static void abandon_results(struct op *op, struct invocation *inv)
+{
+    KASSERT(inv->result_cap_count == 0);
+    if (inv->reserved_caps != 0) {
+        table_unreserve(&op->process->table, inv->reserved_caps, inv->result_ids);
+    }
+}
+
+static bool write_records(struct op *op, const struct invocation *inv, uint32_t offset)
+{
+    struct capos_cap_record records[INVOKE_MAX_RESULT_CAPS];
+    for (uint32_t i = 0; i < inv->result_cap_count; i++) {
+        records[i].cap = inv->result_ids[i];
+        records[i].interface = inv->result_caps[i].interface;
+    }
+    return op_write_result(op, offset, records,
+                           inv->result_cap_count * (uint32_t)sizeof(records[0]));
+}
+
+/* The handler has committed: write results, install capabilities, complete. */
+static void complete_success(struct op *op, struct kernel_call *call, struct capnp_builder *results)
+{
+    struct invocation *inv = &call->inv;
+    size_t len;
+    if (capnp_finish(results, &len) != CAPNP_OK) {
+        len = 0;
+    }
+    bool told = op_write_result(op, 0, results->base, (uint32_t)len) &&
+                write_records(op, inv, (uint32_t)len);
+    install_results(op, inv);
+    if (UNLIKELY(!told)) {
+        /* Another thread took the buffer away after the probe: the results are lost, and with them
+         * the capabilities, so that nothing stays that nobody knows of. */
+        for (uint32_t i = 0; i < inv->result_cap_count; i++) {
+            (void)table_release(&op->process->table, inv->result_ids[i]);
+        }
+        op_complete(op, ST_BAD_ADDRESS);
+        return;
+    }
+    bool caps = inv->result_cap_count != 0;
+    ring_post(op->ring, op->sqe.user_data, (int32_t)len, caps ? CAPOS_CQE_CAPS : 0,
+              (uint16_t)inv->result_cap_count, caps ? inv->result_ids[0] : 0);
+}
+
+static void complete_refusal(struct op *op, struct invocation *inv, status_t status)
+{
+    abandon_results(op, inv);
+    if (status == ST_QUOTA && inv->quota_class != 0) {
+        op_complete_needed(op, status, inv->quota_class - 1);
+    } else {
+        op_complete(op, status);
+    }
+}
+
+/* What the results need beyond the room the caller gave: found out after the handler ran. */
+static bool results_overflowed(const struct capnp_builder *results)
+{
+    return results->status == CAPNP_NO_ROOM;
+}
+
+static status_t run_handler(struct op *op, struct kernel_call *call, struct capnp_builder *results)
+{
+    struct cpu *cpu = cpu_this();
+    const struct kernel_method *method = call->method;
+    uint32_t room =
+        op->sqe.result_len - method->result_caps * (uint32_t)sizeof(struct capos_cap_record);
+    capnp_builder_init(results, cpu->results,
+                       room < method->results_max_bytes ? room : method->results_max_bytes);
+    return method->invoke(&call->inv, cpu->params, op->sqe.params_len, results);
+}
+
+static status_t prepare_call(struct op *op, const struct op_transfers *xfers,
+                             struct kernel_call *call)
+{
+    status_t status = take_param_caps(op, xfers, call);
+    if (status != ST_OK) {
+        return status;
+    }
+    call->inv.move_mask = xfers->move_mask;
+    if (!op_read_params(op, cpu_this()->params, op->sqe.params_len)) {
+        return ST_BAD_ADDRESS;
+    }
+    if (call->method->result_caps != 0 && !op_probe_result(op, result_bytes_needed(call->method))) {
+        return ST_BAD_ADDRESS;
+    }
+    if (!call->method->may_block) {
+        return ST_OK;
+    }
+    call->inv.record =
+        record_alloc(op->ring, &op->sqe, op->position, &op->process->obj, call->inv.target.route);
+    return call->inv.record != NULL ? ST_OK : ST_DISCONNECTED;
+}
+
+/* A may-block method always completes through its record, whether it had to wait or not. */
+static void finish_blocking(struct op *op, struct kernel_call *call, status_t status,
+                            struct capnp_builder *results)
+{
+    struct record *rec = call->inv.record;
+    if (status == ST_PENDING) {
+        return;
+    }
+    if (status != ST_OK) {
+        abandon_results(op, &call->inv);
+        record_complete(rec, status);
+        return;
+    }
+    struct invocation *inv = &call->inv;
+    if (inv->reserved_caps != 0) {
+        table_unreserve(&op->process->table, inv->reserved_caps, inv->result_ids);
+    }
+    size_t len;
+    if (capnp_finish(results, &len) != CAPNP_OK) {
+        len = 0;
+    }
+    record_complete_message(rec, results->base, (uint32_t)len, inv->result_caps,
+                            inv->result_cap_count);
+}
+
+static void finish_call(struct op *op, const struct op_transfers *xfers, struct kernel_call *call,
+                        status_t status, struct capnp_builder *results)
+{
+    if (status == ST_OK && results_overflowed(results)) {
+        KASSERT(call->inv.result_cap_count == 0);
+        status = ST_RESULT_TOO_SMALL;
+    }
+    op_end_transfers(op, xfers, status == ST_OK && call->inv.moves_taken);
+    if (call->inv.record != NULL) {
+        finish_blocking(op, call, status, results);
+    } else if (status == ST_RESULT_TOO_SMALL) {
+        abandon_results(op, &call->inv);
+        op_complete_needed(op, status, call->method->results_max_bytes);
+    } else if (status == ST_OK) {
+        complete_success(op, call, results);
+    } else {
+        complete_refusal(op, &call->inv, status);
+    }
+}
+
+static void call_kernel(struct op *op, struct capability *cap, const struct op_transfers *xfers)
+{
+    struct kernel_call call;
+    start_invocation(op, cap, &call);
+    status_t status = find_method(op, cap, &call.method);
+    uint32_t needed = status == ST_OK ? result_bytes_needed(call.method) : 0;
+    if (status == ST_OK &&
+        (op->sqe.result_len < needed || op->sqe.accept_count < call.method->result_caps)) {
+        op_end_transfers(op, xfers, false);
+        op_complete_needed(op, ST_RESULT_TOO_SMALL, needed);
+        capability_put(cap);
+        return;
+    }
+    if (status == ST_OK) {
+        status = prepare_call(op, xfers, &call);
+    }
+    struct capnp_builder results = {.status = CAPNP_OK};
+    if (status == ST_OK) {
+        status = run_handler(op, &call, &results);
+    }
+    finish_call(op, xfers, &call, status, &results);
+    drop_param_caps(&call);
+    capability_put(cap);
+}
+
+void op_call(struct op *op)
+{
+    struct op_transfers xfers;
+    if (!op_capture_transfers(op, INVOKE_MAX_PARAM_CAPS, &xfers)) {
+        return;
+    }
+    struct capability cap;
+    uint64_t caller[2];
+    status_t status = table_get(&op->process->table, op->sqe.cap, &cap, caller);
+    if (status != ST_OK) {
+        op_end_transfers(op, &xfers, false);
+        op_complete(op, status);
+        return;
+    }
+    status = check_call(op, &cap);
+    if (status != ST_OK) {
+        op_end_transfers(op, &xfers, false);
+        capability_put(&cap);
+        op_complete(op, status);
+        return;
+    }
+    if (cap.ktype == 0) {
+        endpoint_submit_call(op, &cap, caller, &xfers);
+    } else {
+        call_kernel(op, &cap, &xfers);
+    }
+}

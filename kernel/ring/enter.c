@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cap_enter: drain, then answer or wait.
+ *
+ * A drain takes SQEs in slices of RING_SLICE_SQES. Between slices it looks for interrupts; when one
+ * is pending the system call is made again from user space, so the interrupt is taken at once and
+ * nothing has to be remembered. Each SQE is copied before it is looked at: user space may rewrite it
+ * at any time.
+ */
+#include "abi/syscall.h"
+#include "arch/arch.h"
+#include "core/panic.h"
+#include "gen/status.capnp.h"
+#include "object/process.h"
+#include "object/thread.h"
+#include "ring/op.h"
+#include "ring/ring.h"
+#include "sched/cpu.h"
+#include "sched/sched.h"
+
+enum drain { DRAIN_EMPTY, DRAIN_STALLED, DRAIN_MORE, DRAIN_BAD };
+
+enum { SQE_WORDS = sizeof(struct capos_sqe) / 8 };
+
+static void op_nop(struct op *op)
+{
+    op_complete(op, ST_OK);
+}
+
+static void op_unsupported(struct op *op)
+{
+    op_complete(op, ST_UNSUPPORTED);
+}
+
+/* The bits of the SQE's words that an operation understands. Word 0 is op, pipe_index, flags,
+ * method, xfer_count, accept_count; word 5 is params_len and result_len. */
+#define W0_OP UINT64_C(0xff)
+#define W0_INLINE ((uint64_t)CAPOS_SQE_INLINE << 16)
+#define W0_METHOD (UINT64_C(0xffff) << 32)
+#define W0_XFER (UINT64_C(0xff) << 48)
+#define W0_ACCEPT (UINT64_C(0xff) << 56)
+#define ANY UINT64_MAX
+#define W5_PARAMS UINT64_C(0xffffffff)
+#define W5_RESULT (UINT64_C(0xffffffff) << 32)
+
+struct op_entry {
+    op_fn run;
+    bool reserve;             /* may use the CQ reserve */
+    uint64_t uses[SQE_WORDS]; /* bits that may be set */
+};
+
+static const struct op_entry ops[CAPOS_OP_COUNT] = {
+    [CAPOS_OP_NOP] = {op_nop, false, {W0_OP, 0, ANY}},
+    [CAPOS_OP_CALL] = {op_call,
+                       false,
+                       {W0_OP | W0_INLINE | W0_METHOD | W0_XFER | W0_ACCEPT, ANY, ANY, ANY, ANY,
+                        ANY, ANY, ANY}},
+    [CAPOS_OP_RECV] = {op_recv,
+                       false,
+                       {W0_OP | W0_INLINE | W0_ACCEPT, ANY, ANY, 0, ANY, W5_RESULT, 0, ANY}},
+    [CAPOS_OP_RETURN] = {op_return,
+                         true,
+                         {W0_OP | W0_INLINE | W0_METHOD | W0_XFER, 0, ANY, ANY, 0, W5_PARAMS, ANY}},
+    [CAPOS_OP_RETURN_RECV] = {op_return_recv,
+                              false,
+                              {W0_OP | W0_INLINE | W0_METHOD | W0_XFER | W0_ACCEPT, ANY, ANY, ANY,
+                               ANY, ANY, ANY, ANY}},
+    [CAPOS_OP_WAIT] = {op_wait, false, {W0_OP | W0_METHOD, ANY, ANY, ANY, 0, 0, 0, ANY}},
+    [CAPOS_OP_SIGNAL] = {op_signal, true, {W0_OP, ANY, ANY, ANY}},
+    [CAPOS_OP_RELEASE] = {op_release, true, {W0_OP, ANY, ANY}},
+    [CAPOS_OP_CANCEL] = {op_cancel, true, {W0_OP, ANY, ANY}},
+    [CAPOS_OP_FINISH] = {op_unsupported, true, {ANY, ANY, ANY, ANY, ANY, ANY, ANY, ANY}},
+    [CAPOS_OP_PARK] = {op_unsupported, false, {ANY, ANY, ANY, ANY, ANY, ANY, ANY, ANY}},
+    [CAPOS_OP_UNPARK] = {op_unsupported, true, {ANY, ANY, ANY, ANY, ANY, ANY, ANY, ANY}},
+    [CAPOS_OP_HANDOVER] = {op_unsupported, false, {ANY, ANY, ANY, ANY, ANY, ANY, ANY, ANY}},
+};
+
+/* Copies the SQE out of shared memory, one load a word; true when its op exists and no bit is set
+ * that the op does not understand. */
+static ALWAYS_INLINE bool sqe_copy(const void *shared, struct capos_sqe *sqe)
+{
+    uint64_t words[SQE_WORDS];
+    for (unsigned i = 0; i < SQE_WORDS; i++) {
+        words[i] = ring_load((const uint8_t *)shared + i * 8);
+    }
+    __builtin_memcpy(sqe, words, sizeof(words));
+    if (sqe->op >= CAPOS_OP_COUNT) {
+        return false;
+    }
+    const uint64_t *uses = ops[sqe->op].uses;
+    uint64_t strange = 0;
+    for (unsigned i = 0; i < SQE_WORDS; i++) {
+        strange |= words[i] & ~uses[i];
+    }
+    return strange == 0;
+}
+
+/* CQ slots not claimed by anything; SIZE_MAX never: a bad client index gives UINT64_MAX. */
+static ALWAYS_INLINE uint64_t cq_room(struct ring *ring)
+{
+    uint64_t head = ring_load_acquire(&ring_header(ring)->cq_head);
+    uint64_t tail = atomic_load_relaxed(&ring->cq_tail);
+    if (UNLIKELY(head - ring->cq_head_seen > tail - ring->cq_head_seen)) {
+        return UINT64_MAX;
+    }
+    ring->cq_head_seen = head;
+    return ring->cq_entries - (ring->claimed - head);
+}
+
+static ALWAYS_INLINE void run_one(struct op *op, bool known)
+{
+    if (LIKELY(known)) {
+        ops[op->sqe.op].run(op);
+    } else {
+        op_unsupported(op);
+    }
+}
+
+/* Takes up to one slice of SQEs. */
+static enum drain drain_slice(struct ring *ring)
+{
+    struct capos_ring_header *header = ring_header(ring);
+    uint64_t tail = ring_load_acquire(&header->sq_tail);
+    if (tail - ring->sq_head > ring->sq_entries) {
+        return DRAIN_BAD;
+    }
+    struct op op = {.ring = ring, .process = ring->process};
+    enum drain result = DRAIN_EMPTY;
+    for (unsigned n = 0; ring->sq_head != tail; n++) {
+        if (n == RING_SLICE_SQES) {
+            result = DRAIN_MORE;
+            break;
+        }
+        uint64_t slot = ring->sq_head & (ring->sq_entries - 1);
+        bool known = sqe_copy(ring_at(ring, ring->sq_offset + slot * sizeof(op.sqe)), &op.sqe);
+        uint64_t room = cq_room(ring);
+        if (UNLIKELY(room == UINT64_MAX)) {
+            result = DRAIN_BAD;
+            break;
+        }
+        bool reserve = known && ops[op.sqe.op].reserve;
+        if (UNLIKELY(room <= (reserve ? 0 : ring->cq_reserve))) {
+            result = DRAIN_STALLED;
+            break;
+        }
+        op.position = ring->sq_head++;
+        run_one(&op, known);
+    }
+    ring_store_release(&header->sq_head, ring->sq_head);
+    return result;
+}
+
+/* Ready completions as user space would count them; a nonsense index counts as everything, so that
+ * the caller wakes and is told. */
+static uint64_t ready_locked(struct ring *ring)
+{
+    return atomic_load_relaxed(&ring->cq_tail) - ring_load_acquire(&ring_header(ring)->cq_head);
+}
+
+uint64_t ring_answer_locked(struct ring *ring)
+{
+    uint64_t ready = ready_locked(ring);
+    if (ready > ring->cq_entries) {
+        return (uint64_t)(int64_t)ST_BAD_RING;
+    }
+    return ready | (ring->wait_stalled ? CAPOS_ENTER_STALLED : 0);
+}
+
+bool ring_post_locked(struct ring *ring, uint64_t user_data, int32_t result, uint16_t flags,
+                      uint16_t cap_count, uint64_t extra)
+{
+    uint64_t tail = atomic_load_relaxed(&ring->cq_tail);
+    uint64_t slot = tail & (ring->cq_entries - 1);
+    uint8_t *cqe = ring_at(ring, ring->cq_offset + slot * sizeof(struct capos_cqe));
+    ring_store(cqe, user_data);
+    ring_store(cqe + 8, (uint32_t)result | (uint64_t)flags << 32 | (uint64_t)cap_count << 48);
+    ring_store(cqe + 16, extra);
+    ring_store(cqe + 24, 0);
+    atomic_store_relaxed(&ring->cq_tail, tail + 1);
+    ring_store_release(&ring_header(ring)->cq_tail, tail + 1);
+    if (LIKELY(ring->wait_min == 0) || ready_locked(ring) < ring->wait_min) {
+        return false;
+    }
+    ring->wait_min = 0;
+    return true;
+}
+
+void ring_wake(struct ring *ring, uint64_t result)
+{
+    struct thread *thread = ring->thread;
+    timer_cancel(&thread->deadline);
+    arch_syscall_set_result(&thread->arch, result);
+    sched_wake(thread);
+}
+
+void ring_post(struct ring *ring, uint64_t user_data, int32_t result, uint16_t flags,
+               uint16_t cap_count, uint64_t extra)
+{
+    lock_acquire(&ring->lock);
+    ring->claimed++;
+    (void)ring_post_locked(ring, user_data, result, flags, cap_count, extra);
+    lock_release(&ring->lock);
+}
+
+void ring_wait_expired(struct timer *timer, uint32_t generation)
+{
+    struct ring *ring = CONTAINER_OF(timer, struct thread, deadline)->ring;
+    lock_acquire(&ring->lock);
+    bool waiting = ring->wait_min != 0 && ring->wait_generation == generation;
+    uint64_t answer = 0;
+    if (waiting) {
+        ring->wait_min = 0;
+        answer = ring_answer_locked(ring) | CAPOS_ENTER_TIMED_OUT;
+    }
+    lock_release(&ring->lock);
+    if (waiting) {
+        ring_wake(ring, answer);
+    }
+}
+
+bool ring_abort_wait(struct ring *ring)
+{
+    lock_acquire(&ring->lock);
+    bool waiting = ring->wait_min != 0;
+    ring->wait_min = 0;
+    lock_release(&ring->lock);
+    if (waiting) {
+        timer_cancel(&ring->thread->deadline);
+    }
+    return waiting;
+}
+
+/* Answers, or blocks the thread: decided under the lock, so no completion is missed. */
+static void answer_or_wait(struct ring *ring, uint32_t min_complete, uint64_t deadline_ns,
+                           bool stalled)
+{
+    struct thread *thread = ring->thread;
+    if (min_complete > ring->cq_entries) {
+        min_complete = ring->cq_entries;
+    }
+    bool polled = deadline_ns == 0;
+    bool passed = !polled && deadline_ns != CAPOS_FOREVER && deadline_ns <= arch_time_ns();
+    lock_acquire(&ring->lock);
+    ring->wait_stalled = stalled;
+    uint64_t ready = ready_locked(ring);
+    bool enough = ready >= min_complete || (stalled && ready != 0);
+    if (enough || polled || passed) {
+        uint64_t answer = ring_answer_locked(ring);
+        if (!enough && passed) {
+            answer |= CAPOS_ENTER_TIMED_OUT;
+        }
+        lock_release(&ring->lock);
+        arch_syscall_set_result(&thread->arch, answer);
+        return;
+    }
+    ring->wait_min = min_complete;
+    ring->wait_generation++;
+    atomic_store_relaxed(&thread->state, THREAD_BLOCKED);
+    cpu_this()->current_gone = true;
+    if (deadline_ns != CAPOS_FOREVER) {
+        timer_arm(&thread->deadline, deadline_ns, ring->wait_generation);
+    }
+    lock_release(&ring->lock);
+}
+
+static void set_flags(struct ring *ring, bool stalled)
+{
+    struct capos_ring_header *header = ring_header(ring);
+    uint64_t flags = stalled ? CAPOS_RING_STALLED : 0;
+    if (ring_load(&header->flags) != flags) {
+        ring_store(&header->flags, flags);
+    }
+}
+
+void ring_enter(struct ring *ring, uint32_t min_complete, uint64_t deadline_ns)
+{
+    enum drain drained = drain_slice(ring);
+    while (drained == DRAIN_MORE) {
+        if (arch_interrupt_pending() || process_is_exiting(ring->process)) {
+            arch_syscall_restart(&ring->thread->arch);
+            return;
+        }
+        drained = drain_slice(ring);
+    }
+    if (UNLIKELY(drained == DRAIN_BAD)) {
+        arch_syscall_set_result(&ring->thread->arch, (uint64_t)(int64_t)ST_BAD_RING);
+        return;
+    }
+    set_flags(ring, drained == DRAIN_STALLED);
+    if (process_is_exiting(ring->process)) {
+        return;
+    }
+    answer_or_wait(ring, min_complete, deadline_ns, drained == DRAIN_STALLED);
+}

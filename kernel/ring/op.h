@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/* Between the drain loop and the operations. */
+#ifndef CAPOS_KERNEL_RING_OP_H
+#define CAPOS_KERNEL_RING_OP_H
+
+#include "object/invoke.h"
+#include "ring/ring.h"
+
+/* One SQE being carried out: the kernel's private copy and where it stands. */
+struct op {
+    struct ring *ring;
+    struct process *process;
+    uint64_t position;
+    struct capos_sqe sqe;
+};
+
+/* An operation either posts exactly one completion, or hands the SQE to a record. */
+typedef void (*op_fn)(struct op *op);
+
+void op_call(struct op *op);
+void op_recv(struct op *op);
+void op_return(struct op *op);
+void op_return_recv(struct op *op);
+void op_wait(struct op *op);
+void op_signal(struct op *op);
+void op_release(struct op *op);
+void op_cancel(struct op *op);
+
+/* Posts a plain completion of this SQE. */
+static inline void op_complete(struct op *op, int32_t result)
+{
+    ring_post(op->ring, op->sqe.user_data, result, 0, 0, 0);
+}
+
+static inline void op_complete_needed(struct op *op, status_t status, uint32_t needed)
+{
+    ring_post(op->ring, op->sqe.user_data, status, CAPOS_CQE_NEEDED, 0, (uint64_t)needed << 32);
+}
+
+/* What a transfer area held: captured slots of the caller's table. */
+struct op_transfers {
+    uint32_t count;
+    uint64_t move_mask; /* bit i: ids[i] is to be moved */
+    capos_cap_t ids[INVOKE_MAX_PARAM_CAPS];
+};
+
+/* Reads and checks the transfer area of op->sqe, spends the ring's number, captures each capability.
+ * False: refused, nothing is captured, the completion is posted. out->count is 0 without transfers. */
+bool op_capture_transfers(struct op *op, uint32_t max, struct op_transfers *out);
+
+/* Ends all captures: commit = moved away for good. */
+void op_end_transfers(struct op *op, const struct op_transfers *xfers, bool commit);
+
+/* For an SQE that is refused before anything else is looked at: its number counts all the same. */
+bool op_spend_number(struct op *op);
+
+/* Parameters of op->sqe into kernel memory; false: not readable. */
+bool op_read_params(struct op *op, void *to, uint32_t len);
+/* True when [0, len) of the result buffer is plausibly writable now: both ends were touched. */
+bool op_probe_result(struct op *op, uint32_t len);
+bool op_write_result(struct op *op, uint32_t offset, const void *from, uint32_t len);
+
+/* ipc/queue.c: a call to a served object. Takes over the refs in `cap` and the captures. */
+void endpoint_submit_call(struct op *op, struct capability *cap, const uint64_t caller[2],
+                          const struct op_transfers *xfers);
+
+#endif

@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: MIT */
+/* The life of records; states and invariants are in record.h. */
+#include "ring/record.h"
+
+#include "arch/arch.h"
+#include "core/panic.h"
+#include "gen/status.capnp.h"
+#include "gen/time.capnp.h"
+#include "lib/base/bits.h"
+#include "lib/base/string.h"
+#include "object/invoke.h"
+#include "object/process.h"
+#include "ring/buffer.h"
+#include "ring/ring.h"
+#include "ring/wait.h"
+
+struct record *record_at(struct ring *ring, uint32_t index)
+{
+    uint8_t *page = karray_page(&ring->records, index / RECORDS_PER_PAGE);
+    return (struct record *)(void *)(page + (index % RECORDS_PER_PAGE) * RECORD_BYTES);
+}
+
+/* Timer.sleep ends by its deadline, and tells the time. */
+static void sleep_done(struct record *rec, uint32_t generation)
+{
+    if (!record_claim(rec, generation)) {
+        return;
+    }
+    uint64_t words[8];
+    size_t len = 0;
+    struct capnp_builder builder;
+    capnp_builder_init(&builder, words, sizeof(words));
+    Timer_sleep_results_b results = Timer_sleep_results_init(&builder);
+    Timer_sleep_results_set_now_ns(results, arch_time_ns());
+    if (capnp_finish(&builder, &len) != CAPNP_OK) {
+        panic("eight words hold a time");
+    }
+    record_complete_message(rec, words, (uint32_t)len, NULL, 0);
+}
+
+static void deadline_passed(struct timer *timer, uint32_t generation)
+{
+    struct record *rec = CONTAINER_OF(timer, struct record, deadline);
+    if (rec->sleeping) {
+        sleep_done(rec, generation);
+    } else {
+        (void)record_abort(rec, generation, ST_TIMED_OUT);
+    }
+}
+
+void records_init(struct ring *ring)
+{
+    for (uint32_t i = 0; i < ring->cq_entries; i++) {
+        struct record *rec = record_at(ring, i);
+        rec->ring = ring;
+        rec->index = (uint16_t)i;
+        rec->next = (uint16_t)(i + 1 < ring->cq_entries ? i + 2 : 0);
+        list_node_init(&rec->link);
+        list_init(&rec->followers);
+        list_node_init(&rec->ring_link);
+        list_node_init(&rec->server_link);
+        timer_init(&rec->deadline, deadline_passed, ring);
+    }
+    ring->free_record = 1;
+}
+
+static uint16_t *bucket_of(struct ring *ring, uint64_t position)
+{
+    return &record_at(ring, (uint32_t)(position & (ring->cq_entries - 1)))->bucket;
+}
+
+static void bucket_remove(struct ring *ring, struct record *rec)
+{
+    uint16_t *at = bucket_of(ring, rec->position);
+    while (*at != rec->index + 1) {
+        KASSERT(*at != 0);
+        at = &record_at(ring, *at - 1u)->next;
+    }
+    *at = rec->next;
+}
+
+/* Generations skip 0, so that no call id is 0. */
+static uint32_t next_generation(struct ring *ring)
+{
+    ring->record_generation = (ring->record_generation + 1) & ((1u << RING_GENERATION_BITS) - 1);
+    if (ring->record_generation == 0) {
+        ring->record_generation = 1;
+    }
+    return ring->record_generation;
+}
+
+/* What the operation asks; the lists and the timer stay as they are between uses. */
+static void record_fill(struct record *rec, const struct capos_sqe *sqe)
+{
+    rec->server = NULL;
+    rec->user_data = sqe->user_data;
+    rec->params = sqe->params;
+    rec->result = sqe->result;
+    rec->params_len = sqe->params_len;
+    rec->result_len = sqe->result_len;
+    rec->interface = sqe->interface;
+    rec->facet = 0;
+    rec->key = 0;
+    rec->method = sqe->method;
+    rec->op = sqe->op;
+    rec->accept_count = sqe->accept_count;
+    rec->state = RECORD_CLAIMED;
+    rec->xfer_count = 0;
+    rec->move_mask = 0;
+    rec->is_inline = (sqe->flags & CAPOS_SQE_INLINE) != 0;
+    rec->sleeping = false;
+    rec->doom = ST_OK;
+}
+
+struct record *record_alloc(struct ring *ring, const struct capos_sqe *sqe, uint64_t position,
+                            struct kobj *target, struct grant *route)
+{
+    lock_acquire(&ring->lock);
+    if (ring->closing) {
+        lock_release(&ring->lock);
+        return NULL;
+    }
+    KASSERT(ring->free_record != 0);
+    struct record *rec = record_at(ring, ring->free_record - 1u);
+    ring->free_record = rec->next;
+    record_fill(rec, sqe);
+    rec->position = position;
+    atomic_store_relaxed(&rec->generation, next_generation(ring));
+    uint16_t *bucket = bucket_of(ring, position);
+    rec->next = *bucket;
+    *bucket = (uint16_t)(rec->index + 1);
+    rec->target = target;
+    rec->route = route;
+    kobj_ref(target);
+    grant_ref(route);
+    ring->outstanding++;
+    ring->claimed++;
+    lock_release(&ring->lock);
+    return rec;
+}
+
+static void unlink_locked(struct record *rec)
+{
+    struct kobj *target = rec->target;
+    lock_assert_held(&target->lock);
+    if (target->ops->unlink_record != NULL) {
+        target->ops->unlink_record(target, rec);
+    } else {
+        list_remove(&rec->link);
+    }
+}
+
+bool record_claim_locked(struct record *rec, uint32_t generation)
+{
+    if (atomic_load_relaxed(&rec->generation) != generation || rec->state != RECORD_QUEUED) {
+        return false;
+    }
+    unlink_locked(rec);
+    rec->state = RECORD_CLAIMED;
+    return true;
+}
+
+/* A ref of the record's target, when it is active and of this generation; else NULL. */
+static struct kobj *target_of(struct record *rec, uint32_t generation)
+{
+    struct ring *ring = rec->ring;
+    struct kobj *target = NULL;
+    lock_acquire(&ring->lock);
+    if (rec->target != NULL && atomic_load_relaxed(&rec->generation) == generation) {
+        target = rec->target;
+        kobj_ref(target);
+    }
+    lock_release(&ring->lock);
+    return target;
+}
+
+bool record_claim(struct record *rec, uint32_t generation)
+{
+    struct kobj *target = target_of(rec, generation);
+    if (target == NULL) {
+        return false;
+    }
+    lock_acquire(&target->lock);
+    bool claimed = record_claim_locked(rec, generation);
+    lock_release(&target->lock);
+    kobj_unref(target);
+    return claimed;
+}
+
+bool record_queue_locked(struct record *rec, struct list *list)
+{
+    lock_assert_held(&rec->target->lock);
+    if (rec->doom != ST_OK) {
+        return false;
+    }
+    rec->state = RECORD_QUEUED;
+    if (list != NULL) {
+        list_push_back(list, &rec->link);
+    }
+    return true;
+}
+
+void record_arm(struct record *rec, uint64_t deadline_ns)
+{
+    if (deadline_ns != 0) {
+        timer_arm(&rec->deadline, deadline_ns, atomic_load_relaxed(&rec->generation));
+    }
+}
+
+void record_end_transfers(struct record *rec, bool commit)
+{
+    struct cap_table *table = &rec->ring->process->table;
+    for (uint32_t i = 0; i < rec->xfer_count; i++) {
+        table_capture_end(table, rec->xfers[i], (rec->move_mask >> i & 1) != 0, commit);
+    }
+    rec->xfer_count = 0;
+}
+
+/* From here on nobody can find the record: C2 needs the target's lock. */
+static void record_leave_target(struct record *rec)
+{
+    struct kobj *target = rec->target;
+    lock_acquire(&target->lock);
+    KASSERT(rec->state == RECORD_CLAIMED);
+    rec->state = RECORD_FREE;
+    rec->server = NULL;
+    lock_release(&target->lock);
+}
+
+void record_finish(struct record *rec, int32_t result, uint16_t flags, uint16_t cap_count,
+                   uint64_t extra)
+{
+    struct ring *ring = rec->ring;
+    timer_cancel(&rec->deadline);
+    if (rec->xfer_count != 0) {
+        record_end_transfers(rec, false);
+    }
+    struct kobj *target = rec->target;
+    struct grant *route = rec->route;
+    record_leave_target(rec);
+
+    lock_acquire(&ring->lock);
+    bucket_remove(ring, rec);
+    rec->target = NULL;
+    rec->route = NULL;
+    bool wake = ring_post_locked(ring, rec->user_data, result, flags, cap_count, extra);
+    rec->next = ring->free_record;
+    ring->free_record = (uint16_t)(rec->index + 1);
+    ring->outstanding--;
+    uint64_t answer = wake ? ring_answer_locked(ring) : 0;
+    lock_release(&ring->lock);
+    if (wake) {
+        ring_wake(ring, answer);
+    }
+    grant_unref(route);
+    kobj_unref(target);
+}
+
+static void drop_caps(const struct capability *caps, uint32_t ncaps)
+{
+    for (uint32_t i = 0; i < ncaps; i++) {
+        struct capability cap = caps[i];
+        capability_put(&cap);
+    }
+}
+
+static void fail_message(struct record *rec, status_t status, const struct capability *caps,
+                         uint32_t ncaps)
+{
+    drop_caps(caps, ncaps);
+    record_complete(rec, status);
+}
+
+void record_complete_message(struct record *rec, const void *message, uint32_t len,
+                             const struct capability *caps, uint32_t ncaps)
+{
+    struct cap_table *table = &rec->ring->process->table;
+    capos_cap_t ids[INVOKE_MAX_RESULT_CAPS];
+    struct capos_cap_record records[INVOKE_MAX_RESULT_CAPS];
+    uint32_t needed = len + ncaps * (uint32_t)sizeof(records[0]);
+    KASSERT(ncaps <= INVOKE_MAX_RESULT_CAPS);
+    if (needed > rec->result_len || ncaps > rec->accept_count) {
+        drop_caps(caps, ncaps);
+        record_finish(rec, ST_RESULT_TOO_SMALL, CAPOS_CQE_NEEDED, 0, (uint64_t)needed << 32);
+        return;
+    }
+    if (table_reserve(table, ncaps, ids) != ST_OK) {
+        fail_message(rec, ST_QUOTA, caps, ncaps);
+        return;
+    }
+    for (uint32_t i = 0; i < ncaps; i++) {
+        records[i] = (struct capos_cap_record){.cap = ids[i], .interface = caps[i].interface};
+    }
+    status_t status = record_write_result(rec, 0, message, len);
+    if (status == ST_OK) {
+        status = record_write_result(rec, len, records, ncaps * sizeof(records[0]));
+    }
+    if (status != ST_OK) {
+        table_unreserve(table, ncaps, ids);
+        fail_message(rec, status, caps, ncaps);
+        return;
+    }
+    for (uint32_t i = 0; i < ncaps; i++) {
+        table_install(table, ids[i], &caps[i], CAP_HOP_RESULT);
+    }
+    record_finish(rec, (int32_t)len, ncaps != 0 ? CAPOS_CQE_CAPS : 0, (uint16_t)ncaps,
+                  ncaps != 0 ? ids[0] : 0);
+}
+
+/* INFLIGHT -> CLAIMED: out of the endpoint's and the server's lists. */
+static void leave_inflight_locked(struct record *rec)
+{
+    struct process *server = rec->server;
+    if (server != NULL) {
+        lock_acquire(&server->inflight_lock);
+        list_remove(&rec->server_link);
+        lock_release(&server->inflight_lock);
+    }
+    list_remove(&rec->link);
+    rec->state = RECORD_CLAIMED;
+}
+
+bool record_claim_inflight(struct record *rec, uint32_t generation, struct process *server)
+{
+    struct kobj *target = target_of(rec, generation);
+    if (target == NULL) {
+        return false;
+    }
+    lock_acquire(&target->lock);
+    bool ours = atomic_load_relaxed(&rec->generation) == generation &&
+                rec->state == RECORD_INFLIGHT && rec->server == server;
+    if (ours) {
+        leave_inflight_locked(rec);
+    }
+    lock_release(&target->lock);
+    kobj_unref(target);
+    return ours;
+}
+
+status_t record_enter_inflight(struct record *rec, struct list *inflight, struct process *server)
+{
+    struct kobj *target = rec->target;
+    lock_acquire(&target->lock);
+    status_t status = rec->doom;
+    lock_acquire(&server->inflight_lock);
+    if (status == ST_OK && server->server_gone) {
+        status = ST_DISCONNECTED;
+    }
+    if (status == ST_OK) {
+        rec->state = RECORD_INFLIGHT;
+        rec->server = server;
+        list_push_back(&server->inflight, &rec->server_link);
+        list_push_back(inflight, &rec->link);
+    }
+    lock_release(&server->inflight_lock);
+    lock_release(&target->lock);
+    return status;
+}
+
+bool record_abort(struct record *rec, uint32_t generation, status_t status)
+{
+    struct kobj *target = target_of(rec, generation);
+    if (target == NULL) {
+        return false;
+    }
+    lock_acquire(&target->lock);
+    bool ours = atomic_load_relaxed(&rec->generation) == generation && rec->state != RECORD_FREE;
+    bool claimed = false;
+    if (ours && rec->state == RECORD_QUEUED) {
+        claimed = record_claim_locked(rec, generation);
+    } else if (ours && rec->state == RECORD_INFLIGHT) {
+        leave_inflight_locked(rec);
+        claimed = true;
+    } else if (ours && rec->doom == ST_OK) {
+        rec->doom = status;
+    }
+    lock_release(&target->lock);
+    if (claimed) {
+        record_finish(rec, status, 0, 0, 0);
+    }
+    kobj_unref(target);
+    return ours;
+}
+
+struct record *record_find(struct ring *ring, uint64_t position, uint32_t *generation_out)
+{
+    struct record *found = NULL;
+    lock_acquire(&ring->lock);
+    uint16_t at = *bucket_of(ring, position);
+    while (at != 0 && found == NULL) {
+        struct record *rec = record_at(ring, at - 1u);
+        if (rec->position == position) {
+            found = rec;
+            *generation_out = atomic_load_relaxed(&rec->generation);
+        }
+        at = rec->next;
+    }
+    lock_release(&ring->lock);
+    return found;
+}

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Records: what the kernel keeps of an operation that has not completed. A ring owns one per CQ slot,
+ * so no operation allocates.
+ *
+ * States:
+ *   FREE -> QUEUED          record_alloc, then queued on its target under the target's lock
+ *   QUEUED -> CLAIMED       whoever ends or delivers it, under the target's lock
+ *   CLAIMED -> QUEUED       delivery put it back (the other side was at fault)
+ *   CLAIMED -> INFLIGHT     a call was delivered and awaits its RETURN
+ *   INFLIGHT -> CLAIMED     RETURN, cancel, deadline, death of client or server
+ *   CLAIMED -> FREE         record_finish: the completion is posted
+ * Invariants: C1 only the claimer may finish. C2 cancel, deadline and exit that find a record
+ * CLAIMED write `doom` and go; the claimer looks at it under the target's lock before it lets go.
+ * C3 `generation` changes at every record_alloc, so a late deadline or RETURN finds a stranger and
+ * stops. C4 while a record is active it holds a ref of its target and its route.
+ */
+#ifndef CAPOS_KERNEL_RING_RECORD_H
+#define CAPOS_KERNEL_RING_RECORD_H
+
+#include <assert.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "abi/ring.h"
+#include "abi/types.h"
+#include "cap/table.h"
+#include "lib/base/list.h"
+#include "sched/timer.h"
+
+struct process;
+struct ring;
+
+enum record_state { RECORD_FREE, RECORD_QUEUED, RECORD_CLAIMED, RECORD_INFLIGHT };
+
+enum { RECORD_MAX_CAPS = 16, RECORD_BYTES = 512, RECORDS_PER_PAGE = 4096 / RECORD_BYTES };
+
+/* [I] set by record_alloc  [o] target's lock  [r] ring lock  [f] server's inflight lock */
+struct record {
+    struct list_node link;      /* [o] in a list of the target */
+    struct list followers;      /* [o] endpoint: later calls of the same ring, when this is first */
+    struct list_node ring_link; /* [r] endpoint: in ring->call_heads */
+    struct list_node server_link; /* [f] in the server's inflight list */
+    struct ring *ring;            /* [I] for good */
+    struct kobj *target;          /* [I] whose lock protects the state */
+    struct grant *route;          /* [I] */
+    struct process *server;       /* [o] INFLIGHT: the receiver */
+    uint64_t position;            /* [I] of its SQE */
+    uint64_t user_data;           /* [I] */
+    uint64_t params, result;      /* [I] as in the SQE */
+    uint32_t params_len, result_len;
+    uint64_t interface;          /* [I] */
+    uint64_t facet;              /* [I] call: of the capability called; WAIT: signal bits wanted */
+    uint64_t key;                /* [I] call: of the served object */
+    uint64_t caller[2];          /* [I] */
+    _Atomic uint32_t generation; /* [a] written under [r]; 31 bits, never 0 */
+    uint16_t index;              /* [I] for good */
+    uint16_t next;               /* [r] free list, or position chain: index + 1 */
+    uint16_t bucket;             /* [r] head of the chain of positions that fall here: index + 1 */
+    uint16_t method;             /* [I] call: ordinal; WAIT: event mask */
+    uint8_t op;                  /* [I] */
+    uint8_t accept_count;        /* [I] */
+    uint8_t state;               /* [o] enum record_state; FREE also under [r] */
+    uint8_t xfer_count;          /* [I] captured transfers not yet ended */
+    bool is_inline;              /* [I] */
+    bool sleeping;               /* [I] its deadline is its purpose (Timer.sleep) */
+    status_t doom;               /* [o] */
+    uint32_t move_mask;          /* [I] bit i: xfers[i] is a move */
+    struct timer deadline;
+    capos_cap_t xfers[RECORD_MAX_CAPS]; /* [I] captured slots in the ring's process */
+};
+
+static_assert(sizeof(struct record) <= RECORD_BYTES, "records fit their places");
+
+/* The record at this index of the ring. */
+struct record *record_at(struct ring *ring, uint32_t index);
+
+/* Prepares all records of a new ring. */
+void records_init(struct ring *ring);
+
+/* A record for this SQE, not yet on any list; state CLAIMED, owned by the caller. Takes a ref of
+ * target and route. The CQ slot was checked by the drain. NULL only when the ring is closing. */
+struct record *record_alloc(struct ring *ring, const struct capos_sqe *sqe, uint64_t position,
+                            struct kobj *target, struct grant *route);
+
+/* Under the target's lock: QUEUED and of this generation -> CLAIMED, out of the target's list. */
+bool record_claim_locked(struct record *rec, uint32_t generation);
+/* The same for those who hold no lock; safe at any time while the ring exists. */
+bool record_claim(struct record *rec, uint32_t generation);
+
+/* CLAIMED -> QUEUED under the target's lock. When doomed meanwhile: false, the caller still owns it
+ * and finishes it with rec->doom. */
+bool record_queue_locked(struct record *rec, struct list *list);
+
+/* Arms the deadline of a record that is, or is about to be, queued. deadline_ns 0 = none. */
+void record_arm(struct record *rec, uint64_t deadline_ns);
+
+/* Posts the completion of a CLAIMED record and frees it; wakes the thread. Ends captures that are
+ * left (moves are undone). No lock held. */
+void record_finish(struct record *rec, int32_t result, uint16_t flags, uint16_t cap_count,
+                   uint64_t extra);
+
+static inline void record_complete(struct record *rec, status_t status)
+{
+    record_finish(rec, status, 0, 0, 0);
+}
+
+/* For a CLAIMED record of a kernel call: writes message and capabilities to the caller's result
+ * buffer and finishes. Takes over the refs in caps. */
+void record_complete_message(struct record *rec, const void *message, uint32_t len,
+                             const struct capability *caps, uint32_t ncaps);
+
+/* Ends the record as `status` says, wherever it is: QUEUED (finished here), INFLIGHT (finished here;
+ * its RETURN will find nothing), CLAIMED (doomed). False: it is not of this generation any more. */
+bool record_abort(struct record *rec, uint32_t generation, status_t status);
+
+/* INFLIGHT at `server`, and of this generation -> CLAIMED, out of the in-flight lists. The caller
+ * holds a ref of the target. */
+bool record_claim_inflight(struct record *rec, uint32_t generation, struct process *server);
+/* CLAIMED -> INFLIGHT: delivered to `server`; or the status the caller is to finish it with (it was
+ * doomed, or the server is ending). */
+status_t record_enter_inflight(struct record *rec, struct list *inflight, struct process *server);
+
+/* The record of the SQE at this position, when active: *generation_out for record_abort. */
+struct record *record_find(struct ring *ring, uint64_t position, uint32_t *generation_out);
+
+/* Ends the capture of transfers: commit = moved away for good. */
+void record_end_transfers(struct record *rec, bool commit);
+
+#endif

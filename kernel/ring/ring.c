@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Making, finding and ending rings.
+ *
+ * The registry turns the ring number in a call id into a ring. Its entries are words with a lock
+ * bit, on pages that are made as numbers grow and stay for good: two servers that answer different
+ * clients touch different words. A ring that is found is held by `refs`, which ring_close_slice
+ * waits for.
+ */
+#include "ring/ring.h"
+
+#include "abi/layout.h"
+#include "core/panic.h"
+#include "lib/base/bits.h"
+#include "mem/frames.h"
+#include "object/process.h"
+#include "object/thread.h"
+#include "sched/timer.h"
+
+enum {
+    REGISTRY_PAGE_ENTRIES = PAGE_BYTES / 8,
+    REGISTRY_PAGES = (1 << RING_ID_BITS) / REGISTRY_PAGE_ENTRIES,
+    REGISTRY_LOCK_BIT = 1,
+    CLOSE_SLICE_RECORDS = 32,
+    CQ_RESERVE_MIN = 4,
+};
+
+typedef _Atomic uintptr_t registry_entry;
+
+static struct {
+    struct spinlock lock; /* free numbers and new pages */
+    _Atomic(registry_entry *) pages[REGISTRY_PAGES];
+    uint32_t next;      /* numbers below were used at least once */
+    uint32_t free_head; /* number + 1 of a freed one; chained in entries */
+} registry = {.lock = SPINLOCK_INIT(LOCK_REGISTRY)};
+
+static registry_entry *registry_entry_of(uint32_t id)
+{
+    if (id >> RING_ID_BITS != 0) {
+        return NULL;
+    }
+    registry_entry *page = atomic_load_acquire(&registry.pages[id / REGISTRY_PAGE_ENTRIES]);
+    return page == NULL ? NULL : &page[id % REGISTRY_PAGE_ENTRIES];
+}
+
+static uintptr_t entry_lock(registry_entry *entry)
+{
+    for (;;) {
+        uintptr_t value = atomic_or_acq_rel(entry, REGISTRY_LOCK_BIT);
+        if ((value & REGISTRY_LOCK_BIT) == 0) {
+            return value;
+        }
+        arch_cpu_relax();
+    }
+}
+
+static void entry_unlock(registry_entry *entry, uintptr_t value)
+{
+    atomic_store_release(entry, value);
+}
+
+/* A free number keeps the next free one, shifted above the lock bit and marked by bit 1: rings are
+ * at least 4-aligned, so the mark tells the two apart. */
+static uintptr_t free_mark(uint32_t next_plus_one)
+{
+    return ((uintptr_t)next_plus_one << 2) | 2;
+}
+
+static bool registry_take_number(uint32_t *id_out)
+{
+    if (registry.free_head != 0) {
+        uint32_t id = registry.free_head - 1;
+        registry.free_head = (uint32_t)(atomic_load_relaxed(registry_entry_of(id)) >> 2);
+        *id_out = id;
+        return true;
+    }
+    uint32_t id = registry.next;
+    if (id >> RING_ID_BITS != 0) {
+        return false;
+    }
+    if (id % REGISTRY_PAGE_ENTRIES == 0) {
+        struct paddr frame = frame_alloc_zeroed();
+        if (paddr_is_none(frame)) {
+            return false;
+        }
+        atomic_store_release(&registry.pages[id / REGISTRY_PAGE_ENTRIES],
+                             (registry_entry *)frame_ptr(frame));
+    }
+    registry.next = id + 1;
+    *id_out = id;
+    return true;
+}
+
+static bool registry_add(struct ring *ring)
+{
+    lock_acquire(&registry.lock);
+    bool taken = registry_take_number(&ring->id);
+    if (taken) {
+        atomic_store_release(registry_entry_of(ring->id), (uintptr_t)ring);
+    }
+    lock_release(&registry.lock);
+    return taken;
+}
+
+static void registry_remove(struct ring *ring)
+{
+    registry_entry *entry = registry_entry_of(ring->id);
+    lock_acquire(&registry.lock);
+    (void)entry_lock(entry);
+    entry_unlock(entry, free_mark(registry.free_head));
+    registry.free_head = ring->id + 1;
+    lock_release(&registry.lock);
+}
+
+struct ring *ring_get(uint32_t id)
+{
+    registry_entry *entry = registry_entry_of(id);
+    if (entry == NULL) {
+        return NULL;
+    }
+    uintptr_t value = entry_lock(entry);
+    struct ring *ring = NULL;
+    if (value != 0 && (value & 2) == 0) {
+        ring = (struct ring *)value;
+        atomic_add_relaxed(&ring->refs, 1);
+    }
+    entry_unlock(entry, value);
+    return ring;
+}
+
+void ring_put(struct ring *ring)
+{
+    atomic_sub_release(&ring->refs, 1);
+}
+
+/* Offsets and sizes of a ring of sq_entries; every entry and slot lies inside one page. */
+static uint64_t lay_out(struct ring *ring, uint32_t sq_entries)
+{
+    ring->sq_entries = sq_entries;
+    ring->cq_entries = 2 * sq_entries;
+    uint32_t eighth = ring->cq_entries / 8;
+    ring->cq_reserve = eighth < CQ_RESERVE_MIN ? CQ_RESERVE_MIN : eighth;
+    ring->sq_offset = sizeof(struct capos_ring_header);
+    ring->cq_offset = ring->sq_offset + sq_entries * (uint32_t)sizeof(struct capos_sqe);
+    uint64_t cq_end = ring->cq_offset + ring->cq_entries * sizeof(struct capos_cqe);
+    ring->payload_offset = (uint32_t)align_up(cq_end, CAPOS_PAYLOAD_SLOT_BYTES);
+    return ring->payload_offset + (uint64_t)ring->cq_entries * CAPOS_PAYLOAD_SLOT_BYTES;
+}
+
+static void write_header(struct ring *ring, uint64_t total_bytes)
+{
+    struct capos_ring_header *header = ring_header(ring);
+    header->magic = CAPOS_RING_MAGIC;
+    header->version = CAPOS_RING_VERSION;
+    header->sq_entries = ring->sq_entries;
+    header->cq_entries = ring->cq_entries;
+    header->sq_offset = ring->sq_offset;
+    header->cq_offset = ring->cq_offset;
+    header->payload_offset = ring->payload_offset;
+    header->payload_slots = ring->cq_entries;
+    header->total_bytes = total_bytes;
+    header->next_sequence = ring->next_sequence;
+}
+
+static status_t map_shared(struct ring *ring, uint32_t npages)
+{
+    struct paddr frames[64];
+    for (uint32_t done = 0; done < npages;) {
+        uint32_t n = npages - done < 64 ? npages - done : 64;
+        for (uint32_t i = 0; i < n; i++) {
+            frames[i] = frame_of_ptr(karray_page(&ring->shared, done + i));
+        }
+        uint64_t address = ring->user_address + (uint64_t)done * PAGE_BYTES;
+        status_t status = aspace_map_kernel(&ring->process->aspace, address, frames, n, true);
+        if (status != ST_OK) {
+            return status;
+        }
+        done += n;
+    }
+    return ST_OK;
+}
+
+static void give_back(struct ring *ring)
+{
+    struct ledger *ledger = ring->process->ledger;
+    karray_destroy(&ring->records, ledger);
+    karray_destroy(&ring->shared, ledger);
+    ledger_refund(ledger, LEDGER_CLASS_CALLS, ring->cq_entries);
+    slab_free(ring);
+}
+
+static void init_fields(struct ring *ring, struct process *process, struct thread *thread,
+                        uint64_t user_address)
+{
+    ring->process = process;
+    ring->thread = thread;
+    ring->user_address = user_address;
+    ring->next_sequence = 1;
+    lock_init(&ring->lock, LOCK_RING);
+    list_init(&ring->call_heads);
+    /* Call ids of a ring that had this number before must not be taken for this one's. */
+    ring->record_generation = (uint32_t)(kobj_next_id() * UINT64_C(0x9e3779b1));
+}
+
+status_t ring_create(struct process *process, struct thread *thread, uint64_t user_address,
+                     uint32_t sq_entries, struct ring **out)
+{
+    if (sq_entries < CAPOS_RING_MIN_ENTRIES || sq_entries > CAPOS_RING_MAX_ENTRIES ||
+        !is_power_of_two(sq_entries)) {
+        return ST_BAD_ARGUMENT;
+    }
+    struct ledger *ledger = process->ledger;
+    struct ring *ring = slab_alloc(ledger, sizeof(*ring));
+    if (ring == NULL) {
+        return ST_QUOTA;
+    }
+    init_fields(ring, process, thread, user_address);
+    uint64_t total_bytes = lay_out(ring, sq_entries);
+    uint32_t npages = (uint32_t)(page_ceil(total_bytes) / PAGE_BYTES);
+    uint32_t record_pages = (ring->cq_entries + RECORDS_PER_PAGE - 1) / RECORDS_PER_PAGE;
+    if (ledger_charge(ledger, LEDGER_CLASS_CALLS, ring->cq_entries) != ST_OK) {
+        slab_free(ring);
+        return ST_QUOTA;
+    }
+    if (!karray_init(&ring->shared, ledger, npages) ||
+        !karray_init(&ring->records, ledger, record_pages) || map_shared(ring, npages) != ST_OK ||
+        !registry_add(ring)) {
+        give_back(ring);
+        return ST_QUOTA;
+    }
+    write_header(ring, total_bytes);
+    records_init(ring);
+    *out = ring;
+    return ST_OK;
+}
+
+static void abort_record(struct ring *ring, struct record *rec)
+{
+    lock_acquire(&ring->lock);
+    bool active = rec->target != NULL;
+    uint32_t generation = atomic_load_relaxed(&rec->generation);
+    lock_release(&ring->lock);
+    if (active) {
+        (void)record_abort(rec, generation, ST_DISCONNECTED);
+    }
+}
+
+/* Aborts active records, looking at a slice of them; true when none is active. */
+static bool abort_some(struct ring *ring)
+{
+    for (uint32_t i = 0; i < CLOSE_SLICE_RECORDS; i++) {
+        abort_record(ring, record_at(ring, ring->close_cursor));
+        ring->close_cursor = (ring->close_cursor + 1) % ring->cq_entries;
+    }
+    lock_acquire(&ring->lock);
+    bool none = ring->outstanding == 0;
+    lock_release(&ring->lock);
+    return none;
+}
+
+bool ring_close_slice(struct ring *ring)
+{
+    lock_acquire(&ring->lock);
+    bool first = !ring->closing;
+    ring->closing = true;
+    lock_release(&ring->lock);
+    if (first) {
+        registry_remove(ring);
+    }
+    timer_cancel(&ring->thread->deadline);
+    return abort_some(ring) && atomic_load_acquire(&ring->refs) == 0 && timers_quiet(ring);
+}
+
+void ring_destroy(struct ring *ring)
+{
+    KASSERT(ring->outstanding == 0 && list_empty(&ring->call_heads));
+    give_back(ring);
+}
+
+void *ring_inline(struct ring *ring, uint64_t offset, uint64_t size_bytes)
+{
+    uint64_t area = (uint64_t)ring->cq_entries * CAPOS_PAYLOAD_SLOT_BYTES;
+    if (offset >= area || size_bytes > CAPOS_PAYLOAD_SLOT_BYTES || !is_aligned(offset, 8) ||
+        offset % CAPOS_PAYLOAD_SLOT_BYTES + size_bytes > CAPOS_PAYLOAD_SLOT_BYTES) {
+        return NULL;
+    }
+    return ring_at(ring, ring->payload_offset + offset);
+}

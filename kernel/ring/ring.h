@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The kernel's side of a ring (abi/ring.h is the shared side).
+ *
+ * Shared memory is touched only by ring_load and ring_store; geometry and the kernel's two indices
+ * have private copies here. The client's two indices are read, checked against those copies, and the
+ * checked value is used: a nonsense index gives ST_BAD_RING and consumes nothing.
+ *
+ * Invariants: R1 an SQE is consumed only with a CQ slot in hand: posted + outstanding records never
+ * exceed cq_entries. R2 ordinary operations leave cq_reserve slots for those of the reserve
+ * (CANCEL, RELEASE, FINISH, RETURN, UNPARK, SIGNAL). R3 wait_min is non-zero exactly while the
+ * thread is BLOCKED, and whoever zeroes it wakes the thread. R4 a record is active exactly while it
+ * is in its position bucket. Lock: `lock` (rank LOCK_RING) for all that is marked [r].
+ */
+#ifndef CAPOS_KERNEL_RING_RING_H
+#define CAPOS_KERNEL_RING_RING_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "abi/ring.h"
+#include "core/addr.h"
+#include "core/kobj.h"
+#include "core/lock.h"
+#include "lib/base/compiler.h"
+#include "lib/base/list.h"
+#include "mem/karray.h"
+#include "ring/record.h"
+
+enum { RING_SLICE_SQES = 32, RING_ID_BITS = 20, RING_INDEX_BITS = 13, RING_GENERATION_BITS = 31 };
+
+struct process;
+struct thread;
+
+/* [I] immutable  [a] atomic  [c] only its thread, in cap_enter  [r] lock */
+struct ring {
+    struct thread *thread;   /* [I] */
+    struct process *process; /* [I] */
+    struct spinlock lock;
+    _Atomic uint32_t refs;                         /* [a] users found through the registry */
+    uint32_t id;                                   /* [I] in the registry; part of call ids */
+    uint32_t sq_entries;                           /* [I] */
+    uint32_t cq_entries;                           /* [I] */
+    uint32_t cq_reserve;                           /* [I] */
+    uint32_t sq_offset, cq_offset, payload_offset; /* [I] */
+    uint64_t user_address;                         /* [I] */
+    struct karray shared;                          /* [I] the pages user space sees */
+    struct karray records;                         /* [I] */
+
+    uint64_t sq_head;         /* [c] private copy */
+    uint64_t claimed;         /* [c] CQ slots ever claimed: posted in a drain, or given a record */
+    uint64_t cq_head_seen;    /* [c] last good value of the client's index */
+    uint64_t next_sequence;   /* [c] transfer number expected */
+    _Atomic uint64_t cq_tail; /* [r] private copy */
+    uint32_t outstanding;     /* [r] active records */
+    uint32_t wait_min;        /* [r] */
+    uint32_t wait_generation; /* [r] counts waits, so that a late deadline does nothing */
+    bool wait_stalled;        /* [r] what the waiting cap_enter will answer */
+    uint32_t record_generation; /* [r] */
+    uint16_t free_record;       /* [r] index + 1 */
+    bool closing;               /* [r] no new record */
+    uint32_t close_cursor;      /* [c] of ring_close_slice */
+    struct list call_heads;     /* [r] first queued call per endpoint; see ipc/queue.c */
+};
+
+/* Makes the ring of `thread`: pages mapped at `user_address` in the process, records, all charged to
+ * the process's ledger. ST_BAD_ARGUMENT (entries), ST_QUOTA. */
+status_t ring_create(struct process *process, struct thread *thread, uint64_t user_address,
+                     uint32_t sq_entries, struct ring **out);
+
+/* No further records; active ones are aborted, some per call. True when none is left and nobody on
+ * another CPU knows the ring any more. */
+bool ring_close_slice(struct ring *ring);
+
+/* After ring_close_slice said true and the address space is gone: gives everything back. */
+void ring_destroy(struct ring *ring);
+
+/* cap_enter. The result is already stored in the thread's frame, or the thread is BLOCKED, or its
+ * system call is to be repeated (bounded slices). */
+void ring_enter(struct ring *ring, uint32_t min_complete, uint64_t deadline_ns);
+
+/* The deadline of a blocked cap_enter has passed. */
+void ring_wait_expired(struct timer *timer, uint32_t generation);
+
+/* Ends a blocked wait without a result (its process is exiting). True when it was blocked. */
+bool ring_abort_wait(struct ring *ring);
+
+/* Completion without a record: the caller made sure of a CQ slot in this very drain. */
+void ring_post(struct ring *ring, uint64_t user_data, int32_t result, uint16_t flags,
+               uint16_t cap_count, uint64_t extra);
+
+/* Ring by call id: a process-independent registry. The ring stays while `ring_put` is owed. */
+struct ring *ring_get(uint32_t id);
+void ring_put(struct ring *ring);
+
+/* Kernel address of a byte range of the payload area for INLINE, or NULL when it is not inside one
+ * payload slot or not 8-aligned. */
+void *ring_inline(struct ring *ring, uint64_t offset, uint64_t size_bytes);
+
+/* 64-bit words in memory that user space writes at any time: one load, one store, no tearing. */
+static ALWAYS_INLINE uint64_t ring_load(const void *p)
+{
+    return __atomic_load_n((const uint64_t *)p, __ATOMIC_RELAXED);
+}
+
+static ALWAYS_INLINE uint64_t ring_load_acquire(const void *p)
+{
+    return __atomic_load_n((const uint64_t *)p, __ATOMIC_ACQUIRE);
+}
+
+static ALWAYS_INLINE void ring_store(void *p, uint64_t v)
+{
+    __atomic_store_n((uint64_t *)p, v, __ATOMIC_RELAXED);
+}
+
+static ALWAYS_INLINE void ring_store_release(void *p, uint64_t v)
+{
+    __atomic_store_n((uint64_t *)p, v, __ATOMIC_RELEASE);
+}
+
+static ALWAYS_INLINE struct capos_ring_header *ring_header(struct ring *ring)
+{
+    return (struct capos_ring_header *)(void *)karray_page(&ring->shared, 0);
+}
+
+/* Address of byte `offset` of the shared pages; entries and payload slots never straddle a page. */
+static ALWAYS_INLINE void *ring_at(struct ring *ring, uint64_t offset)
+{
+    return karray_page(&ring->shared, (uint32_t)(offset / PAGE_BYTES)) + offset % PAGE_BYTES;
+}
+
+/* Posts under the lock; true when the thread's wait is over: the caller unlocks, then ring_wake. */
+bool ring_post_locked(struct ring *ring, uint64_t user_data, int32_t result, uint16_t flags,
+                      uint16_t cap_count, uint64_t extra);
+void ring_wake(struct ring *ring, uint64_t result);
+/* What cap_enter answers now; under the lock. */
+uint64_t ring_answer_locked(struct ring *ring);
+
+#endif

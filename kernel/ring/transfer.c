@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+/* The caller's buffers and transfer areas, as the drain loop reads and writes them. */
+#include "arch/arch.h"
+#include "gen/status.capnp.h"
+#include "lib/base/bits.h"
+#include "lib/base/string.h"
+#include "object/process.h"
+#include "ring/op.h"
+
+/* Bytes at params + offset. The thread's address space is the one that is loaded. */
+static bool read_at(struct op *op, uint64_t offset, void *to, uint64_t len)
+{
+    if ((op->sqe.flags & CAPOS_SQE_INLINE) == 0) {
+        uint64_t address;
+        return add_checked(op->sqe.params, offset, &address) &&
+               arch_copy_from_user(to, uaddr(address), len);
+    }
+    const uint8_t *from = ring_inline(op->ring, op->sqe.params, offset + len);
+    if (from == NULL) {
+        return false;
+    }
+    memcpy(to, from + offset, len);
+    return true;
+}
+
+bool op_read_params(struct op *op, void *to, uint32_t len)
+{
+    return len == 0 || read_at(op, 0, to, len);
+}
+
+bool op_write_result(struct op *op, uint32_t offset, const void *from, uint32_t len)
+{
+    if (len == 0) {
+        return true;
+    }
+    if ((op->sqe.flags & CAPOS_SQE_INLINE) == 0) {
+        uint64_t address;
+        return add_checked(op->sqe.result, offset, &address) &&
+               arch_copy_to_user(uaddr(address), from, len);
+    }
+    uint8_t *to = ring_inline(op->ring, op->sqe.result, (uint64_t)offset + len);
+    if (to == NULL) {
+        return false;
+    }
+    memcpy(to + offset, from, len);
+    return true;
+}
+
+bool op_probe_result(struct op *op, uint32_t len)
+{
+    static const uint64_t zero;
+    if (len < sizeof(zero)) {
+        return true;
+    }
+    return op_write_result(op, 0, &zero, sizeof(zero)) &&
+           op_write_result(op, len - (uint32_t)sizeof(zero), &zero, sizeof(zero));
+}
+
+static void complete_bad_sequence(struct op *op)
+{
+    ring_post(op->ring, op->sqe.user_data, ST_BAD_SEQUENCE, CAPOS_CQE_SEQUENCE, 0,
+              op->ring->next_sequence);
+}
+
+static uint64_t area_offset(const struct op *op)
+{
+    return align_up(op->sqe.params_len, 8);
+}
+
+bool op_spend_number(struct op *op)
+{
+    uint64_t number;
+    if (!read_at(op, area_offset(op), &number, sizeof(number)) ||
+        number != op->ring->next_sequence) {
+        complete_bad_sequence(op);
+        return false;
+    }
+    op->ring->next_sequence++;
+    ring_store(&ring_header(op->ring)->next_sequence, op->ring->next_sequence);
+    return true;
+}
+
+static status_t check_descriptor(const struct capos_transfer *xfer)
+{
+    if (xfer->kind >= CAPOS_XFER_DONATION) {
+        return xfer->kind <= CAPOS_XFER_DISCLOSURE ? ST_UNSUPPORTED : ST_BAD_TRANSFER;
+    }
+    return xfer->mode <= CAPOS_XFER_MOVE && xfer->arg == 0 ? ST_OK : ST_BAD_TRANSFER;
+}
+
+static status_t capture_all(struct op *op, uint32_t n, struct op_transfers *out)
+{
+    uint64_t offset = area_offset(op) + sizeof(uint64_t);
+    for (uint32_t i = 0; i < n; i++) {
+        struct capos_transfer xfer;
+        if (!read_at(op, offset + i * sizeof(xfer), &xfer, sizeof(xfer))) {
+            return ST_BAD_ADDRESS;
+        }
+        status_t status = check_descriptor(&xfer);
+        bool move = xfer.mode == CAPOS_XFER_MOVE;
+        if (status == ST_OK) {
+            status = table_capture(&op->process->table, xfer.cap, move);
+        }
+        if (status != ST_OK) {
+            return status;
+        }
+        out->ids[out->count++] = xfer.cap;
+        out->move_mask |= (uint64_t)move << i;
+    }
+    return ST_OK;
+}
+
+bool op_capture_transfers(struct op *op, uint32_t max, struct op_transfers *out)
+{
+    uint32_t n = op->sqe.xfer_count;
+    out->count = 0;
+    out->move_mask = 0;
+    if (n == 0) {
+        return true;
+    }
+    if (!op_spend_number(op)) {
+        return false;
+    }
+    status_t status = n <= max ? capture_all(op, n, out) : ST_BAD_TRANSFER;
+    if (status != ST_OK) {
+        op_end_transfers(op, out, false);
+        op_complete(op, status);
+        return false;
+    }
+    return true;
+}
+
+void op_end_transfers(struct op *op, const struct op_transfers *xfers, bool commit)
+{
+    for (uint32_t i = 0; i < xfers->count; i++) {
+        bool move = (xfers->move_mask >> i & 1) != 0;
+        table_capture_end(&op->process->table, xfers->ids[i], move, commit);
+    }
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/* WAIT, SIGNAL and their waiters: kobj.waiters holds QUEUED records of WAIT. */
+#ifndef CAPOS_KERNEL_RING_WAIT_H
+#define CAPOS_KERNEL_RING_WAIT_H
+
+#include "core/kobj.h"
+#include "ring/ring.h"
+
+/* Something happened to obj: completes every waiter for whom ops->poll reports an event, in order of
+ * arrival; when obj is dead, those who want DEAD get it and the others ST_DISCONNECTED. Takes
+ * obj->lock; no lock of rank OBJECT or above is held. */
+void kobj_notify(struct kobj *obj);
+
+/* Sets dead (under the lock) and notifies. */
+void kobj_kill(struct kobj *obj);
+
+#endif

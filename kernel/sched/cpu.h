@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/* The portable kernel's block of each CPU. */
+#ifndef CAPOS_KERNEL_SCHED_CPU_H
+#define CAPOS_KERNEL_SCHED_CPU_H
+
+#include <stdint.h>
+
+#include "abi/ring.h"
+#include "arch/cpu.h"
+#include "core/lock.h"
+#include "lib/base/compiler.h"
+#include "lib/base/list.h"
+#include "object/thread.h"
+#include "sched/timer.h"
+
+enum {
+    CPU_SCRATCH_BYTES = CAPOS_MAX_MESSAGE_BYTES + 2048, /* a message, its transfers and records */
+    CPU_WORK_BYTES = 16384,
+};
+
+/* [c] this CPU only  [q] queue lock  [a] atomic  [I] immutable */
+struct cpu {
+    unsigned id;            /* [I] */
+    struct thread *current; /* [c] what entered the kernel, or was last resumed */
+    struct thread idle;     /* [c] */
+    bool resched;           /* [c] look for another thread before leaving */
+    bool rearm;             /* [c] the timer was spent */
+    bool current_gone;      /* [c] current has blocked: it may run elsewhere already */
+    uint64_t slice_end_ns;  /* [c] of current, when others wait; else ARCH_TIME_NEVER */
+
+    struct spinlock queue_lock;   /* rank LOCK_RUN_QUEUE */
+    struct list ready;            /* [q] */
+    _Atomic uint32_t ready_count; /* [a] written under the lock */
+
+    struct timer_queue timers;
+
+    struct spinlock jobs_lock; /* rank LOCK_JOBS */
+    struct list jobs;
+    _Atomic uint32_t job_count; /* [a] written under the lock */
+
+    uint64_t steps; /* [c] kernel entries, for traces */
+
+    uint8_t params[CPU_SCRATCH_BYTES] ALIGNED(16);  /* [c] */
+    uint8_t results[CPU_SCRATCH_BYTES] ALIGNED(16); /* [c] */
+    uint8_t work[CPU_WORK_BYTES] ALIGNED(16);       /* [c] of one handler while it runs */
+};
+
+static inline struct cpu *cpu_this(void)
+{
+    return arch_cpu_local();
+}
+
+struct cpu *cpu_of(unsigned id);
+
+/* Makes the blocks of all CPUs; before arch_smp_start. */
+void cpus_init(unsigned count);
+
+#endif

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Theory: a CPU's ready list is FIFO. A thread that runs while others wait gets a slice; the timer
+ * is armed only then, or for a deadline. A woken thread goes to the CPU it last ran on; a CPU that
+ * goes idle takes the newest thread of the longest queue; a CPU whose queue grows beyond one while
+ * others idle calls one of them.
+ *
+ * Jobs get one slice per pass through here, and a pass comes at least every JOB_TICK_NS while jobs
+ * wait; a CPU with no ready thread runs them until an interrupt is pending.
+ */
+#include "sched/sched.h"
+
+#include "arch/arch.h"
+#include "core/job.h"
+#include "core/panic.h"
+#include "core/trace.h"
+#include "object/process.h"
+#include "sched/cpu.h"
+
+#define JOB_TICK_NS UINT64_C(1000000)
+
+static struct cpu cpus[ARCH_CPU_MAX];
+static _Atomic arch_cpu_mask_t idle_mask;
+
+struct cpu *cpu_of(unsigned id)
+{
+    return &cpus[id];
+}
+
+void cpus_init(unsigned count)
+{
+    for (unsigned id = 0; id < count; id++) {
+        struct cpu *cpu = &cpus[id];
+        cpu->id = id;
+        cpu->slice_end_ns = ARCH_TIME_NEVER;
+        lock_init(&cpu->queue_lock, LOCK_RUN_QUEUE);
+        lock_init(&cpu->timers.lock, LOCK_TIMER);
+        lock_init(&cpu->jobs_lock, LOCK_JOBS);
+        cpu->timers.armed_ns = ARCH_TIME_NEVER;
+        list_init(&cpu->ready);
+        list_init(&cpu->jobs);
+        arch_thread_init_idle(&cpu->idle.arch, id);
+        list_node_init(&cpu->idle.queue_link);
+        atomic_store_relaxed(&cpu->idle.state, THREAD_RUNNING);
+        cpu->current = &cpu->idle;
+        arch_cpu_set_local(id, cpu);
+    }
+}
+
+static void enqueue(struct cpu *cpu, struct thread *thread)
+{
+    lock_acquire(&cpu->queue_lock);
+    KASSERT(!list_linked(&thread->queue_link));
+    atomic_store_relaxed(&thread->cpu, (uint16_t)cpu->id);
+    atomic_store_relaxed(&thread->state, THREAD_READY);
+    list_push_back(&cpu->ready, &thread->queue_link);
+    atomic_add_relaxed(&cpu->ready_count, 1);
+    lock_release(&cpu->queue_lock);
+}
+
+static struct thread *dequeue(struct cpu *cpu, bool newest)
+{
+    lock_acquire(&cpu->queue_lock);
+    struct list_node *node = newest ? list_last(&cpu->ready) : list_first(&cpu->ready);
+    if (node != NULL) {
+        list_remove(node);
+        atomic_sub_relaxed(&cpu->ready_count, 1);
+    }
+    lock_release(&cpu->queue_lock);
+    return node == NULL ? NULL : list_entry(node, struct thread, queue_link);
+}
+
+static arch_cpu_mask_t bit_of(unsigned id)
+{
+    return (arch_cpu_mask_t)1 << id;
+}
+
+/* Calls one idle CPU to come and steal. */
+static void call_idle_cpu(void)
+{
+    arch_cpu_mask_t idle = atomic_load_relaxed(&idle_mask);
+    if (idle != 0) {
+        arch_cpu_reschedule(idle & (~idle + 1));
+    }
+}
+
+static void make_ready(struct cpu *cpu, struct thread *thread)
+{
+    enqueue(cpu, thread);
+    if (cpu != cpu_this()) {
+        arch_cpu_reschedule(bit_of(cpu->id));
+    } else if (atomic_load_relaxed(&cpu->ready_count) > 1) {
+        call_idle_cpu();
+    }
+}
+
+void sched_wake(struct thread *thread)
+{
+    make_ready(cpu_of(atomic_load_relaxed(&thread->cpu)), thread);
+}
+
+/* An idle CPU, else the one with the fewest threads waiting; this one when all are alike. */
+static struct cpu *least_loaded(void)
+{
+    arch_cpu_mask_t idle = atomic_load_relaxed(&idle_mask);
+    struct cpu *best = cpu_this();
+    uint32_t best_count = atomic_load_relaxed(&best->ready_count) + 1;
+    for (unsigned id = 0; id < arch_cpu_count(); id++) {
+        uint32_t count = atomic_load_relaxed(&cpus[id].ready_count) +
+                         ((idle & bit_of(id)) != 0 || &cpus[id] == best ? 0 : 1);
+        if (count < best_count && &cpus[id] != best) {
+            best = &cpus[id];
+            best_count = count;
+        }
+    }
+    return best;
+}
+
+void sched_start(struct thread *thread)
+{
+    make_ready(least_loaded(), thread);
+}
+
+void sched_kick(struct thread *thread)
+{
+    arch_cpu_reschedule(bit_of(atomic_load_relaxed(&thread->cpu)));
+}
+
+void sched_tick(uint64_t now_ns)
+{
+    struct cpu *cpu = cpu_this();
+    if (now_ns >= cpu->slice_end_ns) {
+        cpu->resched = true;
+    }
+    cpu->timers.armed_ns = ARCH_TIME_NEVER; /* the interrupt has spent it */
+    cpu->rearm = true;
+}
+
+static struct thread *steal(struct cpu *thief)
+{
+    unsigned count = arch_cpu_count();
+    struct cpu *victim = NULL;
+    uint32_t most = 0;
+    for (unsigned id = 0; id < count; id++) {
+        uint32_t waiting = atomic_load_relaxed(&cpus[id].ready_count);
+        if (&cpus[id] != thief && waiting > most) {
+            most = waiting;
+            victim = &cpus[id];
+        }
+    }
+    return victim == NULL ? NULL : dequeue(victim, true);
+}
+
+/* A thread of a process that is ending is never resumed: it dies here, and the exit job, which waits
+ * for that, goes on. */
+static bool bury(struct thread *thread)
+{
+    if (thread->process == NULL || !process_is_exiting(thread->process)) {
+        return false;
+    }
+    atomic_store_release(&thread->state, THREAD_DEAD);
+    return true;
+}
+
+static struct thread *pick(struct cpu *cpu)
+{
+    for (;;) {
+        struct thread *thread = dequeue(cpu, false);
+        if (thread == NULL) {
+            thread = steal(cpu);
+        }
+        if (thread == NULL || !bury(thread)) {
+            return thread;
+        }
+    }
+}
+
+/* Arms for the nearest of: first deadline, end of the slice, next look at the jobs. */
+static void arm(struct cpu *cpu, const struct thread *next)
+{
+    uint64_t now_ns = 0;
+    cpu->slice_end_ns = ARCH_TIME_NEVER;
+    bool waiting = atomic_load_relaxed(&cpu->ready_count) != 0;
+    bool jobs = atomic_load_relaxed(&cpu->job_count) != 0;
+    if (next != &cpu->idle && (waiting || jobs)) {
+        now_ns = arch_time_ns();
+        cpu->slice_end_ns = now_ns + (jobs ? JOB_TICK_NS : SCHED_SLICE_NS);
+    }
+    uint64_t deadline_ns = timers_next_ns();
+    if (cpu->slice_end_ns < deadline_ns) {
+        deadline_ns = cpu->slice_end_ns;
+    }
+    if (next == &cpu->idle && jobs) {
+        deadline_ns = 0; /* take what is pending, then come back to the jobs at once */
+    }
+    cpu->rearm = false;
+    if (deadline_ns != cpu->timers.armed_ns) {
+        cpu->timers.armed_ns = deadline_ns;
+        arch_timer_arm(deadline_ns);
+    }
+}
+
+static void set_idle(struct cpu *cpu, bool idle)
+{
+    arch_cpu_mask_t bit = bit_of(cpu->id);
+    bool was = (atomic_load_relaxed(&idle_mask) & bit) != 0;
+    if (idle && !was) {
+        atomic_or_relaxed(&idle_mask, bit);
+    } else if (!idle && was) {
+        atomic_and_relaxed(&idle_mask, ~bit);
+    }
+}
+
+static struct thread *resume(struct cpu *cpu, struct thread *next)
+{
+    cpu->resched = false;
+    if (next != &cpu->idle) {
+        atomic_store_relaxed(&next->state, THREAD_RUNNING);
+        atomic_store_relaxed(&next->cpu, (uint16_t)cpu->id);
+    }
+    set_idle(cpu, next == &cpu->idle);
+    cpu->current = next;
+    arm(cpu, next);
+    return next;
+}
+
+/* Nothing is ready: jobs, until an interrupt or a thread comes. */
+static struct thread *idle_with_jobs(struct cpu *cpu)
+{
+    set_idle(cpu, true);
+    for (;;) {
+        struct thread *thread = pick(cpu);
+        if (thread != NULL) {
+            return thread;
+        }
+        if (!job_run_slice()) {
+            return &cpu->idle;
+        }
+        if (arch_interrupt_pending()) {
+            return &cpu->idle;
+        }
+    }
+}
+
+struct thread *sched_next(struct thread *prev)
+{
+    struct cpu *cpu = cpu_this();
+    bool running = prev != &cpu->idle && !cpu->current_gone;
+    cpu->current_gone = false;
+    if (running && bury(prev)) {
+        running = false;
+    }
+    if (LIKELY(running && !cpu->resched)) {
+        bool waiting = atomic_load_relaxed(&cpu->ready_count) != 0;
+        if (UNLIKELY(cpu->rearm || (waiting && cpu->slice_end_ns == ARCH_TIME_NEVER))) {
+            arm(cpu, prev);
+        }
+        return prev;
+    }
+    if (job_pending()) {
+        (void)job_run_slice();
+        if (running && bury(prev)) {
+            running = false;
+        }
+    }
+    if (running) {
+        if (atomic_load_relaxed(&cpu->ready_count) == 0) {
+            return resume(cpu, prev);
+        }
+        enqueue(cpu, prev);
+    }
+    struct thread *next = pick(cpu);
+    if (next == NULL) {
+        next = idle_with_jobs(cpu);
+    }
+    return resume(cpu, next);
+}
