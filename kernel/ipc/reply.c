@@ -148,10 +148,19 @@ static void succeed(struct reply *reply)
     let_go(reply);
 }
 
+/* The exception's message goes along as far as the client has room; that it does not fit or cannot be
+ * written hurts nobody: `needed` tells its length, 0 when none of it was written. */
 static void finish_exception(struct reply *reply, uint16_t exception)
 {
+    struct record message = message_of(reply);
+    uint32_t len = message.params_len;
+    uint32_t fits = len <= reply->call->result_len ? len : reply->call->result_len;
     op_end_transfers(reply->op, &reply->xfers, false);
-    record_finish(reply->call, ST_EXCEPTION, CAPOS_CQE_EXCEPTION, 0, exception);
+    if (record_copy_message(&message, reply->call, 0, fits) != ST_OK) {
+        len = 0;
+    }
+    record_finish(reply->call, ST_EXCEPTION, CAPOS_CQE_EXCEPTION, 0,
+                  exception | (uint64_t)len << 32);
     let_go(reply);
 }
 
