@@ -55,7 +55,8 @@ static enum capos_outcome do_increment(struct capos_request *req, Counter_increm
     struct counter *counter = req->object;
     int64_t sum;
     if (ADD_OVERFLOWS(counter->value, Counter_increment_params_get_by(params), &sum)) {
-        return capos_fail(req, CAPOS_EXC_INVALID_ARGUMENT, "the sum would not fit 64 bits; reset first");
+        return capos_fail(req, CAPOS_EXC_INVALID_ARGUMENT,
+                          "the sum would not fit 64 bits; reset first");
     }
     counter->value = sum;
     counter->increments++;
@@ -113,7 +114,8 @@ static enum capos_outcome do_child(struct capos_request *req, Counter_child_para
     uint64_t key = FIRST_CHILD_KEY + (uint64_t)(child - children);
     status_t status = capos_mint(endpoint, key, Counter_ID, req->facet, &object);
     if (status != ST_OK) {
-        return capos_fail(req, CAPOS_EXC_FAILED, "no capability could be made: %s", status_name(status));
+        return capos_fail(req, CAPOS_EXC_FAILED, "no capability could be made: %s",
+                          status_name(status));
     }
     if (!child->used) {
         *child = (struct counter){.used = true};

@@ -20,8 +20,10 @@
 
 enum { METHOD_NAME_BYTES = 64 };
 
-static _Alignas(8) uint8_t params_storage[CAPOS_PARAMS_ROOM(CAPOS_MAX_MESSAGE_BYTES, CAPOS_MAX_TRANSFERS)];
-static _Alignas(8) uint8_t result_storage[CAPOS_RESULTS_ROOM(CAPOS_MAX_MESSAGE_BYTES, CAPOS_MAX_TRANSFERS)];
+static _Alignas(8) uint8_t
+    params_storage[CAPOS_PARAMS_ROOM(CAPOS_MAX_MESSAGE_BYTES, CAPOS_MAX_TRANSFERS)];
+static _Alignas(8) uint8_t
+    result_storage[CAPOS_RESULTS_ROOM(CAPOS_MAX_MESSAGE_BYTES, CAPOS_MAX_TRANSFERS)];
 static struct capos_transfer transfers[CAPOS_MAX_TRANSFERS + 1];
 static char interface_name[METHOD_NAME_BYTES];
 static char method_name[METHOD_NAME_BYTES];
@@ -59,15 +61,17 @@ static bool find_method(const struct held *held, Descriptor_r descriptor, struct
     }
     struct capnp_text opcode = DescribedMethod_get_opcode(*method);
     if (opcode.len > 0) {
-        term_error("%.*s stands for the ring operation %.*s and cannot be called; 'help @%s.%.*s' says more",
+        term_error("%.*s stands for the ring operation %.*s and cannot be called; 'help @%s.%.*s' "
+                   "says more",
                    SPAN_ARGS(name), TEXT_ARGS(opcode), held->name, SPAN_ARGS(name));
         return false;
     }
     uint16_t ordinal = DescribedMethod_get_ordinal(*method);
     if (ordinal > 63 || (held->methods >> ordinal & 1) == 0) {
         const char *facet = registry_facet_name(held->interface, held->methods);
-        term_error("@%s is held without '%.*s'%s%s; whoever granted it could grant more", held->name,
-                   SPAN_ARGS(name), facet != NULL ? ", as " : "", facet != NULL ? facet : "");
+        term_error("@%s is held without '%.*s'%s%s; whoever granted it could grant more",
+                   held->name, SPAN_ARGS(name), facet != NULL ? ", as " : "",
+                   facet != NULL ? facet : "");
         return false;
     }
     return true;
@@ -97,15 +101,18 @@ static bool check_capability(const struct node *node, const struct held *held, u
         const char *is = registry_known_name(held->interface);
         char text[96];
         const char *wanted = registry_known_name(interface);
-        fmt_format(text, sizeof(text), "%s, and a %s is expected", is != NULL ? is : "another interface",
+        fmt_format(text, sizeof(text), "%s, and a %s is expected",
+                   is != NULL ? is : "another interface",
                    wanted != NULL ? wanted : "capability of another interface");
         return caps_refuse(error, node, "@%s is of interface %s", held->name, text);
     }
     if (held->transfer_mode == TRANSFER_MODE_MOVE && !node->move) {
-        return caps_refuse(error, node, "@%s can only be moved: write 'move @%s'", held->name, held->name);
+        return caps_refuse(error, node, "@%s can only be moved: write 'move @%s'", held->name,
+                           held->name);
     }
     if (node->move && held->permanent) {
-        return caps_refuse(error, node, "@%s stays with the shell%s", held->name, ", which lives on it");
+        return caps_refuse(error, node, "@%s stays with the shell%s", held->name,
+                           ", which lives on it");
     }
     return true;
 }
@@ -123,9 +130,11 @@ static bool add_capability(struct value_caps *caps, const struct node *node, uin
     if (!check_capability(node, held, interface, error)) {
         return false;
     }
-    *index = node->move ? capos_call_move(self->call, held->cap) : capos_call_copy(self->call, held->cap);
+    *index = node->move ? capos_call_move(self->call, held->cap)
+                        : capos_call_copy(self->call, held->cap);
     if (*index == UINT16_MAX) {
-        return caps_refuse(error, node, "@%s is one capability more than this method takes%s", held->name, "");
+        return caps_refuse(error, node, "@%s is one capability more than this method takes%s",
+                           held->name, "");
     }
     if (node->move) {
         self->moved[self->moved_count++] = held;
@@ -146,7 +155,8 @@ struct result_caps {
 static const char *result_name(struct show_caps *caps, uint64_t index)
 {
     struct result_caps *self = (struct result_caps *)caps;
-    if (index >= self->call->cap_count || index >= CAPOS_MAX_TRANSFERS || self->names[index][0] == 0) {
+    if (index >= self->call->cap_count || index >= CAPOS_MAX_TRANSFERS ||
+        self->names[index][0] == 0) {
         return NULL;
     }
     return self->names[index];
@@ -163,8 +173,9 @@ static void name_results(struct result_caps *self)
         const char *stem = registry_known_name(interface);
         const char *why;
         capos_cap_t cap = capos_call_cap(self->call, i, 0);
-        struct held *held = names_add(i == 0 ? self->wanted : (struct span){0},
-                                      stem != NULL ? stem : "capability", cap, interface, self->origin, &why);
+        struct held *held =
+            names_add(i == 0 ? self->wanted : (struct span){0}, stem != NULL ? stem : "capability",
+                      cap, interface, self->origin, &why);
         if (held == NULL) {
             term_error("a capability received was given back: %s", why);
             continue;
@@ -183,7 +194,8 @@ static void show_success(struct capos_call *call, Descriptor_r descriptor, Descr
     char origin[ORIGIN_BYTES];
     struct result_caps caps = {{result_name}, call, origin, command->assign, {{0}}};
     struct capnp_struct results;
-    fmt_format(origin, sizeof(origin), "@%.*s.%.*s", SPAN_ARGS(command->cap), SPAN_ARGS(command->method));
+    fmt_format(origin, sizeof(origin), "@%.*s.%.*s", SPAN_ARGS(command->cap),
+               SPAN_ARGS(command->method));
     if (dyn_read(call->result, call->result_bytes, &results) != CAPNP_OK) {
         term_error("%s.%s answered with a malformed message", interface_name, method_name);
         return;
@@ -191,7 +203,8 @@ static void show_success(struct capos_call *call, Descriptor_r descriptor, Descr
     name_results(&caps);
     show_results(&term_sink, dyn_results(descriptor, method), results, &caps.caps);
     if (command->assign.len > 0 && call->cap_count == 0) {
-        term_error("the answer holds no capability: nothing is named %.*s", SPAN_ARGS(command->assign));
+        term_error("the answer holds no capability: nothing is named %.*s",
+                   SPAN_ARGS(command->assign));
     }
 }
 
@@ -226,8 +239,8 @@ static void prepare(struct capos_call *call, const struct held *held, Descriptor
         .accept = (uint8_t)min_u64(result_caps, CAPOS_MAX_TRANSFERS),
         .transfer_capacity = (uint8_t)min_u64(param_caps, CAPOS_MAX_TRANSFERS),
         .params = params_storage,
-        .params_capacity =
-            (uint32_t)min_u64(DescribedMethod_get_max_params_bytes(method), CAPOS_MAX_MESSAGE_BYTES),
+        .params_capacity = (uint32_t)min_u64(DescribedMethod_get_max_params_bytes(method),
+                                             CAPOS_MAX_MESSAGE_BYTES),
         .result = result_storage,
         .result_capacity = sizeof(result_storage),
         .transfers = transfers,
@@ -279,7 +292,8 @@ void call_method(struct command *command)
     capnp_builder_init(&builder, call.params, call.params_capacity);
     struct call_caps caps = {.caps = {add_capability}, .call = &call};
     size_t bytes;
-    if (!value_build(dyn_params(described->descriptor, method), command->args, &builder, &caps.caps, &error)) {
+    if (!value_build(dyn_params(described->descriptor, method), command->args, &builder, &caps.caps,
+                     &error)) {
         show_value_error(&error);
         return;
     }
@@ -293,7 +307,8 @@ void call_method(struct command *command)
         forget_moved(&caps);
         show_success(&call, described->descriptor, method, command);
     } else if (interrupted) {
-        term_printf("interrupted; whether %s.%s was done is not known\n", interface_name, method_name);
+        term_printf("interrupted; whether %s.%s was done is not known\n", interface_name,
+                    method_name);
     } else {
         show_refusal(&call, held);
     }

@@ -94,7 +94,8 @@ static void say_end(const struct child *child)
     capos_call_begin(&call, child->held->cap);
     ProcessHandle_info_begin(&call);
     ProcessHandle_info_results_r info;
-    if (ProcessHandle_info_call(&call) != ST_OK || ProcessHandle_info_results(&call, &info) != ST_OK) {
+    if (ProcessHandle_info_call(&call) != ST_OK ||
+        ProcessHandle_info_results(&call, &info) != ST_OK) {
         term_printf("ended with exit code %lld", (long long)child->code);
     } else if (ProcessHandle_info_results_get_state(info) == PROCESS_STATE_FAULTED) {
         say_fault(ProcessHandle_info_results_get_fault(info));
@@ -210,7 +211,8 @@ static void offer_programs(struct nearest *nearest, char *list, size_t size)
     Launcher_programs_begin(&call);
     Launcher_programs_results_r results;
     list[0] = 0;
-    if (Launcher_programs_call(&call) == ST_OK && Launcher_programs_results(&call, &results) == ST_OK) {
+    if (Launcher_programs_call(&call) == ST_OK &&
+        Launcher_programs_results(&call, &results) == ST_OK) {
         struct capnp_list found = Launcher_programs_results_get_names(results);
         for (uint32_t i = 0; i < capnp_list_len(found); i++) {
             struct capnp_text name = capnp_text_list_at(found, i);
@@ -220,7 +222,8 @@ static void offer_programs(struct nearest *nearest, char *list, size_t size)
             memcpy(names + used, name.ptr, name.len);
             nearest_offer(nearest, (struct span){names + used, name.len});
             used += name.len;
-            at += fmt_format(list + at, size - at, "%s%.*s", at > 0 ? ", " : "", (int)name.len, name.ptr);
+            at += fmt_format(list + at, size - at, "%s%.*s", at > 0 ? ", " : "", (int)name.len,
+                             name.ptr);
         }
     }
     capos_call_end(&call);
@@ -243,7 +246,8 @@ static void say_no_program(const struct command *command)
 CAPOS_CALL_STATIC(launch_call, Launcher, launch);
 
 /* Builds and makes the call; the stream, if there is one, is the last transfer. */
-static status_t launch(struct command *command, const struct resolved_grant *grants, capos_cap_t stream)
+static status_t launch(struct command *command, const struct resolved_grant *grants,
+                       capos_cap_t stream)
 {
     struct span name = command->as.len > 0 ? command->as : command->program;
     capos_call_begin(&launch_call, launcher);
@@ -255,7 +259,8 @@ static status_t launch(struct command *command, const struct resolved_grant *gra
     for (unsigned i = 0; i < count; i++) {
         capos_cap_t cap = grants[i].held->cap;
         fill_grant(Grant_list_b_at(list, i), &grants[i],
-                   grants[i].move ? capos_call_move(&launch_call, cap) : capos_call_copy(&launch_call, cap));
+                   grants[i].move ? capos_call_move(&launch_call, cap)
+                                  : capos_call_copy(&launch_call, cap));
     }
     if (stream != 0) {
         fill_stdio(Grant_list_b_at(list, count), capos_call_move(&launch_call, stream));
@@ -292,7 +297,8 @@ static bool adopt(struct child *child, struct command *command)
     Launcher_launch_results_r results;
     capos_cap_t process = 0;
     if (Launcher_launch_results(&launch_call, &results) == ST_OK) {
-        process = capos_call_take(&launch_call, Launcher_launch_results_get_process(results), ProcessHandle_ID);
+        process = capos_call_take(&launch_call, Launcher_launch_results_get_process(results),
+                                  ProcessHandle_ID);
     }
     capos_call_end(&launch_call);
     if (process == 0) {
@@ -300,7 +306,8 @@ static bool adopt(struct child *child, struct command *command)
         return false;
     }
     fmt_format(origin, sizeof(origin), "started here: %.*s", SPAN_ARGS(command->program));
-    child->held = names_add(command->assign, "ProcessHandle", process, ProcessHandle_ID, origin, &why);
+    child->held =
+        names_add(command->assign, "ProcessHandle", process, ProcessHandle_ID, origin, &why);
     if (child->held == NULL) {
         ProcessHandle_terminate(process);
         capos_release(process);
@@ -321,7 +328,8 @@ static bool start(struct child *child, struct command *command, const struct res
     if (child->has_stdio) {
         status_t status = stdio_open(child->program, child->foreground, &child->stdio, &stream);
         if (status != ST_OK) {
-            term_error("no stdio for %s: %s: %s", child->program, status_name(status), status_text(status));
+            term_error("no stdio for %s: %s: %s", child->program, status_name(status),
+                       status_text(status));
             return false;
         }
     }
@@ -451,7 +459,8 @@ static void list_one(const struct child *child)
     capos_call_begin(&call, child->held->cap);
     ProcessHandle_info_begin(&call);
     ProcessHandle_info_results_r info;
-    if (ProcessHandle_info_call(&call) == ST_OK && ProcessHandle_info_results(&call, &info) == ST_OK) {
+    if (ProcessHandle_info_call(&call) == ST_OK &&
+        ProcessHandle_info_results(&call, &info) == ST_OK) {
         Usage_list_r usage = ProcessHandle_info_results_get_ledger(info);
         state = ProcessState_name(ProcessHandle_info_results_get_state(info));
         id = ProcessHandle_info_results_get_process_id(info);
@@ -477,8 +486,8 @@ void children_list(void)
     for (unsigned i = 0; i < CHILDREN_MAX; i++) {
         if (children[i].used) {
             if (!any) {
-                term_styled(TERMINAL_SESSION_STYLE_HEADING, "  %-14s %-16s %7s  %-11s %10s\n", "NAME",
-                            "PROGRAM", "PROCESS", "STATE", "MEMORY");
+                term_styled(TERMINAL_SESSION_STYLE_HEADING, "  %-14s %-16s %7s  %-11s %10s\n",
+                            "NAME", "PROGRAM", "PROCESS", "STATE", "MEMORY");
             }
             any = true;
             list_one(&children[i]);

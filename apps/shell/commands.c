@@ -106,8 +106,8 @@ static void show_caps(struct span word)
 {
     unsigned shown = 0;
     names_refresh();
-    term_styled(TERMINAL_SESSION_STYLE_HEADING, "  %-14s %-18s %-15s %-8s %s\n", "NAME", "INTERFACE",
-                "FACET", "TRANSFER", "FROM");
+    term_styled(TERMINAL_SESSION_STYLE_HEADING, "  %-14s %-18s %-15s %-8s %s\n", "NAME",
+                "INTERFACE", "FACET", "TRANSFER", "FROM");
     for (struct held *held = names_next(NULL); held != NULL; held = names_next(held)) {
         if (word.len == 0 || matches(held, word)) {
             show_cap(held);
@@ -134,7 +134,8 @@ static const char general_help[] =
     "  wait @NOTIFICATION [BITS], signal @NOTIFICATION BITS\n"
     "  drop @CAP                      give a capability up\n"
     "  history, clear, exit           Ctrl-C ends the program in front, Ctrl-D leaves\n"
-    "Values: 12 -3 0xff 5s 64KiB true \"text\" 0x0011aa (data) name (enumerant) [a, b] {x: 1} @cap\n";
+    "Values: 12 -3 0xff 5s 64KiB true \"text\" 0x0011aa (data) name (enumerant) [a, b] {x: 1} "
+    "@cap\n";
 
 static void show_topics(void)
 {
@@ -144,7 +145,8 @@ static void show_topics(void)
     Manual_topics_begin(&call);
     capos_params_finish(&call);
     Manual_topics_results_r results;
-    if (loop_call(&call, &interrupted) == ST_OK && Manual_topics_results(&call, &results) == ST_OK) {
+    if (loop_call(&call, &interrupted) == ST_OK &&
+        Manual_topics_results(&call, &results) == ST_OK) {
         Topic_list_r list = Manual_topics_results_get_topics(results);
         if (Topic_list_len(list) > 0) {
             term_styled(TERMINAL_SESSION_STYLE_HEADING, "Pages, by 'help NAME'\n");
@@ -222,7 +224,8 @@ static void show_help_of_cap(const struct command *command)
     }
     names_refresh();
     if (command->method.len == 0) {
-        describe_interface(&term_sink, described->descriptor, held->methods, held->name, described->package);
+        describe_interface(&term_sink, described->descriptor, held->methods, held->name,
+                           described->package);
         return;
     }
     if (!describe_find_method(described->descriptor, command->method, &method)) {

@@ -16,6 +16,15 @@ static DescribedStruct_r struct_at(Descriptor_r descriptor, uint16_t index)
     return DescribedStruct_list_at(Descriptor_get_structs(descriptor), index);
 }
 
+unsigned describe_count(uint64_t methods)
+{
+    unsigned count = 0;
+    for (; methods != 0; methods &= methods - 1) {
+        count++;
+    }
+    return count;
+}
+
 uint64_t describe_all_methods(Descriptor_r descriptor)
 {
     uint32_t count = DescribedMethod_list_len(Descriptor_get_methods(descriptor));
@@ -124,8 +133,9 @@ static void put_default(struct fmt_sink *sink, Descriptor_r descriptor, Describe
     if (kind == DESCRIBED_KIND_BOOL) {
         fmt_to(sink, " = true");
     } else if (kind == DESCRIBED_KIND_ENUM) {
-        DescribedEnum_r described = DescribedEnum_list_at(
-            Descriptor_get_enums(descriptor), DescribedType_get_index(DescribedField_get_type(field)));
+        DescribedEnum_r described =
+            DescribedEnum_list_at(Descriptor_get_enums(descriptor),
+                                  DescribedType_get_index(DescribedField_get_type(field)));
         struct capnp_text name = DescribedEnumerant_get_name(
             DescribedEnumerant_list_at(DescribedEnum_get_enumerants(described), (uint32_t)bits));
         fmt_to(sink, " = %.*s", TEXT_ARGS(name));
@@ -191,7 +201,8 @@ static void put_opcode_note(struct fmt_sink *sink, DescribedMethod_r method, uns
     }
 }
 
-static void put_method_head(struct fmt_sink *sink, Descriptor_r descriptor, DescribedMethod_r method)
+static void put_method_head(struct fmt_sink *sink, Descriptor_r descriptor,
+                            DescribedMethod_r method)
 {
     struct capnp_text name = DescribedMethod_get_name(method);
     fmt_to(sink, "  %.*s", TEXT_ARGS(name));
@@ -243,13 +254,13 @@ static void put_headline(struct fmt_sink *sink, Descriptor_r descriptor, uint64_
     struct capnp_text name = Descriptor_get_name(descriptor);
     struct capnp_text facet;
     uint64_t all = describe_all_methods(descriptor);
-    unsigned count = bit_count(methods & all);
+    unsigned count = describe_count(methods & all);
     fmt_to(sink, "@%s is of interface %.*s", cap, TEXT_ARGS(name));
     if ((methods & all) != all) {
         if (describe_facet_name(descriptor, methods & all, &facet)) {
             fmt_to(sink, ", held as %.*s", TEXT_ARGS(facet));
         }
-        fmt_to(sink, " (%u of %u methods)", count, bit_count(all));
+        fmt_to(sink, " (%u of %u methods)", count, describe_count(all));
     }
     fmt_to(sink, "; %s.\n", transfer_words(Descriptor_get_transfer_mode(descriptor)));
     put_doc(sink, Descriptor_get_doc(descriptor), 0);
@@ -320,7 +331,8 @@ static void put_field(struct fmt_sink *sink, Descriptor_r descriptor, DescribedF
     char type[TYPE_TEXT_BYTES];
     struct capnp_text name = DescribedField_get_name(field);
     struct capnp_text unit = DescribedField_get_unit(field);
-    fmt_to(sink, "    %-18.*s %s", TEXT_ARGS(name), describe_type(descriptor, field, type, sizeof(type)));
+    fmt_to(sink, "    %-18.*s %s", TEXT_ARGS(name),
+           describe_type(descriptor, field, type, sizeof(type)));
     if (unit.len > 0) {
         fmt_to(sink, ", %.*s", TEXT_ARGS(unit));
     }
@@ -340,7 +352,8 @@ static void put_struct(struct fmt_sink *sink, Descriptor_r descriptor, uint16_t 
         DescribedField_r field = DescribedField_list_at(fields, i);
         put_field(sink, descriptor, field);
         if (DescribedField_get_is_group(field)) {
-            note(met->structs, &met->struct_count, DescribedType_get_index(DescribedField_get_type(field)));
+            note(met->structs, &met->struct_count,
+                 DescribedType_get_index(DescribedField_get_type(field)));
         } else {
             note_type(met, DescribedField_get_type(field));
         }
@@ -420,14 +433,17 @@ static void put_statuses(struct fmt_sink *sink, DescribedMethod_r method)
 static void put_limits(struct fmt_sink *sink, DescribedMethod_r method)
 {
     fmt_to(sink, "  limits: parameters %u bytes, results %u bytes",
-           DescribedMethod_get_max_params_bytes(method), DescribedMethod_get_max_results_bytes(method));
+           DescribedMethod_get_max_params_bytes(method),
+           DescribedMethod_get_max_results_bytes(method));
     if (DescribedMethod_get_param_caps(method) > 0) {
-        fmt_to(sink, ", at most %u capabilities with the call", DescribedMethod_get_param_caps(method));
+        fmt_to(sink, ", at most %u capabilities with the call",
+               DescribedMethod_get_param_caps(method));
     }
     if (DescribedMethod_get_result_caps(method) > 0) {
         fmt_to(sink, ", at most %u with the result", DescribedMethod_get_result_caps(method));
     }
-    fmt_to(sink, "%s\n", DescribedMethod_get_may_block(method) ? "; may wait (Ctrl-C ends the waiting)" : "");
+    fmt_to(sink, "%s\n",
+           DescribedMethod_get_may_block(method) ? "; may wait (Ctrl-C ends the waiting)" : "");
 }
 
 static void put_explained(struct fmt_sink *sink, Descriptor_r descriptor, struct explained *met)

@@ -33,6 +33,9 @@ bool describe_find_method(Descriptor_r descriptor, struct span name, DescribedMe
  * interface, or a facet without a name). */
 bool describe_facet_name(Descriptor_r descriptor, uint64_t methods, struct capnp_text *out);
 
+/* How many ordinals are in a set. */
+unsigned describe_count(uint64_t methods);
+
 /* Ordinals of all methods. */
 uint64_t describe_all_methods(Descriptor_r descriptor);
 

@@ -35,7 +35,8 @@ static void list_facets(uint64_t base, char *buf, size_t size)
     buf[0] = 0;
     for (size_t i = 0; i < capos_interface_count && at < size; i++) {
         if (capos_interfaces[i].base_id == base) {
-            at += fmt_format(buf + at, size - at, "%s%s", at > 0 ? ", " : "", capos_interfaces[i].name);
+            at += fmt_format(buf + at, size - at, "%s%s", at > 0 ? ", " : "",
+                             capos_interfaces[i].name);
         }
     }
 }
@@ -49,8 +50,8 @@ static bool unknown_interface(const struct grant_line *line)
         nearest_offer(&nearest, (struct span){name, strlen(name)});
     }
     if (nearest.best.len > 0) {
-        term_error("grant %.*s: no interface is named %.*s; the nearest is %.*s", SPAN_ARGS(line->name),
-                   SPAN_ARGS(line->interface), SPAN_ARGS(nearest.best));
+        term_error("grant %.*s: no interface is named %.*s; the nearest is %.*s",
+                   SPAN_ARGS(line->name), SPAN_ARGS(line->interface), SPAN_ARGS(nearest.best));
     } else {
         term_error("grant %.*s: no interface is named %.*s", SPAN_ARGS(line->name),
                    SPAN_ARGS(line->interface));
@@ -92,8 +93,9 @@ static bool resolve_mode(const struct grant_line *line, struct resolved_grant *o
         return false;
     }
     if (held->transfer_mode == TRANSFER_MODE_MOVE && !line->move) {
-        term_error("grant %.*s: @%s can only be moved: write 'move %.*s: @%s', and you no longer hold it",
-                   SPAN_ARGS(line->name), held->name, SPAN_ARGS(line->name), held->name);
+        term_error(
+            "grant %.*s: @%s can only be moved: write 'move %.*s: @%s', and you no longer hold it",
+            SPAN_ARGS(line->name), held->name, SPAN_ARGS(line->name), held->name);
         return false;
     }
     if (line->move && held->permanent) {
@@ -108,7 +110,8 @@ static bool resolve(struct grant_line *line, struct resolved_grant *out)
 {
     *out = (struct resolved_grant){.line = line, .move = line->move};
     if (line->name.len >= NAME_BYTES) {
-        term_error("grant %.*s: a name has at most %d bytes", SPAN_ARGS(line->name), NAME_BYTES - 1);
+        term_error("grant %.*s: a name has at most %d bytes", SPAN_ARGS(line->name),
+                   NAME_BYTES - 1);
         return false;
     }
     out->held = names_need(line->cap);
@@ -116,8 +119,9 @@ static bool resolve(struct grant_line *line, struct resolved_grant *out)
         return false;
     }
     if (out->held->interface == TerminalSession_ID) {
-        term_error("grant %.*s: the terminal stays with the shell; a program speaks through its stdio",
-                   SPAN_ARGS(line->name));
+        term_error(
+            "grant %.*s: the terminal stays with the shell; a program speaks through its stdio",
+            SPAN_ARGS(line->name));
         return false;
     }
     if (line->interface.len > 0 && !resolve_facet(line, out)) {

@@ -167,7 +167,8 @@ static bool char_escape(struct lexer *lexer)
     uint32_t code = 0;
     size_t digits = 0;
     if (peek(lexer, 0) != '{') {
-        return parse_fail(lexer->error, lexer->at, "expected a character number in braces: \\u{41}");
+        return parse_fail(lexer->error, lexer->at,
+                          "expected a character number in braces: \\u{41}");
     }
     lexer->at++;
     for (; hex_value(peek(lexer, 0)) >= 0 && digits < 6; digits++) {

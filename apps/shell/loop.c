@@ -150,7 +150,8 @@ status_t loop_read_line(const char *prompt, enum TerminalSession_LineOutcome *ou
     term_flush();
     status_t status = read_once(prompt, outcome, line, size, len);
     for (unsigned attempt = 0; attempt < 100 && status == ST_DISCONNECTED; attempt++) {
-        status = read_once(prompt, outcome, line, size, len); /* the terminal host was started anew */
+        status =
+            read_once(prompt, outcome, line, size, len); /* the terminal host was started anew */
     }
     return status;
 }

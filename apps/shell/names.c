@@ -108,7 +108,7 @@ struct held *names_add(struct span wanted, const char *stem, capos_cap_t cap, ui
                        const char *origin, const char **why)
 {
     struct held *held = free_place();
-    *why = held == NULL            ? "the shell's table of names is full; drop something first"
+    *why = held == NULL               ? "the shell's table of names is full; drop something first"
            : wanted.len >= NAME_BYTES ? "a name has at most 31 bytes"
            : wanted.len > 0 && names_find(wanted) != NULL ? "that name is taken; drop it first"
                                                           : NULL;
@@ -194,7 +194,8 @@ void names_init(capos_cap_t capabilities)
         const struct capos_capset_entry *entry = &capset->entries[i];
         const char *why;
         struct span name = {entry->name, strnlen(entry->name, sizeof(entry->name))};
-        struct held *held = names_add(name, "", entry->cap, entry->interface, "granted at start", &why);
+        struct held *held =
+            names_add(name, "", entry->cap, entry->interface, "granted at start", &why);
         if (held != NULL) {
             held->methods = entry->facet;
             held->transfer_mode = (uint8_t)entry->transfer_mode;

@@ -58,7 +58,8 @@ void nearest_begin(struct nearest *nearest, struct span word)
 static unsigned rank(struct span word, struct span candidate)
 {
     unsigned distance = nearest_distance(word, candidate);
-    if (word.len >= 2 && candidate.len > word.len && memcmp(word.ptr, candidate.ptr, word.len) == 0) {
+    if (word.len >= 2 && candidate.len > word.len &&
+        memcmp(word.ptr, candidate.ptr, word.len) == 0) {
         return least(distance, 1);
     }
     return distance;

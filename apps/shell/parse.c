@@ -14,7 +14,7 @@ struct parser {
 };
 
 const char *const parse_verbs[] = {
-    "caps", "help", "call", "run", "spawn",   "wait",  "signal",
+    "caps", "help", "call", "run",     "spawn", "wait", "signal",
     "kill", "drop", "ps",   "history", "clear", "exit", NULL,
 };
 
@@ -41,7 +41,8 @@ static bool expected(struct parser *p, const char *what)
     if (p->token.kind == TOKEN_END) {
         return parse_fail(p->error, here(p), "expected %s, but the line ends here", what);
     }
-    return parse_fail(p->error, here(p), "expected %s, found %.*s", what, SPAN_ARGS(p->token.source));
+    return parse_fail(p->error, here(p), "expected %s, found %.*s", what,
+                      SPAN_ARGS(p->token.source));
 }
 
 static bool is_punct(const struct parser *p, char c)
@@ -136,7 +137,11 @@ static bool capability(struct parser *p, struct node **out, bool move)
         return false;
     }
     node->move = move;
-    return cap_name(p, &node->word);
+    if (!cap_name(p, &node->word)) {
+        return false;
+    }
+    node->source.len = (size_t)(node->word.ptr + node->word.len - node->source.ptr);
+    return true;
 }
 
 static bool text(struct parser *p, struct node **out)
@@ -324,8 +329,9 @@ static bool short_call(struct parser *p)
         return arguments(p, ')');
     }
     p->command->verb = VERB_SHOW;
-    return p->token.kind == TOKEN_END ? !p->failed
-                                      : expected(p, "'(' and arguments, as @name.method(field=value)");
+    return p->token.kind == TOKEN_END
+               ? !p->failed
+               : expected(p, "'(' and arguments, as @name.method(field=value)");
 }
 
 static bool one_grant(struct parser *p)
@@ -341,7 +347,8 @@ static bool one_grant(struct parser *p)
     if (!take_word(p, &grant->name, "a grant, as name: @capability")) {
         return false;
     }
-    if (p->token.kind == TOKEN_WORD && (span_is(grant->name, "move") || span_is(grant->name, "copy"))) {
+    if (p->token.kind == TOKEN_WORD &&
+        (span_is(grant->name, "move") || span_is(grant->name, "copy"))) {
         grant->mode_given = true;
         grant->move = span_is(grant->name, "move");
         take_word(p, &grant->name, "the name of a grant");
@@ -443,12 +450,18 @@ struct verb_entry {
 };
 
 static const struct verb_entry verb_table[] = {
-    {"caps", VERB_CAPS, filter},       {"help", VERB_HELP, help},
-    {"call", VERB_CALL, call},         {"run", VERB_RUN, program},
-    {"spawn", VERB_SPAWN, program},    {"wait", VERB_WAIT, on_capability},
-    {"signal", VERB_SIGNAL, on_capability}, {"kill", VERB_KILL, on_capability},
-    {"drop", VERB_DROP, on_capability}, {"ps", VERB_PS, at_end},
-    {"history", VERB_HISTORY, at_end}, {"clear", VERB_CLEAR, at_end},
+    {"caps", VERB_CAPS, filter},
+    {"help", VERB_HELP, help},
+    {"call", VERB_CALL, call},
+    {"run", VERB_RUN, program},
+    {"spawn", VERB_SPAWN, program},
+    {"wait", VERB_WAIT, on_capability},
+    {"signal", VERB_SIGNAL, on_capability},
+    {"kill", VERB_KILL, on_capability},
+    {"drop", VERB_DROP, on_capability},
+    {"ps", VERB_PS, at_end},
+    {"history", VERB_HISTORY, at_end},
+    {"clear", VERB_CLEAR, at_end},
     {"exit", VERB_EXIT, at_end},
 };
 
@@ -457,7 +470,8 @@ static bool unknown_command(struct parser *p, struct span word, size_t at)
     const char *near = nearest_word(word, parse_verbs);
     p->failed = true;
     if (near != NULL) {
-        return parse_fail(p->error, at, "no command '%.*s'; the nearest is '%s'", SPAN_ARGS(word), near);
+        return parse_fail(p->error, at, "no command '%.*s'; the nearest is '%s'", SPAN_ARGS(word),
+                          near);
     }
     return parse_fail(p->error, at,
                       "no command '%.*s'; 'help' lists them, 'run %.*s' starts a program",
@@ -521,7 +535,8 @@ bool parse_line(const char *line, size_t len, struct command *command, struct pa
     command->text_bytes = 0;
     *error = (struct parse_error){0};
     if (len > PARSE_MAX_LINE) {
-        return parse_fail(error, PARSE_MAX_LINE, "a line holds at most %d bytes", (int)PARSE_MAX_LINE);
+        return parse_fail(error, PARSE_MAX_LINE, "a line holds at most %d bytes",
+                          (int)PARSE_MAX_LINE);
     }
     struct parser parser = {.command = command, .error = error};
     parser.lexer = (struct lexer){.line = line, .len = len, .command = command, .error = error};

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "apps/shell/registry.h"
 
+#include "apps/shell/describe.h"
 #include "apps/shell/loop.h"
 #include "apps/shell/term.h"
 #include "capos/heap.h"
@@ -58,8 +59,8 @@ bool registry_count_methods(uint64_t interface, uint64_t methods, unsigned *held
     if (base == NULL) {
         return false;
     }
-    *held = bit_count(methods & base->methods);
-    *all = bit_count(base->methods);
+    *held = describe_count(methods & base->methods);
+    *all = describe_count(base->methods);
     return true;
 }
 
@@ -85,7 +86,8 @@ static size_t fetch_piece(uint64_t interface, uint32_t offset, uint8_t **buf, ui
     if (interrupted) {
         term_error("interrupted while asking @manual");
     } else if (status != ST_OK) {
-        term_error("@manual cannot be asked: %s", capos_explain(&describe_call, text, sizeof(text)));
+        term_error("@manual cannot be asked: %s",
+                   capos_explain(&describe_call, text, sizeof(text)));
     } else if (SchemaRegistry_describe_results(&describe_call, &results) != ST_OK) {
         term_error("@manual gave a malformed answer");
     } else if (!SchemaRegistry_describe_results_get_found(results)) {
@@ -100,7 +102,8 @@ static size_t fetch_piece(uint64_t interface, uint32_t offset, uint8_t **buf, ui
             fmt_format(package, REGISTRY_PACKAGE_BYTES, "%.*s", (int)from.len, from.ptr);
         }
         if (*buf == NULL || size != *total || data.len == 0 || data.len > size - offset) {
-            term_error("the description of 0x%llx does not fit here", (unsigned long long)interface);
+            term_error("the description of 0x%llx does not fit here",
+                       (unsigned long long)interface);
         } else {
             memcpy(*buf + offset, data.ptr, data.len);
             count = data.len;

@@ -11,7 +11,8 @@ struct show {
     struct show_caps *caps;
 };
 
-static void show_fields(struct show *show, struct dyn_struct s, struct capnp_struct from, unsigned depth);
+static void show_fields(struct show *show, struct dyn_struct s, struct capnp_struct from,
+                        unsigned depth);
 static void show_value(struct show *show, const struct dyn_value *value, Descriptor_r descriptor,
                        const DescribedField_r *field, unsigned depth);
 
@@ -99,7 +100,8 @@ static bool is_signed(unsigned kind)
     return kind >= DESCRIBED_KIND_INT8 && kind <= DESCRIBED_KIND_INT64;
 }
 
-static void show_integer(struct show *show, const struct dyn_value *value, const DescribedField_r *field)
+static void show_integer(struct show *show, const struct dyn_value *value,
+                         const DescribedField_r *field)
 {
     struct fmt_sink *sink = show->sink;
     if (field != NULL && DescribedField_get_hex(*field)) {
@@ -116,13 +118,15 @@ static void show_integer(struct show *show, const struct dyn_value *value, const
 
 static void show_enum(struct fmt_sink *sink, const struct dyn_value *value, Descriptor_r descriptor)
 {
-    DescribedEnumerant_list_r list = DescribedEnum_get_enumerants(dyn_enum_of(descriptor, value->type));
+    DescribedEnumerant_list_r list =
+        DescribedEnum_get_enumerants(dyn_enum_of(descriptor, value->type));
     if (value->bits < DescribedEnumerant_list_len(list)) {
         struct capnp_text name =
             DescribedEnumerant_get_name(DescribedEnumerant_list_at(list, (uint32_t)value->bits));
         fmt_to(sink, "%.*s", TEXT_ARGS(name));
     } else {
-        fmt_to(sink, "%llu (a value this description does not know)", (unsigned long long)value->bits);
+        fmt_to(sink, "%llu (a value this description does not know)",
+               (unsigned long long)value->bits);
     }
 }
 
@@ -147,7 +151,8 @@ static void show_list(struct show *show, const struct dyn_value *value, Descript
                       const DescribedField_r *field, unsigned depth)
 {
     uint32_t count = capnp_list_len(value->list);
-    bool rows = DescribedType_get_kind(DescribedType_get_element(value->type)) == DESCRIBED_KIND_STRUCT;
+    bool rows =
+        DescribedType_get_kind(DescribedType_get_element(value->type)) == DESCRIBED_KIND_STRUCT;
     if (count == 0) {
         fmt_to(show->sink, "[] (none)");
         return;
@@ -170,7 +175,8 @@ static void show_list(struct show *show, const struct dyn_value *value, Descript
     fmt_to(show->sink, rows ? "" : "]");
 }
 
-static void show_struct(struct show *show, struct dyn_struct s, struct capnp_struct from, unsigned depth)
+static void show_struct(struct show *show, struct dyn_struct s, struct capnp_struct from,
+                        unsigned depth)
 {
     fmt_to(show->sink, "{");
     show_fields(show, s, from, depth);
@@ -235,7 +241,8 @@ static void show_field_value(struct show *show, struct dyn_struct s, DescribedFi
 }
 
 /* "a: 1, b: "x"": inside braces. */
-static void show_fields(struct show *show, struct dyn_struct s, struct capnp_struct from, unsigned depth)
+static void show_fields(struct show *show, struct dyn_struct s, struct capnp_struct from,
+                        unsigned depth)
 {
     DescribedField_list_r fields = DescribedStruct_get_fields(s.st);
     const char *comma = "";

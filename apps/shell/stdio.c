@@ -116,8 +116,10 @@ static void line_came(struct capos_op *op)
     (void)op;
     line_for = NULL;
     line_busy = false;
-    if (line_call.status == ST_OK && TerminalSession_read_line_results(&line_call, &results) == ST_OK) {
-        enum TerminalSession_LineOutcome outcome = TerminalSession_read_line_results_get_outcome(results);
+    if (line_call.status == ST_OK &&
+        TerminalSession_read_line_results(&line_call, &results) == ST_OK) {
+        enum TerminalSession_LineOutcome outcome =
+            TerminalSession_read_line_results_get_outcome(results);
         if (outcome == TERMINAL_SESSION_LINE_OUTCOME_INTERRUPTED) {
             if (stream != NULL) {
                 loop_interrupt();
@@ -236,7 +238,8 @@ static bool find(struct capos_request *req)
     return true;
 }
 
-static const struct capos_interface interfaces[] = {{ByteStream_ID, ByteStream_dispatch, &operations}};
+static const struct capos_interface interfaces[] = {
+    {ByteStream_ID, ByteStream_dispatch, &operations}};
 
 CAPOS_SERVER_STORAGE(storage, SLOTS, MESSAGE_BYTES, MESSAGE_BYTES, 0);
 
@@ -282,7 +285,8 @@ status_t stdio_open(const char *label, bool foreground, unsigned *number, capos_
     uint32_t generation = ++generations;
     uint64_t all = BIT64(ByteStream_read_ORDINAL) | BIT64(ByteStream_write_ORDINAL) |
                    BIT64(ByteStream_end_ORDINAL) | BIT64(ByteStream_write_error_ORDINAL);
-    status_t status = capos_mint(endpoint, (uint64_t)generation << 8 | place, ByteStream_ID, all, capability);
+    status_t status =
+        capos_mint(endpoint, (uint64_t)generation << 8 | place, ByteStream_ID, all, capability);
     if (status != ST_OK) {
         return status;
     }

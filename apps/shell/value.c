@@ -34,9 +34,11 @@ struct place {
 
 static bool set_fields(struct build *build, struct dyn_struct s, struct capnp_struct_b to,
                        const struct node *first, bool by_order, unsigned depth);
-static bool set_place(struct build *build, struct place *place, const struct node *node, unsigned depth);
+static bool set_place(struct build *build, struct place *place, const struct node *node,
+                      unsigned depth);
 
-__attribute__((format(printf, 3, 4))) static bool refuse(struct build *build, const struct node *node,
+__attribute__((format(printf, 3, 4))) static bool refuse(struct build *build,
+                                                         const struct node *node,
                                                          const char *format, ...)
 {
     va_list args;
@@ -51,8 +53,8 @@ static bool expected(struct build *build, const struct place *place, const struc
                      const char *what)
 {
     size_t len = node->source.len < 40 ? node->source.len : 40;
-    return refuse(build, node, "%.*s: expected %s, found %.*s%s", TEXT_ARGS(place->name), what, (int)len,
-                  node->source.ptr, len < node->source.len ? "..." : "");
+    return refuse(build, node, "%.*s: expected %s, found %.*s%s", TEXT_ARGS(place->name), what,
+                  (int)len, node->source.ptr, len < node->source.len ? "..." : "");
 }
 
 /* The codec refused: room, text or a type it cannot take. */
@@ -64,17 +66,17 @@ static bool check(struct build *build, const struct place *place, const struct n
     case CAPNP_OK:
         return true;
     case CAPNP_NO_ROOM:
-        return refuse(build, node, "%.*s: with this the parameters are larger than the method takes",
+        return refuse(build, node,
+                      "%.*s: with this the parameters are larger than the method takes",
                       TEXT_ARGS(place->name));
-    case CAPNP_BAD_TEXT:
-        return refuse(build, node, "%.*s: text must be valid UTF-8", TEXT_ARGS(place->name));
     default:
         return refuse(build, node, "%.*s: this value cannot be sent (%s)", TEXT_ARGS(place->name),
                       capnp_status_name(status));
     }
 }
 
-static bool set_bits(struct build *build, struct place *place, const struct node *node, uint64_t bits)
+static bool set_bits(struct build *build, struct place *place, const struct node *node,
+                     uint64_t bits)
 {
     enum capnp_status status =
         place->is_field ? dyn_set_bits(place->s, place->field, place->to, bits)
@@ -91,10 +93,10 @@ struct unit_factor {
 };
 
 static const struct unit_factor unit_factors[] = {
-    {"ns", "ns", 1},          {"ns", "us", 1000},        {"ns", "ms", 1000000},
-    {"ns", "s", 1000000000},  {"ns", "min", 60000000000}, {"ms", "ms", 1},
-    {"ms", "s", 1000},        {"ms", "min", 60000},      {"bytes", "B", 1},
-    {"bytes", "KiB", 1 << 10}, {"bytes", "MiB", 1 << 20}, {"bytes", "GiB", 1 << 30},
+    {"ns", "ns", 1},           {"ns", "us", 1000},         {"ns", "ms", 1000000},
+    {"ns", "s", 1000000000},   {"ns", "min", 60000000000}, {"ms", "ms", 1},
+    {"ms", "s", 1000},         {"ms", "min", 60000},       {"bytes", "B", 1},
+    {"bytes", "KiB", 1 << 10}, {"bytes", "MiB", 1 << 20},  {"bytes", "GiB", 1 << 30},
 };
 
 static bool ends_with(struct capnp_text name, const char *ending)
@@ -127,7 +129,8 @@ static bool apply_unit(struct build *build, struct place *place, const struct no
         const struct unit_factor *entry = &unit_factors[i];
         if (capnp_text_is(unit, entry->field_unit) && span_is(node->unit, entry->suffix)) {
             if (!mul_checked(*magnitude, entry->factor, magnitude)) {
-                return refuse(build, node, "%.*s: this does not fit 64 bits", TEXT_ARGS(place->name));
+                return refuse(build, node, "%.*s: this does not fit 64 bits",
+                              TEXT_ARGS(place->name));
             }
             return true;
         }
@@ -146,8 +149,8 @@ static bool out_of_range(struct build *build, struct place *place, const struct 
     uint64_t most = width == 64 ? UINT64_MAX : BIT64(width) - 1;
     if (is_signed) {
         long long half = (long long)(most / 2);
-        return refuse(build, node, "%.*s: %.*s is outside %lld to %lld (Int%u)", TEXT_ARGS(place->name),
-                      SPAN_ARGS(node->source), -half - 1, half, width);
+        return refuse(build, node, "%.*s: %.*s is outside %lld to %lld (Int%u)",
+                      TEXT_ARGS(place->name), SPAN_ARGS(node->source), -half - 1, half, width);
     }
     return refuse(build, node, "%.*s: %.*s is outside 0 to %llu (UInt%u)", TEXT_ARGS(place->name),
                   SPAN_ARGS(node->source), (unsigned long long)most, width);
@@ -230,17 +233,22 @@ static bool set_text(struct build *build, struct place *place, const struct node
     }
     const char *ptr = node->text.ptr;
     size_t len = node->text.len;
+    if (!capnp_utf8_valid(ptr, len)) {
+        return refuse(build, node, "%.*s: text must be valid UTF-8", TEXT_ARGS(place->name));
+    }
     return check(build, place, node,
-                 place->is_field ? dyn_set_text(place->s, place->field, place->to, ptr, len)
-                                 : dyn_element_set_text(place->type, place->list, place->index, ptr, len));
+                 place->is_field
+                     ? dyn_set_text(place->s, place->field, place->to, ptr, len)
+                     : dyn_element_set_text(place->type, place->list, place->index, ptr, len));
 }
 
 static bool put_data(struct build *build, struct place *place, const struct node *node,
                      const void *ptr, size_t len)
 {
     return check(build, place, node,
-                 place->is_field ? dyn_set_data(place->s, place->field, place->to, ptr, len)
-                                 : dyn_element_set_data(place->type, place->list, place->index, ptr, len));
+                 place->is_field
+                     ? dyn_set_data(place->s, place->field, place->to, ptr, len)
+                     : dyn_element_set_data(place->type, place->list, place->index, ptr, len));
 }
 
 static unsigned hex_digit(char c)
@@ -261,7 +269,8 @@ static bool set_data(struct build *build, struct place *place, const struct node
         return expected(build, place, node, "two hexadecimal digits for each byte");
     }
     for (size_t i = 0; i < node->digits.len; i += 2) {
-        bytes[i / 2] = (uint8_t)(hex_digit(node->digits.ptr[i]) << 4 | hex_digit(node->digits.ptr[i + 1]));
+        bytes[i / 2] =
+            (uint8_t)(hex_digit(node->digits.ptr[i]) << 4 | hex_digit(node->digits.ptr[i + 1]));
     }
     return put_data(build, place, node, bytes, node->digits.len / 2);
 }
@@ -273,12 +282,13 @@ static bool set_capability(struct build *build, struct place *place, const struc
     uint16_t index;
     if (node->kind != NODE_CAP) {
         bool any = capnp_text_is(wanted, "*");
-        fmt_format(what, sizeof(what), any ? "a capability, as @name" : "a capability of %.*s, as @name",
+        fmt_format(what, sizeof(what),
+                   any ? "a capability, as @name" : "a capability of %.*s, as @name",
                    TEXT_ARGS(wanted));
         return expected(build, place, node, what);
     }
-    if (!build->caps->add(build->caps, node, DescribedField_get_capability_id(place->field), build->error,
-                          &index)) {
+    if (!build->caps->add(build->caps, node, DescribedField_get_capability_id(place->field),
+                          build->error, &index)) {
         return false;
     }
     return set_bits(build, place, node, index);
@@ -286,7 +296,8 @@ static bool set_capability(struct build *build, struct place *place, const struc
 
 /* ---- structs and lists ---- */
 
-static bool set_struct(struct build *build, struct place *place, const struct node *node, unsigned depth)
+static bool set_struct(struct build *build, struct place *place, const struct node *node,
+                       unsigned depth)
 {
     struct dyn_struct s = dyn_struct_of(build->descriptor, place->type);
     struct capnp_struct_b inner;
@@ -297,7 +308,8 @@ static bool set_struct(struct build *build, struct place *place, const struct no
         return expected(build, place, node, what);
     }
     if (place->is_field) {
-        if (!check(build, place, node, dyn_init_struct(place->s, place->field, place->to, &inner))) {
+        if (!check(build, place, node,
+                   dyn_init_struct(place->s, place->field, place->to, &inner))) {
             return false;
         }
     } else {
@@ -306,7 +318,8 @@ static bool set_struct(struct build *build, struct place *place, const struct no
     return set_fields(build, s, inner, node->child, false, depth + 1);
 }
 
-static bool set_group(struct build *build, struct place *place, const struct node *node, unsigned depth)
+static bool set_group(struct build *build, struct place *place, const struct node *node,
+                      unsigned depth)
 {
     if (node->kind != NODE_STRUCT) {
         return expected(build, place, node, "a group, as {field: value}");
@@ -314,11 +327,12 @@ static bool set_group(struct build *build, struct place *place, const struct nod
     if (!check(build, place, node, dyn_select_group(place->s, place->field, place->to))) {
         return false;
     }
-    return set_fields(build, dyn_group_of(build->descriptor, place->field), place->to, node->child, false,
-                      depth + 1);
+    return set_fields(build, dyn_group_of(build->descriptor, place->field), place->to, node->child,
+                      false, depth + 1);
 }
 
-static bool set_list(struct build *build, struct place *place, const struct node *node, unsigned depth)
+static bool set_list(struct build *build, struct place *place, const struct node *node,
+                     unsigned depth)
 {
     uint32_t count = 0;
     if (node->kind != NODE_LIST) {
@@ -330,12 +344,13 @@ static bool set_list(struct build *build, struct place *place, const struct node
     struct place element = {.name = place->name, .type = DescribedType_get_element(place->type)};
     enum capnp_status status =
         place->is_field ? dyn_init_list(place->s, place->field, place->to, count, &element.list)
-                        : dyn_element_init_list(build->descriptor, place->type, place->list, place->index,
-                                                count, &element.list);
+                        : dyn_element_init_list(build->descriptor, place->type, place->list,
+                                                place->index, count, &element.list);
     if (!check(build, place, node, status)) {
         return false;
     }
-    for (const struct node *child = node->child; child != NULL; child = child->next, element.index++) {
+    for (const struct node *child = node->child; child != NULL;
+         child = child->next, element.index++) {
         if (!set_place(build, &element, child, depth + 1)) {
             return false;
         }
@@ -351,7 +366,8 @@ static bool set_void(struct build *build, struct place *place, const struct node
     return set_bits(build, place, node, 0);
 }
 
-static bool set_place(struct build *build, struct place *place, const struct node *node, unsigned depth)
+static bool set_place(struct build *build, struct place *place, const struct node *node,
+                      unsigned depth)
 {
     unsigned kind = DescribedType_get_kind(place->type);
     if (depth >= VALUE_DEPTH_MAX) {
@@ -424,23 +440,28 @@ static bool unknown_field(struct build *build, struct dyn_struct s, const struct
         struct capnp_text name = DescribedField_get_name(DescribedField_list_at(fields, i));
         nearest_offer(&nearest, (struct span){name.ptr, name.len});
         if (at < sizeof(names)) {
-            at += fmt_format(names + at, sizeof(names) - at, "%s%.*s", at > 0 ? ", " : "", TEXT_ARGS(name));
+            at += fmt_format(names + at, sizeof(names) - at, "%s%.*s", at > 0 ? ", " : "",
+                             TEXT_ARGS(name));
         }
     }
     refuse(build, node, "no field '%.*s' here; %s%.*s%s%s", SPAN_ARGS(node->label),
-           nearest.best.len > 0 ? "the nearest is '" : at > 0 ? "there are: " : "there are none",
-           SPAN_ARGS(nearest.best), nearest.best.len > 0 ? "'" : "", nearest.best.len > 0 ? "" : names);
+           nearest.best.len > 0 ? "the nearest is '"
+           : at > 0             ? "there are: "
+                                : "there are none",
+           SPAN_ARGS(nearest.best), nearest.best.len > 0 ? "'" : "",
+           nearest.best.len > 0 ? "" : names);
     build->error->at = node->label;
     return false;
 }
 
 /* The field a node is for: by its label, or the next in order. */
-static bool pick_field(struct build *build, struct dyn_struct s, const struct node *node, bool by_order,
-                       uint32_t order, DescribedField_r *out)
+static bool pick_field(struct build *build, struct dyn_struct s, const struct node *node,
+                       bool by_order, uint32_t order, DescribedField_r *out)
 {
     DescribedField_list_r fields = DescribedStruct_get_fields(s.st);
     if (node->label.len > 0) {
-        return dyn_field_named(s, node->label.ptr, node->label.len, out) || unknown_field(build, s, node);
+        return dyn_field_named(s, node->label.ptr, node->label.len, out) ||
+               unknown_field(build, s, node);
     }
     if (!by_order) {
         return refuse(build, node, "a value without a name cannot follow one with a name");

@@ -30,7 +30,8 @@ static int wait_for_end(capos_cap_t stdio)
         capos_call_begin(&call, stdio);
         ByteStream_read_params_set_max_bytes(ByteStream_read_begin(&call), 256);
         ByteStream_read_results_r results;
-        if (ByteStream_read_call(&call) != ST_OK || ByteStream_read_results(&call, &results) != ST_OK) {
+        if (ByteStream_read_call(&call) != ST_OK ||
+            ByteStream_read_results(&call, &results) != ST_OK) {
             return 1;
         }
         struct capnp_data data = ByteStream_read_results_get_data(results);

@@ -481,7 +481,8 @@ static void text_byte(struct line_edit *edit, uint8_t byte)
         return;
     }
     uint32_t code = 0;
-    bad = bad || utf8_decode(edit->partial, edit->partial_count, &code) == 0 || text_is_control(code);
+    bad =
+        bad || utf8_decode(edit->partial, edit->partial_count, &code) == 0 || text_is_control(code);
     size_t count = edit->partial_count;
     edit->partial_count = 0;
     if (bad) {

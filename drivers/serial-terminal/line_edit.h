@@ -50,7 +50,7 @@ enum key_state { KEY_GROUND, KEY_ESCAPE, KEY_CSI, KEY_SS3 };
 struct line_edit {
     struct fmt_sink *sink;
     unsigned columns;
-    bool shown;      /* prompt and line are on the screen */
+    bool shown; /* prompt and line are on the screen */
     bool echo;
     bool skip_newline; /* the last line ended with CR: an LF right behind it belongs to it */
     unsigned start_column;

@@ -144,7 +144,8 @@ static void interrupted(struct capos_op *op)
 
 /* ---- calls ---- */
 
-static enum capos_outcome write_text(struct capos_request *req, unsigned style, struct capnp_data text)
+static enum capos_outcome write_text(struct capos_request *req, unsigned style,
+                                     struct capnp_data text)
 {
     if (text.len > MAX_WRITE_BYTES) {
         return capos_fail(req, CAPOS_EXC_INVALID_ARGUMENT, "text holds %u bytes; at most %d a call",
@@ -200,9 +201,9 @@ static enum capos_outcome do_read_line(struct capos_request *req,
     }
     reader = req;
     reader_results = results;
-    enum line_event event = console_read_line(&console, prompt.ptr, prompt.len,
-                                              TerminalSession_read_line_params_get_echo(params),
-                                              max_bytes);
+    enum line_event event =
+        console_read_line(&console, prompt.ptr, prompt.len,
+                          TerminalSession_read_line_params_get_echo(params), max_bytes);
     uart_send(&uart);
     if (event != LINE_NONE) {
         answer_reader(event);

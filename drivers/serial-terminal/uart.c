@@ -110,7 +110,8 @@ status_t uart_send(struct uart *uart)
 {
     while (uart->count > 0) {
         uint16_t written = 0;
-        status_t status = write_run(uart, STATUS_ROOM, min_u64(uart->count, UART_RUN_BYTES), &written);
+        status_t status =
+            write_run(uart, STATUS_ROOM, min_u64(uart->count, UART_RUN_BYTES), &written);
         if (status != ST_OK) {
             return status;
         }

@@ -63,7 +63,8 @@ static enum capos_outcome unreadable(struct capos_request *req)
 
 /* ---- SchemaRegistry ---- */
 
-static enum capos_outcome do_describe(struct capos_request *req, SchemaRegistry_describe_params_r params,
+static enum capos_outcome do_describe(struct capos_request *req,
+                                      SchemaRegistry_describe_params_r params,
                                       SchemaRegistry_describe_results_b results)
 {
     static uint8_t piece[PIECE_BYTES];
@@ -158,7 +159,8 @@ static enum capos_outcome do_list(struct capos_request *req, SchemaRegistry_list
         size_t package_bytes = 0;
         RegistryEntry_b entry = RegistryEntry_list_b_at(list, i);
         const char *name = interface_name(selection.entries[i]);
-        library_is_descriptor(&library.entries[selection.entries[i]], &id, &package, &package_bytes);
+        library_is_descriptor(&library.entries[selection.entries[i]], &id, &package,
+                              &package_bytes);
         RegistryEntry_set_interface(entry, id);
         RegistryEntry_set_name(entry, name, strlen(name));
         RegistryEntry_set_package(entry, package, package_bytes);

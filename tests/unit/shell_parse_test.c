@@ -39,10 +39,13 @@ TEST(parse_words, "plain commands are known by their word")
         const char *line;
         enum verb verb;
     } table[] = {
-        {"", VERB_NONE},       {"  # a remark", VERB_NONE}, {"caps", VERB_CAPS}, {"help", VERB_HELP},
-        {"?", VERB_HELP},      {" ps ", VERB_PS},           {"exit", VERB_EXIT}, {"clear", VERB_CLEAR},
-        {"drop @x", VERB_DROP}, {"kill @process1", VERB_KILL}, {"wait @p", VERB_WAIT},
-        {"signal @n 3", VERB_SIGNAL}, {"history", VERB_HISTORY}, {"@timer", VERB_SHOW},
+        {"", VERB_NONE},           {"  # a remark", VERB_NONE},
+        {"caps", VERB_CAPS},       {"help", VERB_HELP},
+        {"?", VERB_HELP},          {" ps ", VERB_PS},
+        {"exit", VERB_EXIT},       {"clear", VERB_CLEAR},
+        {"drop @x", VERB_DROP},    {"kill @process1", VERB_KILL},
+        {"wait @p", VERB_WAIT},    {"signal @n 3", VERB_SIGNAL},
+        {"history", VERB_HISTORY}, {"@timer", VERB_SHOW},
     };
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
         CHECK(parse(table[i].line));
@@ -60,7 +63,8 @@ TEST(parse_calls, "a call is read in its long and its short form")
     CHECK_EQ(command.args->magnitude, 5000);
     CHECK_EQ(command.args->next->magnitude, 255);
     CHECK_STR_EQ(str(command.args->next->digits), "ff");
-    REQUIRE(parse("x = @a-b.c(1, -2, name=\"q\\n\\x41\\u{20ac}\", l=[1,[true]], s={a: move @k, b: {}}, @z)"));
+    REQUIRE(parse(
+        "x = @a-b.c(1, -2, name=\"q\\n\\x41\\u{20ac}\", l=[1,[true]], s={a: move @k, b: {}}, @z)"));
     CHECK_STR_EQ(str(command.assign), "x");
     CHECK_STR_EQ(str(command.cap), "a-b");
     struct node *arg = command.args;
@@ -87,7 +91,8 @@ TEST(parse_calls, "a call is read in its long and its short form")
 
 TEST(parse_run, "grants are read with their mode and facet")
 {
-    REQUIRE(parse("run hello as greeter with { timer: @timer, room: @chat as ChatClient, move log: @log, x: move @y }"));
+    REQUIRE(parse("run hello as greeter with { timer: @timer, room: @chat as ChatClient, move log: "
+                  "@log, x: move @y }"));
     CHECK_EQ(command.verb, VERB_RUN);
     CHECK_STR_EQ(str(command.as), "greeter");
     CHECK_EQ(command.grant_count, 4);
@@ -107,24 +112,29 @@ TEST(parse_messages, "a mistake is told where it is and what was expected")
 {
     check_message("cpas", 0, "no command 'cpas'; the nearest is 'caps'");
     check_message("hello", 0, "no command 'hello'; the nearest is 'help'");
-    check_message("frobnicate", 0, "no command 'frobnicate'; 'help' lists them, 'run frobnicate' starts a program");
+    check_message("frobnicate", 0,
+                  "no command 'frobnicate'; 'help' lists them, 'run frobnicate' starts a program");
     check_message("call", 4, "expected a capability, as @name, but the line ends here");
     check_message("call timer.now", 5, "expected a capability, as @name, found timer");
     check_message("call @timer", 11, "expected a method, as @name.method, but the line ends here");
     check_message("@timer.sleep(untilNs=)", 21, "expected a value, found )");
     check_message("@timer.sleep(1 2)", 15, "expected ',' or ')', found 2");
     check_message("@a.b(\"x)", 5, "this text has no closing quotation mark");
-    check_message("@a.b(\"\\q\")", 7, "unknown escape: \\n \\t \\r \\0 \\\\ \\\" \\xHH and \\u{HEX} exist");
+    check_message("@a.b(\"\\q\")", 7,
+                  "unknown escape: \\n \\t \\r \\0 \\\\ \\\" \\xHH and \\u{HEX} exist");
     check_message("@a.b(99999999999999999999)", 5, "this number does not fit 64 bits");
     check_message("@a.b(0x)", 7, "expected hexadecimal digits (0-9, a-f) behind 0x");
     check_message("@a.b(0x1g)", 8, "expected hexadecimal digits (0-9, a-f) behind 0x");
     check_message("@a.b({1})", 6, "expected a field, as name: value, found 1");
     check_message("@a.b(\xc3\xa4)", 5, "letters beyond a-z stand in quoted text only");
     check_message("run", 3, "expected the name of a program, but the line ends here");
-    check_message("run hello timer", 10, "expected 'as', 'with' or the end of the line, found timer");
-    check_message("run hello with { timer }", 23, "expected ':' and a capability, as name: @capability, found }");
+    check_message("run hello timer", 10,
+                  "expected 'as', 'with' or the end of the line, found timer");
+    check_message("run hello with { timer }", 23,
+                  "expected ':' and a capability, as name: @capability, found }");
     check_message("@ timer", 2, "expected a name right behind the @, found timer");
-    check_message("@timer.now x", 11, "expected '(' and arguments, as @name.method(field=value), found x");
+    check_message("@timer.now x", 11,
+                  "expected '(' and arguments, as @name.method(field=value), found x");
     check_message("x = 5", 4, "expected a call or spawn behind '=', found 5");
     check_message("caps; ps", 4, "';' has no meaning here");
 }

@@ -114,7 +114,10 @@ TEST(line_keys, "editing keys do what they say")
     check_line("one two\x01\x0bx\x19\r", "xone two");
     check_line("one two\x1b[1;5DX\r", "one Xtwo");
     check_line("one two\x01\x1b[1;5CX\r", "oneX two");
-    check_line("one two\x1b" "b\x1b" "d\r", "one ");
+    check_line("one two\x1b"
+               "b\x1b"
+               "d\r",
+               "one ");
     check_line("ab\x14\r", "ba");
     check_line("ab\x02\x02X\x06Y\r", "XaYb");
     check_line("x\x1bOHy\x1bOFz\r", "yxz");
@@ -137,7 +140,9 @@ TEST(line_history, "history goes back and forth and keeps the line left behind")
     check_line("two\r", "two");
     check_line("\x1b[A\r", "two");
     check_line("\x1b[A\x1b[A\r", "one");
-    check_line("dra\x1b[A\x1b[A\x1b[B\x1b[B" "ft\r", "draft");
+    check_line("dra\x1b[A\x1b[A\x1b[B\x1b[B"
+               "ft\r",
+               "draft");
     for (int i = 0; i < 100; i++) {
         char line[16];
         snprintf(line, sizeof(line), "l%d\r", i);
@@ -232,7 +237,8 @@ TEST(prompt_after_text, "a line without a prompt goes on where the text stopped"
     setup();
     console_write(&console, CONSOLE_PLAIN, "name? ", 6);
     CHECK_EQ(console_read_line(&console, "", 0, true, 64), LINE_NONE);
-    type("eve\x01" "St");
+    type("eve\x01"
+         "St");
     play_row(row, sizeof(row));
     CHECK_STR_EQ(row, "name? Steve");
 }
@@ -257,9 +263,11 @@ TEST(typed_ahead, "what is typed before a line is asked for is kept, in order an
 TEST(escapes, "no control byte of foreign text reaches the screen")
 {
     setup();
-    static const char hostile[] = "\x1b]0;owned\a\x1b[2J\x9b" "2J\xc2\x9b\b\r\x7f\xe2\x80\xaetxt\0x";
+    static const char hostile[] = "\x1b]0;owned\a\x1b[2J\x9b"
+                                  "2J\xc2\x9b\b\r\x7f\xe2\x80\xaetxt\0x";
     console_write(&console, CONSOLE_PLAIN, hostile, sizeof(hostile) - 1);
-    CHECK_STR_EQ(screen.bytes, "\\x1b]0;owned\\x07\\x1b[2J\\x9b2J\\u{9b}\\x08\\x0d\\x7f\\u{202e}txt\\x00x");
+    CHECK_STR_EQ(screen.bytes,
+                 "\\x1b]0;owned\\x07\\x1b[2J\\x9b2J\\u{9b}\\x08\\x0d\\x7f\\u{202e}txt\\x00x");
 }
 
 TEST(escape_pieces, "a character cut between two writes is shown whole; a broken one is escaped")
