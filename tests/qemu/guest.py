@@ -103,8 +103,7 @@ class Guest:
                 time.sleep(0.01)
         self._sockets[channel] = connection
         if channel == "qmp":
-            connection.settimeout(10)
-            connection.recv(4096)
+            # Read once the emulator runs, which is when all channels are connected.
             connection.sendall(b'{"execute":"qmp_capabilities"}\n')
         connection.setblocking(False)
         self._selector.register(connection, selectors.EVENT_READ, channel)
@@ -176,6 +175,11 @@ class Guest:
                 self.ended = f"emulator status {status}" + (f", {self._reason}" if self._reason else "")
         return self.ended is not None
 
+    def _from_now(self, seconds):
+        """A wait begins: silence counts from here."""
+        self._last_output = time.monotonic()
+        return self._last_output + seconds
+
     def _check_time(self, until, what):
         now = time.monotonic()
         if now > self.deadline:
@@ -190,7 +194,7 @@ class Guest:
     def expect(self, pattern, seconds=30.0):
         """Wait until the console shows the pattern after what was expected last; the match."""
         compiled = re.compile(pattern.encode() if isinstance(pattern, str) else pattern)
-        until = time.monotonic() + seconds
+        until = self._from_now(seconds)
         while True:
             match = compiled.search(self.console, self.seen)
             if match:
@@ -204,7 +208,7 @@ class Guest:
     def expect_debug(self, pattern, seconds=30.0):
         """Wait until the debug port has shown the pattern, at any time since the start; the match."""
         compiled = re.compile(pattern.encode() if isinstance(pattern, str) else pattern)
-        until = time.monotonic() + seconds
+        until = self._from_now(seconds)
         while True:
             match = compiled.search(self.debug)
             if match:
@@ -235,7 +239,7 @@ class Guest:
     def prompt(self, seconds=30.0):
         """Wait for the shell's prompt; what the console showed before it, as text without escapes."""
         start = self.seen
-        until = time.monotonic() + seconds
+        until = self._from_now(seconds)
         while True:
             match = PROMPT.search(plain(bytes(self.console[start:])))
             if match:
@@ -256,7 +260,7 @@ class Guest:
 
     def wait_end(self, seconds=30.0):
         """Wait until the machine ends by itself; how: off, reset, panic or what the emulator said."""
-        until = time.monotonic() + seconds
+        until = self._from_now(seconds)
         while not self._note_end():
             self._check_time(until, "the machine to end")
             self.pump(0.1)

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: MIT
+"""A scripted person at the prompt, and what is left behind when they have gone."""
+
+import re
+
+from case import case
+
+
+def usage(t, guest):
+    """What the shell's ledger says is in use: class -> number."""
+    text = guest.command("@ledger.usage()")
+    rows = dict(re.findall(r"class[^\w]+(\w+)[^}]*?used[^\d]+(\d+)", text, re.DOTALL))
+    t.require(rows, "@ledger.usage() names classes and what is used", text)
+    return {name: int(value) for name, value in rows.items()}
+
+
+@case("shell.session", "a person lists, asks, calls, runs, kills, sees a service come back, and shuts down", weight=10)
+def session(t):
+    guest = t.boot(cpus=2, deadline_s=120, quiet_s=40)
+    guest.prompt(seconds=60)
+
+    held = guest.command("caps")
+    for name in ("timer", "counter", "control", "launcher", "ledger", "manual"):
+        t.check(re.search(rf"^\s*@?{name}\b", held, re.MULTILINE) is not None, f"caps lists {name}", held)
+    t.check("SystemControl" in held, "caps says the interface", held)
+
+    for command, wanted in (
+            ("help @timer", ["now", "sleep"]),
+            ("help @timer.sleep", ["untilNs"]),
+            ("@timer.now()", ["nowNs"]),
+            ("@counter.increment(by=5)", ["5"]),
+            ("call @counter.increment by=2", ["7"]),
+            ("@counter.read()", ["7"])):
+        printed = guest.command(command)
+        for text in wanted:
+            t.check(text in printed, f"`{command}` prints {text}", printed)
+
+    t.check("hello" in guest.command("run hello").lower(), "run hello prints its output")
+    printed = guest.command("run hello with { timer: @timer }")
+    t.check("timer" in printed and "ms" in printed, "hello with a timer uses it", printed)
+
+    guest.command("job = spawn sleeper with { timer: @timer }")
+    t.check("sleeper" in guest.command("ps"), "ps lists the sleeper")
+    guest.command("kill @job")
+    guest.command("wait @job")
+    t.check("running" not in guest.command("ps"), "ps has no running program after kill")
+
+    printed = guest.command('@control.restart(service="counter")')
+    t.check("done" in printed, "counter is restarted", printed)
+    printed = guest.command("@counter.read()")
+    t.check("0" in printed and "error" not in printed.lower(), "the capability held before still works", printed)
+    t.check(re.search(r"counter", guest.command("@control.services()")) is not None, "services lists it")
+    t.shutdown(guest)
+
+
+@case("shell.mistakes", "a wrong name, type, method, grant or interface is refused with what was expected", weight=6)
+def mistakes(t):
+    guest = t.boot(cpus=1, deadline_s=120, quiet_s=40)
+    guest.prompt(seconds=60)
+    for command, wanted in (
+            ("@timr.now()", r"timer"),
+            ("@timer.nwo()", r"now"),
+            ('@counter.increment(by="x")', r"Int64|number"),
+            ("@counter.increment(bye=1)", r"by"),
+            ("@counter.increment(by=99999999999999999999)", r"64|range|large"),
+            ("run helo", r"hello"),
+            ("run hello with { timer: @nothing }", r"nothing"),
+            ("run hello with { timer: @counter as Timer }", r"Timer|Counter"),
+            ("nonsense", r"help|command"),
+            ("@counter.increment(", r"\)|expected|field")):
+        printed = guest.command(command)
+        t.check(re.search(wanted, printed) is not None, f"`{command}` says /{wanted}/", printed)
+    t.check("0" in guest.command("@counter.read()"), "no refused call was made")
+    t.shutdown(guest)
+
+
+@case("shell.keys", "Ctrl-C ends the foreground program and the shell survives; Ctrl-D leaves", weight=6)
+def keys(t):
+    guest = t.boot(cpus=2, deadline_s=120, quiet_s=40)
+    guest.prompt(seconds=60)
+    guest.send("run sleeper with { timer: @timer }\r")
+    guest.pump(1.0)
+    guest.pump(1.0)
+    guest.send("\x03")
+    guest.prompt(seconds=15)
+    t.check("nowNs" in guest.command("@timer.now()"), "the shell works after Ctrl-C")
+    guest.send("abc\x03")
+    guest.prompt(seconds=15)
+    guest.send("@counter.read(\x1b[D\x1b[C)\r")
+    t.check("0" in guest.prompt(seconds=15), "arrow keys move in the line")
+    guest.send("\x04")
+    how = guest.wait_end(seconds=30)
+    t.require(how == "off", "Ctrl-D at an empty prompt leaves and the system switches off", f"it ended: {how}")
+
+
+@case("shell.leaks", "a hundred programs run and killed leave frames, slots and objects as they were", weight=20)
+def leaks(t):
+    guest = t.boot(cpus=2, deadline_s=240, quiet_s=60)
+    guest.prompt(seconds=60)
+
+    def round_of(times):
+        for _ in range(times):
+            guest.command("run hello with { timer: @timer }")
+            guest.command("job = spawn sleeper with { timer: @timer }")
+            guest.command("kill @job")
+            guest.command("wait @job")
+            guest.command("drop @job")
+
+    round_of(5)  # caches fill
+    before = usage(t, guest)
+    round_of(25)
+    first = usage(t, guest)
+    round_of(25)
+    after = usage(t, guest)
+    t.check(after == before, "nothing grew", f"before {before}, after 25 {first}, after 50 {after}")
+    t.shutdown(guest)
+
+
+@case("shell.restarts", "a service restarted twenty times keeps its clients and leaks nothing", weight=10)
+def restarts(t):
+    guest = t.boot(cpus=2, deadline_s=180, quiet_s=60)
+    guest.prompt(seconds=60)
+    guest.command('@control.restart(service="counter")')
+    before = usage(t, guest)
+    for number in range(20):
+        printed = guest.command('@control.restart(service="counter")')
+        t.require("done" in printed, f"restart {number + 1} is done", printed)
+        printed = guest.command("@counter.increment()")
+        t.require(re.search(r"\b1\b", printed) is not None, "the counter counts from 0 again", printed)
+    t.check(usage(t, guest) == before, "the shell's ledger is as it was")
+    t.shutdown(guest)
