@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 @0xa24602db397ebb9c;
 
-# The default system: a typed shell on the serial terminal. docs/how-to/manifest.md explains the
+# The default system: a typed shell on the serial terminal. docs/how-to/add-service.md explains the
 # parts; `make authority` prints who can reach what. Local changes go to manifests/local.capnp.
 
 using M = import "/schema/manifest.capnp";

@@ -215,13 +215,15 @@ static void check_launch_set(struct graph_check *check, LaunchSet_r set)
         struct capnp_text program = capnp_text_list_at(programs, i);
         if (!program_exists(check, program)) {
             graph_problem(check,
-                          "launchSets.%s.programs: the boot archive has no payload \"bin/%s\"",
+                          "launchSets.%s.programs: the boot archive has no payload \"bin/%s\"; "
+                          "build the program in or take it out",
                           name.ptr, program.ptr);
         }
         for (uint32_t k = 0; k < i; k++) {
             if (text_same(program, capnp_text_list_at(programs, k))) {
-                graph_problem(check, "launchSets.%s.programs: \"%s\" is named twice", name.ptr,
-                              program.ptr);
+                graph_problem(check,
+                              "launchSets.%s.programs: \"%s\" is named twice; once is enough",
+                              name.ptr, program.ptr);
             }
         }
     }
@@ -240,7 +242,8 @@ static void check_launch_sets(struct graph_check *check)
         }
         for (uint32_t k = 0; k < i; k++) {
             if (text_same(name, LaunchSet_get_name(LaunchSet_list_at(sets, k)))) {
-                graph_problem(check, "launchSets.%s: there are two launch sets of this name",
+                graph_problem(check,
+                              "launchSets.%s: there are two launch sets of this name; rename one",
                               name.ptr);
             }
         }
@@ -259,8 +262,9 @@ static void collect_needs(struct graph_check *check, uint32_t index)
         struct capnp_text name = capnp_text_list_at(needs, i);
         int found = graph_find_service(check, name);
         if (found < 0) {
-            graph_problem(check, "services.%s.needs: there is no service \"%s\"",
-                          Service_get_name(service).ptr, name.ptr);
+            graph_problem(
+                check, "services.%s.needs: there is no service \"%s\"; add it or take the need out",
+                Service_get_name(service).ptr, name.ptr);
         } else {
             check->graph->services[index].needs |= BIT64((unsigned)found);
         }

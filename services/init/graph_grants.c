@@ -39,7 +39,9 @@ static void check_export(struct graph_check *check, uint32_t index, uint32_t num
     const struct capos_interface_info *info = graph_interface(check->input, type);
     if (info == NULL || info->kernel) {
         graph_problem(check, "services.%s.exports.%s: %s \"%s\"", service_name, name,
-                      info == NULL ? "there is no interface" : "only the kernel can serve", type);
+                      info == NULL ? "schema/ has no interface"
+                                   : "services cannot export, only the kernel can serve",
+                      type);
         return;
     }
     unsigned mode = (unsigned)ServiceExport_get_transfer_mode(export);
@@ -69,8 +71,9 @@ void graph_check_exports(struct graph_check *check, uint32_t index)
         const char *name = ServiceExport_get_name(ServiceExport_list_at(exports, i)).ptr;
         for (uint32_t k = 0; k < i; k++) {
             if (strcmp(name, ServiceExport_get_name(ServiceExport_list_at(exports, k)).ptr) == 0) {
-                graph_problem(check, "services.%s.exports.%s: there are two exports of this name",
-                              Service_get_name(service).ptr, name);
+                graph_problem(
+                    check, "services.%s.exports.%s: there are two exports of this name; rename one",
+                    Service_get_name(service).ptr, name);
             }
         }
     }
@@ -165,8 +168,10 @@ static struct offer offer_export(struct line *line)
     const char *export_name = ExportRef_get_export(ref).ptr;
     int service = graph_find_service(line->check, ExportRef_get_service(ref));
     if (service < 0) {
-        graph_problem(line->check, "services.%s.grants.%s: there is no service \"%s\"",
-                      line->service, line->grant, service_name);
+        graph_problem(
+            line->check,
+            "services.%s.grants.%s: there is no service \"%s\"; add it or correct the name",
+            line->service, line->grant, service_name);
         return (struct offer){NULL, 0};
     }
     int export = find_export(line, (uint32_t)service, export_name);
@@ -195,8 +200,10 @@ static struct offer offer_launcher(struct line *line)
             return offer_of(line, "Launcher");
         }
     }
-    graph_problem(line->check, "services.%s.grants.%s: there is no launch set \"%s\"",
-                  line->service, line->grant, name);
+    graph_problem(
+        line->check,
+        "services.%s.grants.%s: there is no launch set \"%s\"; add it or correct the name",
+        line->service, line->grant, name);
     return (struct offer){NULL, 0};
 }
 
@@ -205,7 +212,9 @@ static struct offer offer_payload(struct line *line)
     const struct graph_input *input = line->check->input;
     const char *name = ServiceGrant_source_get_payload(line->source).ptr;
     if (!input->payload_exists(input->context, name)) {
-        graph_problem(line->check, "services.%s.grants.%s: the boot archive has no payload \"%s\"",
+        graph_problem(line->check,
+                      "services.%s.grants.%s: the boot archive has no payload \"%s\"; build it in "
+                      "or correct the name",
                       line->service, line->grant, name);
     }
     return offer_of(line, "MemoryReader");
@@ -250,7 +259,9 @@ static void check_interface(struct line *line, struct offer offered)
     const char *type = ServiceGrant_get_interface(line->r).ptr;
     const struct capos_interface_info *info = graph_interface(line->check->input, type);
     if (info == NULL) {
-        graph_problem(line->check, "services.%s.grants.%s: there is no interface \"%s\"",
+        graph_problem(line->check,
+                      "services.%s.grants.%s: there is no interface \"%s\"; name one of schema/ (a "
+                      "facet is a type of its own)",
                       line->service, line->grant, type);
         return;
     }
@@ -285,7 +296,8 @@ static void check_grant_name(struct line *line, uint32_t number)
     }
     for (uint32_t i = 0; i < number; i++) {
         if (strcmp(ServiceGrant_get_name(ServiceGrant_list_at(grants, i)).ptr, line->grant) == 0) {
-            graph_problem(line->check, "services.%s.grants.%s: there are two grants of this name",
+            graph_problem(line->check,
+                          "services.%s.grants.%s: there are two grants of this name; rename one",
                           line->service, line->grant);
         }
     }

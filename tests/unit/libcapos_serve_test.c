@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: MIT */
+/* The service loop against a fake kernel that knows RECV, RETURN and RETURN_RECV. */
+#include "tests/unit/test.h"
+
+#include "capos/serve.h"
+#include "capos/start.h"
+#include "endpoint.client.h"
+#include "libcapos/internal.h"
+#include "status.capnp.h"
+
+enum { SQ = 16, CQ = 32, RING_BYTES = 16384, CALLS = 64, ENDPOINT = 9, INTERFACE = 0x1234 };
+
+static _Alignas(4096) uint8_t memory[RING_BYTES];
+static struct capos_ring_header *const header = (struct capos_ring_header *)(void *)memory;
+
+struct fake_call {
+    uint64_t value;
+    uint64_t interface;
+    unsigned caps;
+    bool delivered;
+    bool answered;
+    bool gone; /* its caller does not wait any more */
+    status_t refuse_reply;
+    uint16_t exception;
+    uint64_t reply;
+    unsigned reply_caps;
+};
+
+static struct {
+    uint64_t head;
+    uint64_t cq_tail;
+    struct capos_sqe receives[CALLS];
+    unsigned receive_count;
+    struct fake_call calls[CALLS];
+    unsigned call_count;
+    unsigned delivered;
+    unsigned releases;
+    capos_cap_t released[64];
+    bool dead;
+} kernel;
+
+status_t Endpoint_mint(capos_cap_t cap, uint64_t key, uint64_t interface, uint64_t methods,
+                       enum TransferMode transfer_mode, capos_cap_t *object_out)
+{
+    (void)cap, (void)key, (void)interface, (void)methods, (void)transfer_mode, (void)object_out;
+    return ST_OK;
+}
+
+static void post(const struct capos_sqe *sqe, int32_t result)
+{
+    struct capos_cqe *cqe =
+        (struct capos_cqe *)(void *)(memory + header->cq_offset) + kernel.cq_tail % CQ;
+    memset(cqe, 0, sizeof(*cqe));
+    cqe->user_data = sqe->user_data;
+    cqe->result = result;
+    header->cq_tail = ++kernel.cq_tail;
+}
+
+static void deliver(void)
+{
+    while (kernel.receive_count > 0 && kernel.delivered < kernel.call_count) {
+        struct capos_sqe sqe = kernel.receives[--kernel.receive_count];
+        struct fake_call *call = &kernel.calls[kernel.delivered];
+        uint8_t *buffer = (uint8_t *)(uintptr_t)sqe.result;
+        struct capos_received received = {
+            .call_id = 1000 + kernel.delivered,
+            .key = call->value,
+            .interface = call->interface,
+            .params_len = 8,
+            .method = 3,
+            .cap_count = (uint16_t)call->caps,
+        };
+        memcpy(buffer, &received, sizeof(received));
+        memcpy(buffer + 64, &call->value, 8);
+        for (unsigned i = 0; i < call->caps; i++) {
+            struct capos_cap_record record = {500 + i, 77};
+            memcpy(buffer + 72 + i * 16, &record, 16);
+        }
+        kernel.delivered++;
+        call->delivered = true;
+        post(&sqe, (int32_t)(72 + call->caps * 16));
+    }
+}
+
+static status_t take_return(const struct capos_sqe *sqe)
+{
+    struct fake_call *call = &kernel.calls[sqe->interface - 1000];
+    const uint8_t *params = sqe->flags & CAPOS_SQE_INLINE
+                                ? memory + header->payload_offset + sqe->params
+                                : (const uint8_t *)(uintptr_t)sqe->params;
+    CHECK(call->delivered);
+    if (call->answered || call->gone) {
+        return ST_GONE;
+    }
+    if (call->refuse_reply != ST_OK && sqe->method == 0) {
+        return call->refuse_reply;
+    }
+    call->answered = true;
+    call->exception = sqe->method;
+    call->reply_caps = sqe->xfer_count;
+    if (sqe->params_len >= 8) {
+        memcpy(&call->reply, params, 8);
+    }
+    return ST_OK;
+}
+
+static void take(const struct capos_sqe *sqe)
+{
+    status_t status = ST_OK;
+    switch (sqe->op) {
+    case CAPOS_OP_RECV:
+        break;
+    case CAPOS_OP_RETURN:
+        post(sqe, take_return(sqe));
+        return;
+    case CAPOS_OP_RETURN_RECV:
+        status = take_return(sqe);
+        break;
+    case CAPOS_OP_RELEASE:
+        kernel.released[kernel.releases++] = sqe->cap;
+        post(sqe, 0);
+        return;
+    default:
+        post(sqe, ST_UNSUPPORTED);
+        return;
+    }
+    CHECK_EQ(sqe->cap, ENDPOINT);
+    if (kernel.dead) {
+        post(sqe, ST_DISCONNECTED);
+    } else if (status != ST_OK && status != ST_GONE) {
+        post(sqe, status);
+    } else {
+        kernel.receives[kernel.receive_count++] = *sqe;
+    }
+}
+
+int64_t capos_sys_enter(uint64_t min_complete, uint64_t deadline_ns)
+{
+    while (kernel.head < header->sq_tail) {
+        struct capos_sqe sqe =
+            ((struct capos_sqe *)(void *)(memory + header->sq_offset))[kernel.head % SQ];
+        header->sq_head = ++kernel.head;
+        take(&sqe);
+    }
+    deliver();
+    if (header->cq_head == kernel.cq_tail && min_complete > 0) {
+        CHECK(deadline_ns != CAPOS_FOREVER);
+        return (int64_t)CAPOS_ENTER_TIMED_OUT;
+    }
+    return (int64_t)(kernel.cq_tail - header->cq_head);
+}
+
+NORETURN void capos_sys_exit(int64_t code)
+{
+    printf("# the library ended the process with code %lld\n", (long long)code);
+    exit(2);
+}
+
+/* The service: answers with twice the value; odd things for chosen values. */
+enum { DEFER = 100, FAIL_IT = 101, MOVE_CAP = 102, TAKE_CAP = 103, COPY_CAP = 104 };
+
+static struct capos_request *kept[8];
+static unsigned kept_count;
+static capos_cap_t taken;
+static status_t ended_why;
+
+static void put_reply(struct capos_request *req, uint64_t value)
+{
+    memcpy(req->reply, &value, 8);
+    req->reply_bytes = 8;
+}
+
+static enum capos_outcome service(struct capos_request *req, const void *ops)
+{
+    uint64_t value;
+    CHECK_PTR_EQ(ops, &kernel);
+    CHECK_EQ(req->method, 3);
+    CHECK_EQ(req->params_bytes, 8);
+    memcpy(&value, req->params, 8);
+    CHECK_EQ(value, req->key);
+    switch (value) {
+    case DEFER:
+        kept[kept_count++] = req;
+        return CAPOS_DEFERRED;
+    case FAIL_IT:
+        return capos_fail(req, CAPOS_EXC_FAILED, "number %u", 7u);
+    case MOVE_CAP:
+        CHECK_EQ(capos_request_move(req, 4321), 0);
+        break;
+    case COPY_CAP:
+        CHECK_EQ(capos_request_copy(req, 4322), 0);
+        break;
+    case TAKE_CAP:
+        CHECK_EQ(capos_request_take(req, 1, 78), 0);
+        taken = capos_request_take(req, 1, 77);
+        CHECK_EQ(capos_request_take(req, 1, 77), 0);
+        CHECK_EQ(capos_request_take(req, 9, 77), 0);
+        break;
+    default:
+        break;
+    }
+    put_reply(req, value * 2);
+    return CAPOS_REPLY;
+}
+
+static void service_ended(struct capos_server *server, status_t why)
+{
+    (void)server;
+    ended_why = why;
+}
+
+static const struct capos_interface interfaces[] = {{INTERFACE, service, &kernel}};
+CAPOS_SERVER_STORAGE(storage, 3, 64, 64, 2);
+static struct capos_server server;
+
+static void setup(void)
+{
+    memset(memory, 0, sizeof(memory));
+    memset(&kernel, 0, sizeof(kernel));
+    memset(&server, 0, sizeof(server));
+    header->magic = CAPOS_RING_MAGIC;
+    header->version = CAPOS_RING_VERSION;
+    header->sq_entries = SQ;
+    header->cq_entries = CQ;
+    header->sq_offset = 512;
+    header->cq_offset = 512 + SQ * 64;
+    header->payload_offset = 4096;
+    header->total_bytes = RING_BYTES;
+    kept_count = 0;
+    ended_why = ST_OK;
+    REQUIRE(capos_ring_open(memory, RING_BYTES));
+    server.interfaces = interfaces;
+    server.interface_count = 1;
+    server.request_count = 3;
+    server.params_max_bytes = 64;
+    server.reply_max_bytes = 64;
+    server.caps_max = 2;
+    server.ended = service_ended;
+    REQUIRE_EQ(capos_server_start(&server, ENDPOINT, storage, sizeof(storage)), ST_OK);
+}
+
+static struct fake_call *call_with(uint64_t value)
+{
+    struct fake_call *call = &kernel.calls[kernel.call_count++];
+    call->value = value;
+    call->interface = INTERFACE;
+    return call;
+}
+
+static void run(void)
+{
+    for (unsigned i = 0; i < 50 && capos_step(1); i++) {
+    }
+    capos_push();
+}
+
+TEST(serve_storage, "storage too small for the requests is refused")
+{
+    setup();
+    CHECK_EQ(capos_server_start(&server, ENDPOINT, storage, sizeof(storage) / 2), ST_BAD_ARGUMENT);
+    CHECK_EQ(capos_server_start(&server, 0, storage, sizeof(storage)), ST_BAD_ARGUMENT);
+}
+
+TEST(serve_many,
+     "every call is answered once with its own answer, and all receives are armed again")
+{
+    setup();
+    for (unsigned i = 0; i < 20; i++) {
+        call_with(i);
+    }
+    run();
+    for (unsigned i = 0; i < 20; i++) {
+        CHECK(kernel.calls[i].answered);
+        CHECK_EQ(kernel.calls[i].exception, 0);
+        CHECK_EQ(kernel.calls[i].reply, i * 2);
+    }
+    CHECK_EQ(kernel.receive_count, 3);
+    CHECK_EQ(server.served, 20);
+}
+
+TEST(serve_deferred, "kept requests are answered later and out of order; others go on meanwhile")
+{
+    setup();
+    call_with(DEFER);
+    call_with(DEFER);
+    call_with(5);
+    run();
+    CHECK_EQ(kept_count, 2);
+    CHECK(!kernel.calls[0].answered);
+    CHECK_EQ(kernel.calls[2].reply, 10);
+    CHECK_EQ(kernel.receive_count, 1);
+    put_reply(kept[1], 22);
+    capos_reply(kept[1]);
+    put_reply(kept[0], 11);
+    capos_reply(kept[0]);
+    run();
+    CHECK_EQ(kernel.calls[1].reply + kernel.calls[0].reply, 33);
+    CHECK_EQ(kernel.receive_count, 3);
+}
+
+TEST(serve_exception, "a failing handler answers with its exception and its text")
+{
+    setup();
+    call_with(FAIL_IT);
+    run();
+    CHECK_EQ(kernel.calls[0].exception, CAPOS_EXC_FAILED);
+    CHECK_MEM_EQ(&kernel.calls[0].reply, "number 7", 8);
+}
+
+TEST(serve_strange_interface, "a call of an interface that is not served is answered UNIMPLEMENTED")
+{
+    setup();
+    call_with(1)->interface = 1;
+    run();
+    CHECK_EQ(kernel.calls[0].exception, CAPOS_EXC_UNIMPLEMENTED);
+}
+
+TEST(serve_capabilities, "received capabilities that nobody takes are released; taken ones are not")
+{
+    setup();
+    call_with(TAKE_CAP)->caps = 2;
+    run();
+    CHECK_EQ(taken, 501);
+    CHECK_EQ(kernel.releases, 1);
+    CHECK_EQ(kernel.released[0], 500);
+}
+
+TEST(serve_moved_away, "a moved capability that reached its caller is not released")
+{
+    setup();
+    call_with(MOVE_CAP);
+    run();
+    CHECK_EQ(kernel.calls[0].reply_caps, 1);
+    CHECK_EQ(kernel.releases, 0);
+    CHECK_EQ(kernel.receive_count, 3);
+}
+
+TEST(serve_gone, "when the caller is gone a capability meant for it is released, a copied one kept")
+{
+    setup();
+    call_with(MOVE_CAP)->gone = true;
+    call_with(COPY_CAP)->gone = true;
+    run();
+    CHECK_EQ(kernel.releases, 1);
+    CHECK_EQ(kernel.released[0], 4321);
+    CHECK_EQ(kernel.receive_count, 3);
+}
+
+TEST(serve_refused_reply, "a refused reply becomes an exception, and the receive is armed again")
+{
+    setup();
+    call_with(4)->refuse_reply = ST_NOT_TRANSFERABLE;
+    call_with(MOVE_CAP)->refuse_reply = ST_NOT_TRANSFERABLE;
+    run();
+    CHECK_EQ(kernel.calls[0].exception, CAPOS_EXC_FAILED);
+    CHECK_EQ(kernel.calls[1].exception, CAPOS_EXC_FAILED);
+    CHECK_EQ(kernel.releases, 1);
+    CHECK_EQ(kernel.receive_count, 3);
+}
+
+TEST(serve_dead_endpoint, "a dead endpoint ends the server, once, with the reason")
+{
+    setup();
+    kernel.dead = true;
+    run();
+    CHECK_EQ(ended_why, ST_DISCONNECTED);
+    CHECK(server.dead);
+}
