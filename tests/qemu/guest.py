@@ -22,7 +22,7 @@ EXIT_CLEAN = 33  # code 0x10
 EXIT_PANIC = 35  # code 0x11
 
 OVMF = "/usr/share/ovmf/OVMF.fd"
-PROMPT = re.compile(rb"(?:^|[\r\n])[^\r\n]*capos> ?$")
+PROMPT = re.compile(rb"(?:^|[\r\n])[^\r\n]*capos> $")
 
 
 class Failure(Exception):
