@@ -32,6 +32,11 @@ void arch_thread_init_idle(struct arch_thread *thread, unsigned cpu);
  * thread, or another, must then be what the current entry returns. */
 MUST_CHECK bool arch_thread_detach(struct arch_thread *thread);
 
+/* Saves what this CPU holds of the thread that entered, so that another CPU can run it before this
+ * entry returns: for an entry that goes on with other work (jobs) after the thread has blocked. Must
+ * not be followed by a return of that thread without a look at who owns it; harmless otherwise. */
+void arch_thread_let_go(void);
+
 /* System call of a thread that entered by kernel_syscall. */
 static inline uint64_t arch_syscall_number(const struct arch_thread *thread);
 static inline uint64_t arch_syscall_arg(const struct arch_thread *thread,

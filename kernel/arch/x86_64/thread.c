@@ -62,10 +62,8 @@ bool arch_thread_detach(struct arch_thread *thread)
     return atomic_load_acquire(&thread->on_cpu) == 0;
 }
 
-/* Called by entry.S with the thread to resume when it is not the one that entered. */
-void switch_to(struct arch_thread *next)
+static ALWAYS_INLINE void let_go(struct cpu_block *cpu)
 {
-    struct cpu_block *cpu = this_cpu();
     struct arch_thread *old = cpu->current;
     if (old != NULL && old->fpu != NULL) {
         fpu_save(old->fpu);
@@ -73,11 +71,26 @@ void switch_to(struct arch_thread *next)
         cpu->fpu_last = old;
         atomic_store_release(&old->on_cpu, 0);
     }
+}
+
+void arch_thread_let_go(void)
+{
+    struct cpu_block *cpu = this_cpu();
+    let_go(cpu);
+    cpu->current = NULL;
+}
+
+/* Called by entry.S with the thread to resume when it is not the one that entered. */
+void switch_to(struct arch_thread *next)
+{
+    struct cpu_block *cpu = this_cpu();
+    let_go(cpu);
     cpu->current = next;
     if (next->fpu == NULL) {
         return;
     }
-    while (atomic_load_acquire(&next->on_cpu) != 0) {
+    while (UNLIKELY(atomic_load_acquire(&next->on_cpu) != 0)) {
+        aspace_catch_up(cpu); /* whoever has it may be waiting for just that */
         arch_cpu_relax();
     }
     atomic_store_relaxed(&next->on_cpu, cpu->tag);
