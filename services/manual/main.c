@@ -194,6 +194,19 @@ static size_t cut_at_line(const char *piece, size_t count, bool last)
     return count > 0 ? count - 1 : 0;
 }
 
+/* A comment line before the title (the licence) is not part of the page. */
+static size_t skip_comment(const struct capos_archive_entry *entry)
+{
+    char head[128];
+    bool failed;
+    size_t count = library_read(&library, entry, 0, head, sizeof(head), &failed);
+    const char *newline = memchr(head, '\n', count);
+    if (count < 4 || memcmp(head, "<!--", 4) != 0 || newline == NULL) {
+        return 0;
+    }
+    return (size_t)(newline - head) + 1;
+}
+
 static enum capos_outcome do_page(struct capos_request *req, Manual_page_params_r params,
                                   Manual_page_results_b results)
 {
@@ -208,13 +221,14 @@ static enum capos_outcome do_page(struct capos_request *req, Manual_page_params_
         return CAPOS_REPLY;
     }
     bool failed;
-    size_t count = library_read(&library, entry, offset, piece, sizeof(piece), &failed);
+    size_t skip = skip_comment(entry);
+    size_t count = library_read(&library, entry, skip + offset, piece, sizeof(piece), &failed);
     if (failed) {
         return unreadable(req);
     }
-    count = cut_at_line(piece, count, offset + count >= entry->size_bytes);
+    count = cut_at_line(piece, count, skip + offset + count >= entry->size_bytes);
     Manual_page_results_set_found(results, true);
-    Manual_page_results_set_total_bytes(results, (uint32_t)entry->size_bytes);
+    Manual_page_results_set_total_bytes(results, (uint32_t)(entry->size_bytes - skip));
     if (!capnp_utf8_valid(piece, count)) {
         return capos_fail(req, CAPOS_EXC_INVALID_ARGUMENT, "offsetBytes is inside a character");
     }
@@ -226,7 +240,8 @@ static enum capos_outcome do_page(struct capos_request *req, Manual_page_params_
 static size_t summary(uint32_t index, char *buf, size_t size)
 {
     bool failed;
-    size_t count = library_read(&library, &library.entries[index], 0, buf, size, &failed);
+    const struct capos_archive_entry *entry = &library.entries[index];
+    size_t count = library_read(&library, entry, skip_comment(entry), buf, size, &failed);
     const char *newline = memchr(buf, '\n', count);
     count = newline != NULL ? (size_t)(newline - buf) : count;
     size_t skip = 0;
