@@ -31,17 +31,11 @@
 #include "internal.h"
 #include "lib/base/bits.h"
 #include "lib/base/string.h"
+#include "op_list.h"
 
 enum {
     TABLE_MAX = 256,
     MAX_SEQUENCE_RETRIES = 4,
-    RELEASE_OPS = 16,
-    RELEASE_QUEUE = 64,
-};
-
-struct op_list {
-    struct capos_op *first;
-    struct capos_op *last;
 };
 
 static struct {
@@ -63,45 +57,8 @@ static struct {
     uint64_t free_map[TABLE_MAX / 64]; /* bit set: the index is free */
     struct capos_op *table[TABLE_MAX];
     uint32_t generation[TABLE_MAX];
-    struct capos_op release_ops[RELEASE_OPS];
-    capos_cap_t release_queue[RELEASE_QUEUE];
-    uint32_t release_count;
     struct capos_ring_stats stats;
 } ring;
-
-/* Lists */
-
-static void list_insert(struct op_list *list, struct capos_op *before, struct capos_op *op)
-{
-    op->next = before;
-    op->prev = before != NULL ? before->prev : list->last;
-    if (op->prev != NULL) {
-        op->prev->next = op;
-    } else {
-        list->first = op;
-    }
-    if (before != NULL) {
-        before->prev = op;
-    } else {
-        list->last = op;
-    }
-}
-
-static void list_take(struct op_list *list, struct capos_op *op)
-{
-    if (op->prev != NULL) {
-        op->prev->next = op->next;
-    } else {
-        list->first = op->next;
-    }
-    if (op->next != NULL) {
-        op->next->prev = op->prev;
-    } else {
-        list->last = op->prev;
-    }
-    op->next = NULL;
-    op->prev = NULL;
-}
 
 /* The table */
 
@@ -157,6 +114,7 @@ bool capos_ring_open(void *memory, uint64_t ring_bytes)
         return false;
     }
     memset(&ring, 0, sizeof(ring));
+    capos_release_reset();
     uint8_t *base = memory;
     ring.header = header;
     ring.sq = (struct capos_sqe *)(void *)(base + header->sq_offset);
@@ -224,7 +182,7 @@ static void put_sqe(struct capos_op *op, uint32_t index)
 static void push(struct capos_op *op)
 {
     uint32_t index = table_add(op);
-    list_take(&ring.pending, op);
+    op_list_take(&ring.pending, op);
     put_sqe(op, index);
     op->table_index = index;
     op->position = ring.sq_tail;
@@ -240,22 +198,9 @@ static bool sq_has_room(void)
     return ring.sq_tail - head <= ring.sq_mask && ring.in_flight < ring.table_size;
 }
 
-static void fill_releases(void)
-{
-    for (uint32_t i = 0; i < RELEASE_OPS && ring.release_count > 0; i++) {
-        struct capos_op *op = &ring.release_ops[i];
-        if (op->state == CAPOS_OP_IDLE) {
-            ring.release_count--;
-            capos_op_init(op, CAPOS_OP_RELEASE, ring.release_queue[ring.release_count]);
-            op->flags = OP_FLAG_FORGET;
-            capos_op_submit(op);
-        }
-    }
-}
-
 void capos_flush(void)
 {
-    fill_releases();
+    capos_release_queued();
     bool blocked = false;
     struct capos_op *next;
     for (struct capos_op *op = ring.pending.first; op != NULL; op = next) {
@@ -306,7 +251,7 @@ static void finish(struct capos_op *op)
     }
     op->state = CAPOS_OP_DONE;
     if (op->done != NULL) {
-        list_insert(&ring.ready, NULL, op);
+        op_list_insert(&ring.ready, NULL, op);
     }
 }
 
@@ -318,7 +263,7 @@ static void requeue(struct capos_op *op)
         before = before->next;
     }
     op->state = CAPOS_OP_PENDING;
-    list_insert(&ring.pending, before, op);
+    op_list_insert(&ring.pending, before, op);
 }
 
 static bool try_again_numbered(struct capos_op *op, const struct capos_cqe *cqe)
@@ -429,7 +374,7 @@ void capos_op_submit(struct capos_op *op)
 {
     op->state = CAPOS_OP_PENDING;
     op->retries = 0;
-    list_insert(&ring.pending, NULL, op);
+    op_list_insert(&ring.pending, NULL, op);
 }
 
 void capos_op_refuse(struct capos_op *op, status_t status)
@@ -444,7 +389,7 @@ bool capos_op_withdraw(struct capos_op *op)
     if (op->state != CAPOS_OP_PENDING) {
         return false;
     }
-    list_take(&ring.pending, op);
+    op_list_take(&ring.pending, op);
     op->state = CAPOS_OP_IDLE;
     return true;
 }
@@ -487,7 +432,7 @@ static bool run_ready(void)
     ring.ready.last = NULL;
     while (batch.first != NULL) {
         struct capos_op *op = batch.first;
-        list_take(&batch, op);
+        op_list_take(&batch, op);
         op->state = CAPOS_OP_IDLE;
         op->done(op);
     }
@@ -524,38 +469,6 @@ void capos_run(void)
 void capos_stop(void)
 {
     ring.stopping = true;
-}
-
-/* Releasing */
-
-void capos_release(capos_cap_t cap)
-{
-    if (cap == 0) {
-        return;
-    }
-    while (ring.release_count == RELEASE_QUEUE) {
-        capos_flush();
-        enter(1, CAPOS_FOREVER);
-    }
-    ring.release_queue[ring.release_count++] = cap;
-    fill_releases();
-}
-
-status_t capos_release_now(capos_cap_t cap)
-{
-    struct capos_op op;
-    capos_op_init(&op, CAPOS_OP_RELEASE, cap);
-    int32_t result = capos_op_run(&op);
-    return result < 0 ? result : 0;
-}
-
-status_t capos_signal(capos_cap_t notification, uint64_t bits)
-{
-    struct capos_op op;
-    capos_op_init(&op, CAPOS_OP_SIGNAL, notification);
-    op.sqe.params = bits;
-    int32_t result = capos_op_run(&op);
-    return result < 0 ? result : 0;
 }
 
 const struct capos_ring_stats *capos_ring_stats(void)

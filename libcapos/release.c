@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Giving capabilities up. A release is queued here, becomes one of a few operations that nobody
+ * waits for, and goes with whatever enters the kernel next.
+ */
+#include "capos/ring.h"
+#include "internal.h"
+#include "lib/base/string.h"
+
+enum {
+    RELEASE_OPS = 16,
+    RELEASE_QUEUE = 64,
+};
+
+static struct {
+    struct capos_op ops[RELEASE_OPS];
+    capos_cap_t queue[RELEASE_QUEUE];
+    uint32_t count;
+} release;
+
+void capos_release_reset(void)
+{
+    memset(&release, 0, sizeof(release));
+}
+
+void capos_release_queued(void)
+{
+    for (uint32_t i = 0; i < RELEASE_OPS && release.count > 0; i++) {
+        struct capos_op *op = &release.ops[i];
+        if (op->state == CAPOS_OP_IDLE) {
+            release.count--;
+            capos_op_init(op, CAPOS_OP_RELEASE, release.queue[release.count]);
+            op->flags = OP_FLAG_FORGET;
+            capos_op_submit(op);
+        }
+    }
+}
+
+void capos_release(capos_cap_t cap)
+{
+    if (cap == 0) {
+        return;
+    }
+    while (release.count == RELEASE_QUEUE) {
+        capos_push();
+    }
+    release.queue[release.count++] = cap;
+    capos_release_queued();
+}
+
+status_t capos_release_now(capos_cap_t cap)
+{
+    struct capos_op op;
+    capos_op_init(&op, CAPOS_OP_RELEASE, cap);
+    int32_t result = capos_op_run(&op);
+    return result < 0 ? result : 0;
+}
+
+status_t capos_signal(capos_cap_t notification, uint64_t bits)
+{
+    struct capos_op op;
+    capos_op_init(&op, CAPOS_OP_SIGNAL, notification);
+    op.sqe.params = bits;
+    int32_t result = capos_op_run(&op);
+    return result < 0 ? result : 0;
+}
