@@ -4,6 +4,6 @@
 .PHONY: docs
 docs: $(PLUGIN) | $(DEPS) ## build the book into build/docs
 	@tools/check docs
-	@rm -rf build/docs build/docs.md && mkdir -p build/docs.md
-	@capnp compile -Ischema --src-prefix=schema -o- $(SCHEMAS) | $(PLUGIN) --docs build/docs.md
-	@tools/docs build/docs build/docs.md
+	@rm -rf build/docs build/interfaces && mkdir -p build/interfaces
+	@capnp compile -Ischema --src-prefix=schema -o- $(SCHEMAS) | $(PLUGIN) --docs build/interfaces
+	@tools/docs build/docs build/interfaces
