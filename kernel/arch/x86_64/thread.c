@@ -80,6 +80,28 @@ void arch_thread_let_go(void)
     cpu->current = NULL;
 }
 
+static ALWAYS_INLINE void take(struct cpu_block *cpu, struct arch_thread *next)
+{
+    atomic_store_relaxed(&next->on_cpu, cpu->tag);
+    if (atomic_load_relaxed(&cpu->loaded) != next->aspace) {
+        aspace_load(cpu, next->aspace);
+    }
+    if (cpu->fpu_last != next || next->fpu_cpu != cpu->tag) {
+        fpu_restore(next->fpu);
+    }
+    write_msr(MSR_FS_BASE, next->fs_base);
+}
+
+/* Another CPU still has it. Apart, so that the usual way saves no registers. */
+NOINLINE static void wait_and_take(struct cpu_block *cpu, struct arch_thread *next)
+{
+    while (atomic_load_acquire(&next->on_cpu) != 0) {
+        aspace_catch_up(cpu); /* whoever has it may be waiting for just that */
+        arch_cpu_relax();
+    }
+    take(cpu, next);
+}
+
 /* Called by entry.S with the thread to resume when it is not the one that entered. */
 void switch_to(struct arch_thread *next)
 {
@@ -89,18 +111,11 @@ void switch_to(struct arch_thread *next)
     if (next->fpu == NULL) {
         return;
     }
-    while (UNLIKELY(atomic_load_acquire(&next->on_cpu) != 0)) {
-        aspace_catch_up(cpu); /* whoever has it may be waiting for just that */
-        arch_cpu_relax();
+    if (UNLIKELY(atomic_load_acquire(&next->on_cpu) != 0)) {
+        wait_and_take(cpu, next);
+        return;
     }
-    atomic_store_relaxed(&next->on_cpu, cpu->tag);
-    if (atomic_load_relaxed(&cpu->loaded) != next->aspace) {
-        aspace_load(cpu, next->aspace);
-    }
-    if (cpu->fpu_last != next || next->fpu_cpu != cpu->tag) {
-        fpu_restore(next->fpu);
-    }
-    write_msr(MSR_FS_BASE, next->fs_base);
+    take(cpu, next);
 }
 
 /* After a system call frame became a full one: what SYSRET would have zeroed is zero. */
