@@ -9,6 +9,7 @@
 
 static capos_cap_t terminal;
 static bool interrupted;
+static void (*idle)(void);
 
 CAPOS_CALL_STATIC(interrupt_call, TerminalSession, wait_interrupt);
 
@@ -39,6 +40,11 @@ void loop_init(capos_cap_t capability)
     terminal = capability;
     interrupt_call.op.done = heard;
     listen();
+}
+
+void loop_set_idle(void (*function)(void))
+{
+    idle = function;
 }
 
 void loop_interrupt(void)
@@ -128,6 +134,9 @@ static status_t read_once(const char *prompt, enum TerminalSession_LineOutcome *
     }
     while (!done) {
         capos_step(CAPOS_FOREVER);
+        if (!done && idle != NULL) {
+            idle();
+        }
     }
     TerminalSession_read_line_results_r results;
     status = line_call.status;

@@ -37,6 +37,9 @@ status_t loop_call(struct capos_call *call, bool *interrupted);
 /* The same for an operation: its result. */
 int32_t loop_op(struct capos_op *op, bool *interrupted);
 
+/* What to do between two turns while the person types (tell of programs that have ended). */
+void loop_set_idle(void (*idle)(void));
+
 /* A line from the person. Programs go on meanwhile. */
 status_t loop_read_line(const char *prompt, enum TerminalSession_LineOutcome *outcome, char *line,
                         size_t size, size_t *len);

@@ -120,6 +120,7 @@ int capos_main(void)
     commands_init(capos_capset_try("pages", Manual_ID));
     children_init(capos_capset_try("launcher", Launcher_ID), capos_capset_try("ledger", Ledger_ID),
                   terminal);
+    loop_set_idle(children_tell_ends);
     capos_ready();
     show_banner();
     log_first_prompt();

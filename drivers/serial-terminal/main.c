@@ -286,6 +286,7 @@ int capos_main(void)
     if (status != ST_OK) {
         fail_hard("setting the serial device up", status);
     }
+    Interrupt_acknowledge(interrupt); /* an instance before this one may have left it masked */
     capos_op_init_wait(&interrupt_wait, interrupt, CAPOS_EVENT_SIGNALLED, 1);
     interrupt_wait.done = interrupted;
     capos_op_submit(&interrupt_wait);
