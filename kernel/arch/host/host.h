@@ -48,6 +48,10 @@ bool host_step(unsigned cpu);
  * done. Returns the steps. */
 unsigned host_settle(unsigned max);
 
+/* An interrupt for the CPU, as arch_cpu_reschedule and arch_cpu_kick make it: what a test that calls
+ * the kernel from outside sends afterwards. */
+void host_interrupt(unsigned cpu, enum arch_vector vector);
+
 /* Puts the CPU on its own: steps by itself, and calls `user` when its thread runs user code. */
 typedef void (*host_user_fn)(struct thread *thread);
 void host_cpus_start(host_user_fn user);

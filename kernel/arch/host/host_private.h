@@ -16,7 +16,8 @@ struct host_cpu {
     _Atomic uint64_t deadline_ns;                /* [a] of arch_timer_arm */
     _Atomic(struct arch_aspace *) loaded;        /* [a] written by its own */
     _Atomic uint64_t seen;                       /* [a] shootdowns of `loaded` it knows of */
-    struct thread *current;                      /* [c] */
+    struct thread *current;                      /* [c] NULL within an entry that let go of it */
+    unsigned polls;                              /* [c] of arch_interrupt_pending in this entry */
 } ALIGNED(64);
 
 extern struct host_cpu host_cpus[ARCH_CPU_MAX];

@@ -17,6 +17,9 @@
 #include "core/panic.h"
 #include "lib/base/string.h"
 
+/* A stepped CPU that asks so often in one entry waits for another CPU: it is made to leave. */
+enum { POLLS_MAX = 20 };
+
 enum { RAM_START = 0x100000 }; /* low memory is not RAM here: address 0 is never a frame */
 
 _Thread_local unsigned host_cpu_number;
@@ -139,6 +142,11 @@ static void post(arch_cpu_mask_t cpus, enum arch_vector vector)
     }
 }
 
+void host_interrupt(unsigned cpu, enum arch_vector vector)
+{
+    atomic_or_seq_cst(&host_cpus[cpu].pending, 1u << vector);
+}
+
 void arch_cpu_reschedule(arch_cpu_mask_t cpus)
 {
     post(cpus, ARCH_VECTOR_RESCHEDULE);
@@ -157,7 +165,10 @@ static bool timer_due(const struct host_cpu *cpu)
 
 bool arch_interrupt_pending(void)
 {
-    const struct host_cpu *cpu = host_this();
+    struct host_cpu *cpu = host_this();
+    if (!atomic_load_relaxed(&cpus_running) && ++cpu->polls == POLLS_MAX) {
+        return true;
+    }
     bool pending = atomic_load_acquire(&cpu->pending) != 0 || timer_due(cpu);
     for (unsigned i = 0; i < HOST_DEVICE_WORDS; i++) {
         pending = pending || atomic_load_acquire(&cpu->devices[i]) != 0;
@@ -314,6 +325,7 @@ static bool step_here(void)
 {
     struct host_cpu *cpu = host_this();
     unsigned vector;
+    cpu->polls = 0;
     if (take_vector(cpu, &vector)) {
         if (vector == ARCH_VECTOR_KICK) {
             take_kick(cpu);

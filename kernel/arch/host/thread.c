@@ -51,6 +51,15 @@ bool arch_thread_detach(struct arch_thread *thread)
     return true;
 }
 
+void arch_thread_let_go(void)
+{
+    struct host_cpu *cpu = host_this();
+    if (cpu->current != NULL) {
+        atomic_store_release(&host_arch(cpu->current)->on_cpu, 0);
+        cpu->current = NULL;
+    }
+}
+
 void arch_syscall_restart(struct arch_thread *thread)
 {
     thread->wants_syscall = true;
