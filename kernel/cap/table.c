@@ -305,6 +305,9 @@ static void take_free(struct cap_table *table, uint32_t n, capos_cap_t *ids_out)
 status_t table_reserve(struct cap_table *table, uint32_t n, capos_cap_t *ids_out)
 {
     KDEBUG_ASSERT(n <= CAP_PAGE_SLOTS);
+    if (n == 0) {
+        return ST_OK;
+    }
     status_t status = ledger_charge(table->ledger, LEDGER_CLASS_SLOTS, n);
     if (status != ST_OK) {
         return status;
@@ -326,6 +329,9 @@ status_t table_reserve(struct cap_table *table, uint32_t n, capos_cap_t *ids_out
 /* Nobody has seen the ids, so the generation stays. */
 void table_unreserve(struct cap_table *table, uint32_t n, const capos_cap_t *ids)
 {
+    if (n == 0) {
+        return;
+    }
     lock_acquire(&table->lock);
     for (uint32_t i = n; i-- > 0;) {
         struct cap_slot *slot = slot_of(table, ids[i]);
