@@ -10,6 +10,16 @@
 #include "lib/base/fmt.h"
 #include "lib/base/string.h"
 
+/* Names in a manifest may hold anything until they have been checked; a message may not. */
+static void hide_control_bytes(char *text)
+{
+    for (; *text != '\0'; text++) {
+        if ((unsigned char)*text < ' ' || *text == 0x7f) {
+            *text = '?';
+        }
+    }
+}
+
 void graph_problem(struct graph_check *check, const char *format, ...)
 {
     check->problems++;
@@ -21,6 +31,7 @@ void graph_problem(struct graph_check *check, const char *format, ...)
     va_start(args, format);
     fmt_vformat(text, sizeof(text), format, args);
     va_end(args);
+    hide_control_bytes(text);
     check->input->report(check->input->context, text);
 }
 

@@ -89,6 +89,10 @@ extern struct init init;
 uint64_t init_now_ns(void);
 NORETURN void init_halt(enum init_halt_code code, const char *format, ...) PRINTF_LIKE(2, 3);
 
+/* console.c: a line on the first serial port, for when nothing else can speak any more. Ends every
+ * service first. */
+void console_say(const char *text);
+
 /* payload.c: the boot archive */
 status_t payload_open(const char *name, capos_cap_t *memory, uint64_t *size_bytes);
 bool payload_exists(const char *name);

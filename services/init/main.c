@@ -36,7 +36,9 @@ NORETURN void init_halt(enum init_halt_code code, const char *format, ...)
     fmt_vformat(text, sizeof(text), format, args);
     va_end(args);
     capos_log("init: HALT: %s", text);
-    capos_log("init: the machine stops with code %u", (unsigned)code);
+    console_say("");
+    console_say(text);
+    console_say("capOS has stopped.");
     Power_off(init.power, (uint8_t)code);
     capos_exit(code);
 }
@@ -109,6 +111,7 @@ static void report(void *context, const char *problem)
 {
     (void)context;
     capos_log("init: manifest: %s", problem);
+    console_say(problem);
 }
 
 /* What the ledger of init still has to give. */

@@ -295,6 +295,13 @@ TEST(graph_duplicate_service, "two services of one name are refused")
     CHECK(strstr(problems, "two services") != NULL);
 }
 
+TEST(graph_escapes, "a message shows no control byte of a name")
+{
+    struct spec spec = good;
+    spec.ref_export = "\033[2J\007";
+    refused(&spec, "services.user.grants.counter", "\"?[2J?\"");
+}
+
 TEST(graph_all_problems, "every problem is reported, not the first alone")
 {
     struct spec spec = good;
