@@ -23,6 +23,7 @@
 #include "object/kernel_log.h"
 #include "object/power.h"
 #include "object/process.h"
+#include "object/root.h"
 #include "object/spawn.h"
 #include "ring/ring.h"
 #include "sched/cpu.h"
@@ -65,16 +66,14 @@ static void describe_machine(const struct boot_info *boot)
 
 typedef status_t (*root_create_fn)(struct kobj **out);
 
-static status_t plain_root(uint8_t ktype, struct kobj **out);
-
 static status_t timer_root(struct kobj **out)
 {
-    return plain_root(KTYPE_TIMER, out);
+    return root_object_create(KTYPE_TIMER, out);
 }
 
 static status_t spawner_root(struct kobj **out)
 {
-    return plain_root(KTYPE_PROCESS_SPAWNER, out);
+    return root_object_create(KTYPE_PROCESS_SPAWNER, out);
 }
 
 /* What init holds: roots of the machine and its own objects. */
@@ -97,18 +96,6 @@ static const struct {
 };
 
 enum { INIT_GRANTS = sizeof(init_grants) / sizeof(init_grants[0]) };
-
-static const struct kobj_ops plain_ops = {.name = "root object"};
-
-static status_t plain_root(uint8_t ktype, struct kobj **out)
-{
-    static struct kobj timer;
-    static struct kobj spawner;
-    struct kobj *obj = ktype == KTYPE_TIMER ? &timer : &spawner;
-    kobj_init(obj, ktype, &plain_ops, NULL);
-    *out = obj;
-    return ST_OK;
-}
 
 /* The creator's ref stays for good: roots are never destroyed. */
 static status_t fill_init_grant(unsigned index, struct spawn_grant *grant)
@@ -201,8 +188,6 @@ struct thread *kernel_main(const struct boot_info *boot)
     describe_machine(boot);
     uint64_t free_at_start = frames_free_count();
     archive_init(boot);
-    io_ports_init();
-    interrupts_init();
     arch_smp_start();
     status_t status = start_init();
     if (status != ST_OK) {

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+#include "object/entropy.h"
+
+#include "arch/arch.h"
+#include "core/log.h"
+#include "gen/entropy.capnp.h"
+#include "gen/kernel/entropy.kernel.h"
+#include "gen/kernel/types.h"
+#include "gen/status.capnp.h"
+#include "lib/base/string.h"
+#include "lib/crypto/drbg.h"
+#include "object/invoke.h"
+#include "object/root.h"
+#include "sched/cpu.h"
+
+enum { ENTROPY_MAX_BYTES = 4096, ENTROPY_WORDS = 8 };
+
+/* All under `lock` after entropy_init. */
+static struct {
+    struct spinlock lock;
+    struct drbg drbg;
+    bool weak;  /* [I] */
+    bool fixed; /* [I] */
+} pool = {.lock = SPINLOCK_INIT(LOCK_REGISTRY)};
+
+/* True when the space-separated words of the command line hold `word`. */
+static bool has_word(const char *line, const char *word)
+{
+    size_t len = strlen(word);
+    for (const char *at = line; *at != '\0'; at++) {
+        bool starts = at == line || at[-1] == ' ';
+        if (starts && strncmp(at, word, len) == 0 && (at[len] == ' ' || at[len] == '\0')) {
+            return true;
+        }
+    }
+    return false;
+}
+
+struct seed {
+    uint64_t firmware[4];
+    uint64_t hardware[ENTROPY_WORDS];
+    uint64_t timing[ENTROPY_WORDS];
+};
+
+/* True when the processor gave every word. */
+static bool fill_hardware(uint64_t words[ENTROPY_WORDS])
+{
+    bool strong = arch_entropy_present();
+    for (unsigned i = 0; i < ENTROPY_WORDS; i++) {
+        strong = arch_entropy(&words[i]) && strong;
+    }
+    return strong;
+}
+
+void entropy_init(const struct boot_info *boot)
+{
+    pool.fixed = has_word(boot->command_line, "entropy=fixed");
+    if (pool.fixed) {
+        drbg_init(&pool.drbg, "entropy=fixed", sizeof("entropy=fixed"));
+        klog("entropy: FIXED by the command line, for tests only");
+        return;
+    }
+    struct seed seed;
+    memset(&seed, 0, sizeof(seed));
+    memcpy(seed.firmware, boot->entropy_seed, sizeof(seed.firmware));
+    bool strong = fill_hardware(seed.hardware) || boot->entropy_strong;
+    for (unsigned i = 0; i < ENTROPY_WORDS; i++) {
+        seed.timing[i] = arch_cycles();
+    }
+    drbg_init(&pool.drbg, &seed, sizeof(seed));
+    memset(&seed, 0, sizeof(seed));
+    COMPILER_BARRIER();
+    pool.weak = !strong;
+    klog("entropy: seeded%s", strong ? "" : " from timing alone: weak");
+}
+
+void entropy_bytes(void *out, size_t bytes)
+{
+    lock_acquire(&pool.lock);
+    uint64_t word;
+    if (!pool.fixed && arch_entropy(&word)) {
+        drbg_mix(&pool.drbg, &word, sizeof(word));
+    }
+    drbg_generate(&pool.drbg, out, bytes);
+    lock_release(&pool.lock);
+}
+
+status_t entropy_create(struct kobj **out)
+{
+    return root_object_create(KTYPE_ENTROPY, out);
+}
+
+status_t Entropy_kernel_fill(struct invocation *inv, Entropy_fill_params_r params,
+                             Entropy_fill_results_b results)
+{
+    (void)inv;
+    uint32_t count = Entropy_fill_params_get_count_bytes(params);
+    if (count == 0 || count > ENTROPY_MAX_BYTES) {
+        return ST_BAD_ARGUMENT;
+    }
+    uint8_t *bytes = cpu_this()->work;
+    entropy_bytes(bytes, count);
+    Entropy_fill_results_set_data(results, bytes, count);
+    Entropy_fill_results_set_weak(results, pool.weak || pool.fixed);
+    memset(bytes, 0, count);
+    COMPILER_BARRIER();
+    return ST_OK;
+}
