@@ -65,9 +65,12 @@ static void manifest_name(char *name, size_t size)
     static const char key[] = "manifest=";
     uint64_t length = 0;
     str_copy(name, size, "manifest");
-    if (!payload_exists("cmdline")) {
+    /* Not a payload of the archive: the kernel makes it, and no list names it. */
+    capos_cap_t memory = 0;
+    if (payload_open("cmdline", &memory, &length) != ST_OK) {
         return;
     }
+    capos_release(memory);
     const char *line = payload_map("cmdline", &length);
     for (uint64_t at = 0; line != NULL && at + sizeof(key) - 1 < length; at++) {
         bool begins = at == 0 || line[at - 1] == ' ';
