@@ -29,7 +29,7 @@ interface TerminalSession $A.transfer(copy) $A.scope(sameSession) {
   # An empty screen.
 
   size @5 () -> (columns :UInt16, rows :UInt16);
-  # The size assumed: a serial line does not tell its own.
+  # What the screen answered when it was asked; 80 by 24 while it has not.
 
   enum LineOutcome {
     line @0;         # a line was entered; it stands without its newline

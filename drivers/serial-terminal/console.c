@@ -22,7 +22,7 @@ void console_init(struct console *console, struct fmt_sink *sink)
     memset(console, 0, sizeof(*console));
     console->sink = sink;
     text_escaper_init(&console->escaper, sink, CONSOLE_COLUMNS);
-    line_edit_init(&console->edit, sink, CONSOLE_COLUMNS);
+    line_edit_init(&console->edit, sink, CONSOLE_COLUMNS, CONSOLE_ROWS);
 }
 
 /* Puts the line being read back under what was written. A prompt gets a row of its own. */
@@ -59,6 +59,7 @@ void console_clear(struct console *console)
     send(console, "\x1b[H\x1b[2J");
     console->escaper.column = 0;
     console->escaper.partial_count = 0;
+    console->asked_size = false; /* the window may have changed: ask again */
     if (console->reading) {
         show_line_again(console);
     }
@@ -67,6 +68,7 @@ void console_clear(struct console *console)
 static enum line_event feed(struct console *console, uint8_t byte)
 {
     enum line_event event = line_edit_feed(&console->edit, byte);
+    console->escaper.columns = console->edit.columns;
     if (event != LINE_NONE) {
         console->reading = false;
         console->escaper.column = 0;
@@ -94,6 +96,10 @@ enum line_event console_read_line(struct console *console, const char *prompt, s
         text_fresh_line(&console->escaper);
     }
     console->reading = true;
+    if (!console->asked_size) {
+        console->asked_size = true;
+        line_edit_ask_size(&console->edit);
+    }
     line_edit_begin(&console->edit, prompt, prompt_bytes, echo, limit, console->escaper.column);
     return feed_ahead(console);
 }

@@ -19,7 +19,7 @@
 
 enum {
     CONSOLE_AHEAD_BYTES = 4096,
-    CONSOLE_COLUMNS = 80,
+    CONSOLE_COLUMNS = 80, /* until the screen says otherwise */
     CONSOLE_ROWS = 24,
 };
 
@@ -39,6 +39,7 @@ struct console {
     struct text_escaper escaper;
     struct line_edit edit;
     bool reading;
+    bool asked_size;     /* since the start, or since the screen was cleared */
     uint64_t interrupts; /* Ctrl-C while idle, since the start */
     uint64_t dropped;    /* typed bytes for which there was no room */
     size_t ahead_first;

@@ -387,6 +387,26 @@ static void tilde_key(struct line_edit *edit, char number)
     }
 }
 
+/* "24;80": rows and columns, as the screen answers line_edit_ask_size. */
+static void take_size(struct line_edit *edit)
+{
+    unsigned numbers[2] = {0, 0};
+    unsigned which = 0;
+    for (unsigned i = 0; i < edit->sequence_count && which < 2; i++) {
+        char c = edit->sequence[i];
+        if (c >= '0' && c <= '9' && numbers[which] < LINE_COLUMNS_MAX) {
+            numbers[which] = numbers[which] * 10 + (unsigned)(c - '0');
+        } else {
+            which++;
+        }
+    }
+    if (numbers[0] >= LINE_ROWS_MIN && numbers[0] <= LINE_ROWS_MAX &&
+        numbers[1] >= LINE_COLUMNS_MIN && numbers[1] <= LINE_COLUMNS_MAX) {
+        edit->rows = numbers[0];
+        edit->columns = numbers[1];
+    }
+}
+
 /* The last byte of an escape sequence; `modified`: Ctrl or Alt was held. */
 static void final_key(struct line_edit *edit, char key, bool modified)
 {
@@ -408,6 +428,9 @@ static void final_key(struct line_edit *edit, char key, bool modified)
         break;
     case 'F':
         move_to(edit, edit->count);
+        break;
+    case 'R':
+        take_size(edit);
         break;
     case '~':
         if (edit->sequence_count == 1) {
@@ -512,11 +535,19 @@ enum line_event line_edit_feed(struct line_edit *edit, uint8_t byte)
 
 /* ---- life ---- */
 
-void line_edit_init(struct line_edit *edit, struct fmt_sink *sink, unsigned columns)
+void line_edit_init(struct line_edit *edit, struct fmt_sink *sink, unsigned columns, unsigned rows)
 {
     memset(edit, 0, sizeof(*edit));
     edit->sink = sink;
     edit->columns = columns;
+    edit->rows = rows;
+}
+
+/* Keeps the cursor, goes as far down and right as the screen goes, asks where that is, comes back. */
+void line_edit_ask_size(struct line_edit *edit)
+{
+    static const char question[] = "\x1b" "7\x1b[999;999H\x1b[6n\x1b" "8";
+    send(edit, question, sizeof(question) - 1);
 }
 
 static void set_prompt(struct line_edit *edit, const char *prompt, size_t count)

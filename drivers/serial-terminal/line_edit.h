@@ -28,7 +28,11 @@ enum {
     LINE_KILL_BYTES = 1024,
     LINE_HISTORY_COUNT = 32,
     LINE_HISTORY_BYTES = 512, /* longer lines are not remembered */
-    LINE_SEQUENCE_MAX = 16,   /* bytes of an escape sequence; a longer one is dropped whole */
+    LINE_COLUMNS_MIN = 20,    /* an answer outside these is no answer */
+    LINE_COLUMNS_MAX = 1000,
+    LINE_ROWS_MIN = 5,
+    LINE_ROWS_MAX = 500,
+    LINE_SEQUENCE_MAX = 16, /* bytes of an escape sequence; a longer one is dropped whole */
 };
 
 enum line_event {
@@ -49,7 +53,8 @@ enum key_state { KEY_GROUND, KEY_ESCAPE, KEY_CSI, KEY_SS3 };
 
 struct line_edit {
     struct fmt_sink *sink;
-    unsigned columns;
+    unsigned columns; /* of the screen: assumed, until the screen has answered a question for it */
+    unsigned rows;
     bool shown; /* prompt and line are on the screen */
     bool echo;
     bool skip_newline; /* the last line ended with CR: an LF right behind it belongs to it */
@@ -77,7 +82,11 @@ struct line_edit {
     char partial[UTF8_MAX_BYTES];
 };
 
-void line_edit_init(struct line_edit *edit, struct fmt_sink *sink, unsigned columns);
+void line_edit_init(struct line_edit *edit, struct fmt_sink *sink, unsigned columns, unsigned rows);
+
+/* Asks the screen for its size: the answer comes as if it were typed. A screen that does not know
+ * the question does not answer, and nothing waits for it. */
+void line_edit_ask_size(struct line_edit *edit);
 
 /* Shows a prompt (controls in it are left out) and an empty line; start_column tells where the
  * cursor stands. The limit is clamped to 1 .. LINE_MAX_BYTES. */

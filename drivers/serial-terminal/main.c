@@ -248,8 +248,8 @@ static enum capos_outcome do_size(struct capos_request *req, TerminalSession_siz
 {
     (void)req;
     (void)params;
-    TerminalSession_size_results_set_columns(results, CONSOLE_COLUMNS);
-    TerminalSession_size_results_set_rows(results, CONSOLE_ROWS);
+    TerminalSession_size_results_set_columns(results, (uint16_t)console.edit.columns);
+    TerminalSession_size_results_set_rows(results, (uint16_t)console.edit.rows);
     return CAPOS_REPLY;
 }
 

@@ -64,6 +64,8 @@ static void play_row(char *row, size_t size)
             cursor = 0;
         } else if (c == '\n') {
             memset(row, ' ', size);
+        } else if (c == 0x1b && (screen.bytes[i + 1] == '7' || screen.bytes[i + 1] == '8')) {
+            i++;
         } else if (c == 0x1b) {
             unsigned n = 0;
             for (i += 2; screen.bytes[i] >= '0' && screen.bytes[i] <= '9'; i++) {
@@ -293,6 +295,25 @@ TEST(styles, "a style is switched on and off by the terminal, and an unknown one
     setup();
     console_write(&console, 77, "x", 1);
     CHECK_STR_EQ(screen.bytes, "x");
+}
+
+TEST(size, "the screen's answer sets the size, a foolish one does not, and a wide row is used")
+{
+    char row[256];
+    setup();
+    begin();
+    CHECK(strstr(screen.bytes, "\x1b[6n") != NULL);
+    type("\x1b[50;132R");
+    CHECK_EQ(console.edit.columns, 132);
+    CHECK_EQ(console.edit.rows, 50);
+    type("\x1b[0;0R\x1b[9999;99999R\x1b[5R\x1b[R\x1b[;;;R");
+    CHECK_EQ(console.edit.columns, 132);
+    screen.count = 0;
+    for (int i = 0; i < 200; i++) {
+        type("y");
+    }
+    play_row(row, sizeof(row));
+    CHECK_EQ(strlen(row), 131);
 }
 
 TEST(storm, "random bytes never break the invariants of the line")
