@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The frame pool: all RAM that is not the kernel's or firmware's. At most 8 bytes of metadata a
- * frame; per-CPU caches so that independent CPUs seldom meet. Charging is the caller's business.
+ * The frame pool: all RAM that is not the kernel's or firmware's. No metadata (one bit a frame in
+ * debug builds); per-CPU caches so that independent CPUs seldom meet. Charging is the caller's
+ * business.
  */
 #ifndef CAPOS_KERNEL_MEM_FRAMES_H
 #define CAPOS_KERNEL_MEM_FRAMES_H
@@ -26,6 +27,10 @@ void frame_free(struct paddr frame);
 /* Frames free now; a snapshot for statistics and leak checks (sums the caches). */
 uint64_t frames_free_count(void);
 uint64_t frames_total_count(void);
+
+/* Frames that may be free and yet out of reach, in the caches of other CPUs: limits that promise
+ * memory leave so many out. */
+uint64_t frames_reserve_count(void);
 
 /* Kernel's own view of a frame through the direct map. */
 void *frame_ptr(struct paddr frame);

@@ -2,7 +2,8 @@
 /*
  * Kernel objects from pages of their ledger: a page holds objects of one size class and of one
  * ledger, and is charged (LEDGER_CLASS_KERNEL_PAGES) as a whole, so what a process makes the kernel
- * hold is what it pays. Objects come zeroed.
+ * hold is what it pays. Objects come zeroed and 64-byte aligned. A ledger of NULL stands for the
+ * kernel itself: nothing is charged.
  */
 #ifndef CAPOS_KERNEL_MEM_SLAB_H
 #define CAPOS_KERNEL_MEM_SLAB_H
@@ -17,14 +18,14 @@ struct ledger;
 
 enum {
     SLAB_MIN_BYTES = 64,
-    SLAB_MAX_BYTES = 2048, /* larger things take whole frames */
-    SLAB_CLASSES = 6,      /* 64, 128, 256, 512, 1024, 2048 */
+    SLAB_MAX_BYTES = 4032, /* larger things take whole pages: kpage_alloc */
+    SLAB_CLASSES = 7,      /* 64, 128, 256, 576, 1344, 1984, 4032: what fills a page well */
 };
 
 struct slab_set {
-    struct spinlock lock;                /* rank LOCK_SLAB */
-    struct list partial[SLAB_CLASSES];   /* pages with room */
-    uint32_t pages;                      /* for leak checks */
+    struct spinlock lock;              /* rank LOCK_SLAB */
+    struct list partial[SLAB_CLASSES]; /* pages with room */
+    uint32_t pages;                    /* for leak checks */
 };
 
 void slab_set_init(struct slab_set *set);

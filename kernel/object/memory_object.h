@@ -1,41 +1,65 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * MemoryObject: frames with the provenance of every mapping.
+ * MemoryObject: frames that can be mapped, shared and sealed.
  *
- * States: open -> sealed, one way. Invariants: M1 sealed implies no writable mapping, no pin, and
- * none can be made. M2 every frame is the object's until its last ref is gone. Mapping counts are
- * under `lock` (rank LOCK_MEMORY_OBJECT, inside an address space's lock).
+ * States: open -> sealed, one way. Invariants: M1 sealed implies no writable mapping, and none can be
+ * made; a mapping counts until no CPU remembers it. M2 every frame is the object's until its last ref
+ * is gone. M3 the bytes behind size_bytes in the last page are zero. Counts and `sealed` are under
+ * `lock` (rank LOCK_MEMORY_OBJECT, inside an address space's lock); MemoryObject.write copies under
+ * it, so nothing is half-written when seal returns.
  *
- * The frame list is a two-level array of pages charged to the maker's ledger. Payloads of the boot
- * archive are memory objects over the module's own frames (`borrowed`): never freed.
+ * Where the frames are: up to MEMORY_OBJECT_DIRECT in the struct, more in pages of addresses charged
+ * to the maker's ledger. Payloads of the boot archive are memory objects over the module's own
+ * frames (`borrowed`): never freed, nothing charged for them.
  */
 #ifndef CAPOS_KERNEL_OBJECT_MEMORY_OBJECT_H
 #define CAPOS_KERNEL_OBJECT_MEMORY_OBJECT_H
 
 #include "core/addr.h"
+#include "core/job.h"
 #include "core/kobj.h"
 
-enum { MEMORY_OBJECT_MAX_PAGES = 4096 };
+enum {
+    MEMORY_OBJECT_MAX_PAGES = 4096, /* of those that are made; borrowed ones may be larger */
+    MEMORY_OBJECT_LIST_FRAMES = PAGE_BYTES / sizeof(struct paddr),
+    MEMORY_OBJECT_LISTS = MEMORY_OBJECT_MAX_PAGES / MEMORY_OBJECT_LIST_FRAMES,
+    MEMORY_OBJECT_DIRECT = MEMORY_OBJECT_LISTS,
+};
 
 struct memory_object {
     struct kobj obj;
-    struct spinlock lock;        /* rank LOCK_MEMORY_OBJECT */
-    uint64_t size_bytes;         /* [I] page multiple; of payloads: exact size, rest of last page is zero */
-    uint32_t npages;             /* [I] */
-    bool sealed;                 /* own lock */
-    bool borrowed;               /* [I] frames belong to the boot module */
-    uint32_t mappings;           /* own lock */
-    uint32_t writable_mappings;  /* own lock */
-    struct paddr base;           /* [I] borrowed: first frame */
-    struct paddr *page_lists[MEMORY_OBJECT_MAX_PAGES / 512]; /* [I] owned */
+    struct spinlock lock;       /* rank LOCK_MEMORY_OBJECT */
+    uint64_t size_bytes;        /* [I] page multiple; of payloads and texts: the exact size */
+    uint32_t npages;            /* [I] */
+    bool borrowed;              /* [I] frames belong to the boot module */
+    bool sealed;                /* own lock */
+    uint32_t mappings;          /* own lock */
+    uint32_t writable_mappings; /* own lock */
+    union {                     /* [I] */
+        struct paddr base;      /* borrowed: the first of a run */
+        struct paddr direct[MEMORY_OBJECT_DIRECT]; /* up to so many */
+        struct paddr *lists[MEMORY_OBJECT_LISTS];  /* more */
+    };
+    struct job end_job; /* frees a large object in slices */
 };
 
-/* Zeroed, charged (frames, kernel pages). One ref. */
+static inline struct memory_object *memory_object_of(struct kobj *obj)
+{
+    return CONTAINER_OF(obj, struct memory_object, obj);
+}
+
+/* Zeroed, charged (frames, kernel pages). One ref. ST_BAD_ARGUMENT (size 0, no page multiple, too
+ * large), ST_QUOTA. ledger NULL: the kernel's own. */
 status_t memory_object_create(struct ledger *ledger, uint64_t size_bytes,
                               struct memory_object **out);
-/* Over frames of the boot module; born sealed. */
+
+/* Over frames of the boot module, zero behind size_bytes; born sealed. */
 status_t memory_object_create_borrowed(struct ledger *ledger, struct paddr base,
                                        uint64_t size_bytes, struct memory_object **out);
+
+/* A copy of kernel text; born sealed, not zero bytes long in memory but exactly so in size. */
+status_t memory_object_create_text(struct ledger *ledger, const char *text, size_t len,
+                                   struct memory_object **out);
 
 /* The frame of page `index` (< npages). Never changes. */
 struct paddr memory_object_frame(const struct memory_object *object, uint32_t index);

@@ -1,0 +1,397 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Regions of an address space: where they are, their making and ending, and the end of the whole.
+ *
+ * What is committed is known by the page tables alone; a reservation keeps a count and the span from
+ * its first to its last committed page, so that nothing ever walks an empty terabyte.
+ *
+ * Invariants, under the lock: A1 regions do not overlap. A2 a mapped page lies in a region of kind
+ * RESERVED (inside its span; the frame is ours), OBJECT or KERNEL (the frame is theirs). A3 a dying
+ * space gets no page. A4 what was unmapped and may still be remembered by a CPU is in the quarantine
+ * and charged. A5 `job_queued` says that the job is on some CPU's list or running; the space is not
+ * destroyed before it is false.
+ */
+#include "mem/aspace.h"
+
+#include "abi/layout.h"
+#include "cap/ledger.h"
+#include "core/panic.h"
+#include "lib/base/bits.h"
+#include "mem/frames.h"
+#include "mem/region.h"
+#include "mem/slab.h"
+#include "object/memory_object.h"
+
+enum {
+    CHOOSE_STEPS = 64,   /* gaps looked at before the end of the used range is taken */
+    TABLES_MAX = 8,      /* table pages for ASPACE_MAX_PAGES pages: 3 + 2 + 2 */
+    DESTROY_PAGES = 128, /* one slice */
+    DESTROY_REGIONS = 16,
+    DESTROY_TABLES = 16,
+};
+
+/* What one lowest-level table maps, at least: where a table is missing, so much is empty. */
+#define TABLE_SPAN_BYTES (UINT64_C(1) << 21)
+
+bool range_ok(uint64_t address, uint64_t size_bytes)
+{
+    return size_bytes != 0 && page_aligned(address) && page_aligned(size_bytes) &&
+           arch_user_range_ok(uaddr(address), size_bytes);
+}
+
+bool protection_bits(enum Protection protection, unsigned *bits_out)
+{
+    switch (protection) {
+    case PROTECTION_READ:
+        *bits_out = ARCH_PROT_READ;
+        return true;
+    case PROTECTION_READ_WRITE:
+        *bits_out = ARCH_PROT_WRITE;
+        return true;
+    case PROTECTION_READ_EXECUTE:
+        *bits_out = ARCH_PROT_EXECUTE;
+        return true;
+    case PROTECTION_NONE:
+        break;
+    }
+    return false;
+}
+
+/* ---- the tree ---- */
+
+struct region *region_overlapping(struct aspace *as, uint64_t start, uint64_t end)
+{
+    struct region *region = region_of_node(tree_at_or_below(&as->regions, start));
+    if (region != NULL && region->end > start) {
+        return region;
+    }
+    region = region_of_node(tree_lower_bound(&as->regions, start));
+    return region != NULL && region_start(region) < end ? region : NULL;
+}
+
+struct region *region_holding(struct aspace *as, uint64_t start, uint64_t end)
+{
+    struct region *region = region_of_node(tree_at_or_below(&as->regions, start));
+    return region != NULL && region->end >= end ? region : NULL;
+}
+
+static bool gap_fits(uint64_t start, uint64_t end, uint64_t size_bytes)
+{
+    return start < end && end - start >= size_bytes;
+}
+
+bool region_choose(struct aspace *as, uint64_t size_bytes, uint64_t *out)
+{
+    const uint64_t limit = CAPOS_RING_BASE;
+    uint64_t start = as->choose_hint;
+    struct region *region = region_of_node(tree_at_or_below(&as->regions, start));
+    if (region != NULL && region->end > start) {
+        start = region->end;
+    }
+    region = region_of_node(tree_lower_bound(&as->regions, start));
+    for (int step = 0; step < CHOOSE_STEPS; step++) {
+        uint64_t end = region != NULL ? min_u64(region_start(region), limit) : limit;
+        if (gap_fits(start, end, size_bytes)) {
+            if (step == 0) {
+                as->choose_hint = start + size_bytes;
+            }
+            *out = start;
+            return true;
+        }
+        if (region == NULL) {
+            return false;
+        }
+        start = region->end;
+        region = region_of_node(tree_next(&region->node));
+    }
+    region = region_of_node(tree_at_or_below(&as->regions, limit - 1));
+    start = region != NULL ? region->end : start;
+    *out = start;
+    return gap_fits(start, limit, size_bytes);
+}
+
+struct region *region_new(struct aspace *as, enum region_kind kind, uint64_t pages)
+{
+    if (ledger_charge(as->ledger, LEDGER_CLASS_VIRTUAL_PAGES, pages) != ST_OK) {
+        return NULL;
+    }
+    struct region *region = slab_alloc(as->ledger, sizeof(*region));
+    if (region == NULL) {
+        ledger_refund(as->ledger, LEDGER_CLASS_VIRTUAL_PAGES, pages);
+        return NULL;
+    }
+    region->kind = (uint8_t)kind;
+    region->held.is_region = true;
+    list_node_init(&region->held.link);
+    tree_node_init(&region->node);
+    return region;
+}
+
+void region_discard(struct aspace *as, struct region *region, uint64_t pages)
+{
+    ledger_refund(as->ledger, LEDGER_CLASS_VIRTUAL_PAGES, pages);
+    slab_free(region);
+}
+
+void region_insert(struct aspace *as, struct region *region, uint64_t start, uint64_t end)
+{
+    region->end = end;
+    tree_insert(&as->regions, &region->node, start);
+}
+
+void region_remove(struct aspace *as, struct region *region)
+{
+    uint64_t start = region_start(region);
+    tree_remove(&as->regions, &region->node);
+    ledger_refund(as->ledger, LEDGER_CLASS_VIRTUAL_PAGES, (region->end - start) >> PAGE_SHIFT);
+    if (start >= CAPOS_MMAP_BASE && start < as->choose_hint) {
+        as->choose_hint = start;
+    }
+}
+
+void region_release(struct region *region)
+{
+    if (region->kind == REGION_OBJECT) {
+        memory_object_mapping_remove(region->object, (region->rights & ARCH_PROT_WRITE) != 0);
+        kobj_unref(&region->object->obj);
+    }
+    slab_free(region);
+}
+
+/* ---- table pages ---- */
+
+struct table_stash {
+    struct paddr frames[TABLES_MAX];
+    size_t count;
+};
+
+static struct paddr table_take(void *context)
+{
+    struct table_stash *stash = context;
+    KASSERT(stash->count > 0);
+    return stash->frames[--stash->count];
+}
+
+static void table_give(void *context, struct paddr table)
+{
+    struct aspace *as = context;
+    kpage_free(as->ledger, frame_ptr(table));
+}
+
+status_t tables_prepare(struct aspace *as, uint64_t address, uint64_t pages)
+{
+    struct table_stash stash = {.count = 0};
+    size_t missing = arch_map_missing(&as->arch, uaddr(address), pages);
+    if (missing == 0) {
+        return ST_OK;
+    }
+    KASSERT(missing <= TABLES_MAX);
+    while (stash.count < missing) {
+        void *page = kpage_alloc(as->ledger);
+        if (page == NULL) {
+            while (stash.count > 0) {
+                kpage_free(as->ledger, frame_ptr(stash.frames[--stash.count]));
+            }
+            return ST_QUOTA;
+        }
+        stash.frames[stash.count++] = frame_of_ptr(page);
+    }
+    bool prepared = arch_map_prepare(&as->arch, uaddr(address), pages, table_take, &stash);
+    KASSERT(prepared && stash.count == 0);
+    return ST_OK;
+}
+
+/* ---- making and plain regions ---- */
+
+status_t aspace_init(struct aspace *as, struct ledger *ledger)
+{
+    void *root = kpage_alloc(ledger);
+    if (root == NULL) {
+        return ST_QUOTA;
+    }
+    lock_init(&as->lock, LOCK_ADDRESS_SPACE);
+    arch_aspace_init(&as->arch, frame_of_ptr(root));
+    as->ledger = ledger;
+    tree_init(&as->regions);
+    as->committed_pages = 0;
+    as->choose_hint = CAPOS_MMAP_BASE;
+    as->ring_start = UINT64_MAX;
+    as->ring_end = 0;
+    list_init(&as->quarantine);
+    list_node_init(&as->small.held.link);
+    as->small.held.is_region = false;
+    as->small.count = 0;
+    as->small.capacity = ASPACE_SMALL_FRAMES;
+    job_init(&as->job, quarantine_run);
+    as->job_queued = false;
+    as->dying = false;
+    return ST_OK;
+}
+
+/* Places a region without pages; *address is 0 to choose. */
+static status_t place(struct aspace *as, enum region_kind kind, uint64_t *address,
+                      uint64_t size_bytes)
+{
+    uint64_t pages = size_bytes >> PAGE_SHIFT;
+    struct region *region = region_new(as, kind, pages);
+    if (region == NULL) {
+        return ST_QUOTA;
+    }
+    lock_acquire(&as->lock);
+    status_t status = ST_OK;
+    if (as->dying) {
+        status = ST_BAD_STATE;
+    } else if (*address == 0) {
+        status = region_choose(as, size_bytes, address) ? ST_OK : ST_EXISTS;
+    } else if (region_overlapping(as, *address, *address + size_bytes) != NULL) {
+        status = ST_EXISTS;
+    }
+    if (status == ST_OK) {
+        region_insert(as, region, *address, *address + size_bytes);
+    }
+    lock_release(&as->lock);
+    if (status != ST_OK) {
+        region_discard(as, region, pages);
+    }
+    return status;
+}
+
+status_t aspace_reserve(struct aspace *as, uint64_t address, uint64_t size_bytes, uint64_t *out)
+{
+    if (!range_ok(address != 0 ? address : CAPOS_MMAP_BASE, size_bytes)) {
+        return ST_BAD_ARGUMENT;
+    }
+    status_t status = place(as, REGION_RESERVED, &address, size_bytes);
+    if (status == ST_OK) {
+        *out = address;
+    }
+    return status;
+}
+
+status_t aspace_guard(struct aspace *as, uint64_t address, uint64_t size_bytes)
+{
+    if (!range_ok(address, size_bytes)) {
+        return ST_BAD_ARGUMENT;
+    }
+    return place(as, REGION_GUARD, &address, size_bytes);
+}
+
+status_t aspace_map_kernel(struct aspace *as, uint64_t address, const struct paddr *frames,
+                           uint32_t npages, bool writable)
+{
+    uint64_t size_bytes = (uint64_t)npages << PAGE_SHIFT;
+    if (!range_ok(address, size_bytes) || npages > ASPACE_MAX_PAGES) {
+        return ST_BAD_ARGUMENT;
+    }
+    struct region *region = region_new(as, REGION_KERNEL, npages);
+    if (region == NULL) {
+        return ST_QUOTA;
+    }
+    unsigned prot = writable ? ARCH_PROT_WRITE : ARCH_PROT_READ;
+    region->rights = (uint8_t)prot;
+    lock_acquire(&as->lock);
+    status_t status = as->dying ? ST_BAD_STATE : ST_OK;
+    if (status == ST_OK && region_overlapping(as, address, address + size_bytes) != NULL) {
+        status = ST_EXISTS;
+    }
+    if (status == ST_OK) {
+        status = tables_prepare(as, address, npages);
+    }
+    if (status != ST_OK) {
+        lock_release(&as->lock);
+        region_discard(as, region, npages);
+        return status;
+    }
+    for (uint32_t i = 0; i < npages; i++) {
+        arch_map_page(&as->arch, uaddr(address + (uint64_t)i * PAGE_BYTES), frames[i], prot);
+    }
+    region_insert(as, region, address, address + size_bytes);
+    if (writable) {
+        as->ring_start = min_u64(as->ring_start, address);
+        as->ring_end = max_u64(as->ring_end, address + size_bytes);
+    }
+    lock_release(&as->lock);
+    return ST_OK;
+}
+
+uint64_t aspace_unmap_kernel(struct aspace *as, uint64_t address)
+{
+    lock_acquire(&as->lock);
+    struct region *region = region_of_node(tree_at_or_below(&as->regions, address));
+    KASSERT(region != NULL && region_start(region) == address && region->kind == REGION_KERNEL);
+    uint64_t pages = region_pages(region);
+    for (uint64_t at = address; at < region->end; at += PAGE_BYTES) {
+        (void)arch_unmap_page(&as->arch, uaddr(at));
+    }
+    region_remove(as, region);
+    uint64_t ticket = arch_tlb_shoot(&as->arch, uaddr(address), pages);
+    lock_release(&as->lock);
+    slab_free(region);
+    return ticket;
+}
+
+bool aspace_tlb_done(struct aspace *as, uint64_t ticket)
+{
+    return arch_tlb_done(&as->arch, ticket);
+}
+
+/* ---- the end ---- */
+
+/* Frees committed pages of a reservation, at most `budget` looks; true when none is left. */
+static bool empty_slice(struct aspace *as, struct region *region, unsigned *budget)
+{
+    uint64_t at = region->span_start;
+    while (region->committed > 0 && *budget > 0) {
+        (*budget)--;
+        KASSERT(at < region->span_end);
+        struct paddr frame = arch_unmap_page(&as->arch, uaddr(at));
+        if (!paddr_is_none(frame)) {
+            frame_free(frame);
+            ledger_refund(as->ledger, LEDGER_CLASS_FRAMES, 1);
+            region->committed--;
+            as->committed_pages--;
+            at += PAGE_BYTES;
+        } else if (arch_map_missing(&as->arch, uaddr(at), 1) > 0) {
+            at = align_down(at, TABLE_SPAN_BYTES) + TABLE_SPAN_BYTES;
+        } else {
+            at += PAGE_BYTES;
+        }
+    }
+    region->span_start = at;
+    return region->committed == 0;
+}
+
+/* Takes out up to DESTROY_REGIONS regions; true when none is left. No CPU has the space loaded. */
+static bool regions_slice(struct aspace *as)
+{
+    struct list out;
+    unsigned budget = DESTROY_PAGES;
+    list_init(&out);
+    lock_acquire(&as->lock);
+    list_splice_back(&out, &as->quarantine);
+    struct region *region = region_of_node(tree_first(&as->regions));
+    for (int i = 0; i < DESTROY_REGIONS && region != NULL && budget > 0; i++) {
+        if (!empty_slice(as, region, &budget)) {
+            break;
+        }
+        region_remove(as, region);
+        list_push_back(&out, &region->held.link);
+        region = region_of_node(tree_first(&as->regions));
+    }
+    bool empty = tree_empty(&as->regions);
+    lock_release(&as->lock);
+    held_free(as, &out);
+    return empty;
+}
+
+bool aspace_destroy_slice(struct aspace *as)
+{
+    lock_acquire(&as->lock);
+    as->dying = true;
+    bool job_queued = as->job_queued;
+    lock_release(&as->lock);
+    if (!arch_aspace_unload(&as->arch) || !regions_slice(as) || job_queued) {
+        return false;
+    }
+    return arch_aspace_destroy(&as->arch, DESTROY_TABLES, table_give, as);
+}

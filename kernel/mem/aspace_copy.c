@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Copies between user memory and the kernel, and between two address spaces: one translation a page,
+ * under the lock of the space, which keeps the frame from being unmapped and reused meanwhile.
+ *
+ * Pages of a ring are refused as message buffers: the ring's own rules say who writes what there. All
+ * writable KERNEL regions lie in [ring_start, ring_end), so the usual buffer costs two compares.
+ */
+#include "arch/user.h"
+#include "core/panic.h"
+#include "lib/base/string.h"
+#include "mem/region.h"
+
+static bool touches_ring(struct aspace *as, uint64_t start, uint64_t end)
+{
+    struct region *region = region_overlapping(as, start, end);
+    for (; region != NULL && region_start(region) < end;
+         region = region_of_node(tree_next(&region->node))) {
+        if (region->kind == REGION_KERNEL && (region->rights & ARCH_PROT_WRITE) != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool buffer_ok(struct aspace *as, uint64_t address, uint64_t size_bytes)
+{
+    if (UNLIKELY(as->dying || !arch_user_range_ok(uaddr(address), size_bytes))) {
+        return false;
+    }
+    uint64_t end = address + size_bytes;
+    return LIKELY(end <= as->ring_start || address >= as->ring_end) ||
+           !touches_ring(as, address, end);
+}
+
+/* Kernel address of a user address; NULL when it may not be used so. The lock is held. */
+static ALWAYS_INLINE uint8_t *locate(struct aspace *as, uint64_t address, bool write)
+{
+    struct paddr p;
+    return LIKELY(arch_translate(&as->arch, uaddr(address), write, &p)) ? arch_direct(p) : NULL;
+}
+
+static ALWAYS_INLINE uint64_t page_rest(uint64_t address)
+{
+    return PAGE_BYTES - (address & (PAGE_BYTES - 1));
+}
+
+static status_t read_locked(struct aspace *as, uint64_t from, uint8_t *to, uint64_t size_bytes)
+{
+    while (size_bytes > 0) {
+        uint64_t n = page_rest(from);
+        n = n < size_bytes ? n : size_bytes;
+        const uint8_t *source = locate(as, from, false);
+        if (source == NULL) {
+            return ST_BAD_ADDRESS;
+        }
+        arch_copy(to, source, n);
+        from += n;
+        to += n;
+        size_bytes -= n;
+    }
+    return ST_OK;
+}
+
+static status_t write_locked(struct aspace *as, uint64_t to, const uint8_t *from,
+                             uint64_t size_bytes)
+{
+    while (size_bytes > 0) {
+        uint64_t n = page_rest(to);
+        n = n < size_bytes ? n : size_bytes;
+        uint8_t *target = locate(as, to, true);
+        if (target == NULL) {
+            return ST_BAD_ADDRESS;
+        }
+        arch_copy(target, from, n);
+        from += n;
+        to += n;
+        size_bytes -= n;
+    }
+    return ST_OK;
+}
+
+status_t aspace_read(struct aspace *as, uint64_t from, void *to, uint64_t size_bytes)
+{
+    lock_acquire(&as->lock);
+    status_t status =
+        buffer_ok(as, from, size_bytes) ? read_locked(as, from, to, size_bytes) : ST_BAD_ADDRESS;
+    lock_release(&as->lock);
+    return status;
+}
+
+status_t aspace_write(struct aspace *as, uint64_t to, const void *from, uint64_t size_bytes)
+{
+    lock_acquire(&as->lock);
+    status_t status =
+        buffer_ok(as, to, size_bytes) ? write_locked(as, to, from, size_bytes) : ST_BAD_ADDRESS;
+    lock_release(&as->lock);
+    return status;
+}
+
+/* One piece that crosses no page on either side. Both may be the same frame (one process calling
+ * itself, or shared memory), so the pieces may overlap. */
+static void copy_piece(uint8_t *to, const uint8_t *from, uint64_t n)
+{
+    uintptr_t distance = (uintptr_t)to - (uintptr_t)from;
+    if (LIKELY(distance >= n && -distance >= n)) {
+        arch_copy(to, from, n);
+    } else {
+        memmove(to, from, n);
+    }
+}
+
+static status_t copy_locked(struct aspace *to_as, uint64_t to, struct aspace *from_as,
+                            uint64_t from, uint64_t size_bytes)
+{
+    while (size_bytes > 0) {
+        uint64_t n = page_rest(from);
+        n = n < page_rest(to) ? n : page_rest(to);
+        n = n < size_bytes ? n : size_bytes;
+        const uint8_t *source = locate(from_as, from, false);
+        uint8_t *target = locate(to_as, to, true);
+        if (source == NULL || target == NULL) {
+            return ST_BAD_ADDRESS;
+        }
+        copy_piece(target, source, n);
+        from += n;
+        to += n;
+        size_bytes -= n;
+    }
+    return ST_OK;
+}
+
+status_t aspace_copy(struct aspace *to_as, uint64_t to, struct aspace *from_as, uint64_t from,
+                     uint64_t size_bytes)
+{
+    status_t status = ST_BAD_ADDRESS;
+    lock_pair(&to_as->lock, &from_as->lock);
+    if (buffer_ok(to_as, to, size_bytes) && buffer_ok(from_as, from, size_bytes)) {
+        status = copy_locked(to_as, to, from_as, from, size_bytes);
+    }
+    unlock_pair(&to_as->lock, &from_as->lock);
+    return status;
+}

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The frame pool.
+ *
+ * A free frame is in exactly one of four places:
+ *   virgin   above a section's cursor: never handed out, nothing written to it;
+ *   pool     in the global list, linked through the frames themselves;
+ *   cache    in the array of one CPU;
+ *   nowhere  it is in use.
+ * So a free frame costs no memory, and boot touches none. Debug builds keep one bit per frame more,
+ * set while the frame is free, to catch a second free and a foreign address.
+ *
+ * Invariants: F1 the caches of other CPUs are read (their counts only) for statistics, never taken
+ * from. F2 a cache is touched by its own CPU alone, with interrupts off. F3 `pool` and the cursors
+ * are under `lock`. F4 a frame is fetched from or given to the pool in batches, so a CPU takes the
+ * lock at most once in CACHE_BATCH operations of one kind.
+ *
+ * Up to CACHE_FRAMES of memory per CPU may be out of reach of the others: who sets limits leaves
+ * that much unpromised (frames_reserve_count).
+ */
+#include "mem/frames.h"
+
+#include "arch/cpu.h"
+#include "arch/mmu.h"
+#include "arch/user.h"
+#include "core/lock.h"
+#include "core/log.h"
+#include "core/panic.h"
+#include "lib/base/atomic.h"
+#include "lib/base/bits.h"
+
+enum { CACHE_FRAMES = 30, CACHE_BATCH = 15 };
+
+struct section {
+    uint64_t first;  /* frame numbers */
+    uint64_t cursor; /* [l] first virgin one */
+    uint64_t end;
+    uint64_t bit; /* number of its first bit in free_bits */
+};
+
+/* One per CPU, on cache lines of its own. */
+struct frame_cache {
+    _Atomic uint32_t count;
+    struct paddr frame[CACHE_FRAMES];
+} ALIGNED(ARCH_CACHE_LINE_BYTES);
+
+/* What a frame in the pool holds in its first word. */
+struct pool_link {
+    struct paddr next;
+};
+
+static struct section sections[BOOT_MEMORY_MAX];
+static size_t section_count;
+static struct frame_cache caches[ARCH_CPU_MAX];
+static struct spinlock pool_lock = SPINLOCK_INIT(LOCK_FRAMES);
+static struct paddr pool_head = {UINT64_MAX}; /* [l] */
+static _Atomic uint64_t pool_count;           /* written under the lock */
+static _Atomic uint64_t virgin_count;         /* written under the lock */
+static uint64_t total_count;
+static size_t carve_section; /* [l] where virgin frames come from now */
+
+#ifdef CAPOS_DEBUG
+static _Atomic uint64_t *free_bits;
+
+static const struct section *section_of(uint64_t number)
+{
+    for (size_t i = 0; i < section_count; i++) {
+        if (number >= sections[i].first && number < sections[i].end) {
+            return &sections[i];
+        }
+    }
+    panic("frame %llx is not the pool's", (unsigned long long)number << PAGE_SHIFT);
+}
+
+static void note_free(struct paddr frame)
+{
+    const struct section *section = section_of(frame.v >> PAGE_SHIFT);
+    uint64_t bit = section->bit + ((frame.v >> PAGE_SHIFT) - section->first);
+    uint64_t before = atomic_or_relaxed(&free_bits[bit / 64], BIT64(bit % 64));
+    if ((before & BIT64(bit % 64)) != 0) {
+        panic("frame %llx freed twice", (unsigned long long)frame.v);
+    }
+}
+
+static void note_used(struct paddr frame)
+{
+    const struct section *section = section_of(frame.v >> PAGE_SHIFT);
+    uint64_t bit = section->bit + ((frame.v >> PAGE_SHIFT) - section->first);
+    uint64_t before = atomic_and_relaxed(&free_bits[bit / 64], ~BIT64(bit % 64));
+    if ((before & BIT64(bit % 64)) == 0) {
+        panic("frame %llx handed out twice", (unsigned long long)frame.v);
+    }
+}
+
+/* Takes room for the bits from the largest section; returns the frames spent. */
+static uint64_t debug_bits_init(struct section *largest)
+{
+    uint64_t bits = 0;
+    for (size_t i = 0; i < section_count; i++) {
+        sections[i].bit = bits;
+        bits += sections[i].end - sections[i].first;
+    }
+    uint64_t frames = align_up((bits + 7) / 8 + 8, PAGE_BYTES) >> PAGE_SHIFT;
+    free_bits = arch_direct(paddr(largest->cursor << PAGE_SHIFT));
+    for (uint64_t word = 0; word < frames * (PAGE_BYTES / 8); word++) {
+        atomic_store_relaxed(&free_bits[word], UINT64_MAX);
+    }
+    return frames;
+}
+#else
+static void note_free(struct paddr frame)
+{
+    (void)frame;
+}
+
+static void note_used(struct paddr frame)
+{
+    (void)frame;
+}
+
+static uint64_t debug_bits_init(struct section *largest)
+{
+    (void)largest;
+    return 0;
+}
+#endif
+
+void frames_init(const struct boot_info *boot)
+{
+    struct section *largest = NULL;
+    section_count = 0;
+    carve_section = 0;
+    total_count = 0;
+    pool_head = PADDR_NONE;
+    atomic_store_relaxed(&pool_count, 0);
+    for (size_t i = 0; i < ARCH_CPU_MAX; i++) {
+        atomic_store_relaxed(&caches[i].count, 0);
+    }
+    for (size_t i = 0; i < boot->memory_count; i++) {
+        const struct boot_memory *m = &boot->memory[i];
+        if (m->kind != BOOT_MEMORY_FREE) {
+            continue;
+        }
+        struct section *s = &sections[section_count++];
+        s->first = m->base.v >> PAGE_SHIFT;
+        s->cursor = s->first;
+        s->end = (m->base.v + m->size_bytes) >> PAGE_SHIFT;
+        total_count += s->end - s->first;
+        if (largest == NULL || s->end - s->first > largest->end - largest->first) {
+            largest = s;
+        }
+    }
+    if (largest == NULL) {
+        panic("no free memory");
+    }
+    uint64_t spent = debug_bits_init(largest);
+    if (spent >= largest->end - largest->first) {
+        panic("no room for the frame pool");
+    }
+    largest->cursor += spent;
+    total_count -= spent;
+    atomic_store_relaxed(&virgin_count, total_count);
+}
+
+/* One frame that no cache holds; the lock is held. */
+static struct paddr take_locked(void)
+{
+    if (!paddr_is_none(pool_head)) {
+        struct paddr frame = pool_head;
+        pool_head = ((const struct pool_link *)arch_direct(frame))->next;
+        atomic_store_relaxed(&pool_count, atomic_load_relaxed(&pool_count) - 1);
+        return frame;
+    }
+    for (; carve_section < section_count; carve_section++) {
+        struct section *s = &sections[carve_section];
+        if (s->cursor < s->end) {
+            atomic_store_relaxed(&virgin_count, atomic_load_relaxed(&virgin_count) - 1);
+            return paddr(s->cursor++ << PAGE_SHIFT);
+        }
+    }
+    return PADDR_NONE;
+}
+
+static void refill(struct frame_cache *cache)
+{
+    uint32_t count = atomic_load_relaxed(&cache->count);
+    lock_acquire(&pool_lock);
+    while (count < CACHE_BATCH) {
+        struct paddr frame = take_locked();
+        if (paddr_is_none(frame)) {
+            break;
+        }
+        cache->frame[count++] = frame;
+    }
+    lock_release(&pool_lock);
+    atomic_store_relaxed(&cache->count, count);
+}
+
+static void drain(struct frame_cache *cache)
+{
+    uint32_t count = atomic_load_relaxed(&cache->count);
+    lock_acquire(&pool_lock);
+    for (uint32_t i = 0; i < CACHE_BATCH; i++) {
+        struct paddr frame = cache->frame[--count];
+        ((struct pool_link *)arch_direct(frame))->next = pool_head;
+        pool_head = frame;
+    }
+    atomic_store_relaxed(&pool_count, atomic_load_relaxed(&pool_count) + CACHE_BATCH);
+    lock_release(&pool_lock);
+    atomic_store_relaxed(&cache->count, count);
+}
+
+struct paddr frame_alloc(void)
+{
+    struct frame_cache *cache = &caches[arch_cpu_id()];
+    uint32_t count = atomic_load_relaxed(&cache->count);
+    if (UNLIKELY(count == 0)) {
+        refill(cache);
+        count = atomic_load_relaxed(&cache->count);
+        if (count == 0) {
+            return PADDR_NONE;
+        }
+    }
+    struct paddr frame = cache->frame[count - 1];
+    atomic_store_relaxed(&cache->count, count - 1);
+    note_used(frame);
+    return frame;
+}
+
+struct paddr frame_alloc_zeroed(void)
+{
+    struct paddr frame = frame_alloc();
+    if (LIKELY(!paddr_is_none(frame))) {
+        frame_zero(frame);
+    }
+    return frame;
+}
+
+void frame_free(struct paddr frame)
+{
+    KASSERT(page_aligned(frame.v));
+    note_free(frame);
+    struct frame_cache *cache = &caches[arch_cpu_id()];
+    if (UNLIKELY(atomic_load_relaxed(&cache->count) == CACHE_FRAMES)) {
+        drain(cache);
+    }
+    uint32_t count = atomic_load_relaxed(&cache->count);
+    cache->frame[count] = frame;
+    atomic_store_relaxed(&cache->count, count + 1);
+}
+
+uint64_t frames_free_count(void)
+{
+    uint64_t count = atomic_load_relaxed(&pool_count) + atomic_load_relaxed(&virgin_count);
+    for (size_t i = 0; i < ARCH_CPU_MAX; i++) {
+        count += atomic_load_relaxed(&caches[i].count);
+    }
+    return count;
+}
+
+uint64_t frames_total_count(void)
+{
+    return total_count;
+}
+
+uint64_t frames_reserve_count(void)
+{
+    return (uint64_t)arch_cpu_count() * CACHE_FRAMES;
+}
+
+void *frame_ptr(struct paddr frame)
+{
+    return arch_direct(frame);
+}
+
+struct paddr frame_of_ptr(const void *ptr)
+{
+    return arch_direct_to_paddr(ptr);
+}
+
+void frame_zero(struct paddr frame)
+{
+    arch_zero_page(arch_direct(frame));
+}
+
+void page_zero(void *page)
+{
+    arch_zero_page(page);
+}

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The loader. Every number in the image is a stranger's: headers are copied, each sum is checked for
+ * overflow before it is used, and the whole plan is made before anything is mapped. The object is
+ * sealed, so what was checked cannot change.
+ */
+#include "object/elf.h"
+
+#include <assert.h>
+#include <stddef.h>
+
+#include "abi/layout.h"
+#include "gen/status.capnp.h"
+#include "lib/base/bits.h"
+#include "lib/base/string.h"
+#include "mem/aspace.h"
+#include "mem/frames.h"
+#include "object/memory_object.h"
+
+struct elf_header {
+    uint8_t ident[16];
+    uint16_t type;
+    uint16_t machine;
+    uint32_t version;
+    uint64_t entry;
+    uint64_t program_offset;
+    uint64_t section_offset;
+    uint32_t flags;
+    uint16_t header_bytes;
+    uint16_t program_entry_bytes;
+    uint16_t program_count;
+    uint16_t section_entry_bytes;
+    uint16_t section_count;
+    uint16_t section_names;
+};
+static_assert(sizeof(struct elf_header) == 64, "ELF header");
+
+struct elf_program {
+    uint32_t type;
+    uint32_t flags;
+    uint64_t offset;
+    uint64_t address;
+    uint64_t physical;
+    uint64_t file_bytes;
+    uint64_t memory_bytes;
+    uint64_t align;
+};
+static_assert(sizeof(struct elf_program) == 56, "ELF program header");
+static_assert(offsetof(struct elf_program, memory_bytes) == 40, "ELF program header");
+
+enum { ELF_CLASS_64 = 2, ELF_LITTLE_ENDIAN = 1, ELF_VERSION = 1, ELF_EXECUTABLE = 2 };
+enum { ELF_MACHINE_X86_64 = 62 };
+enum {
+    ELF_LOAD = 1,
+    ELF_DYNAMIC = 2,
+    ELF_INTERPRETER = 3,
+    ELF_GNU_STACK = 0x6474e551,
+};
+enum { ELF_EXECUTE = 1, ELF_WRITE = 2, ELF_READ = 4 };
+
+static const uint8_t elf_ident[7] = {
+    0x7f, 'E', 'L', 'F', ELF_CLASS_64, ELF_LITTLE_ENDIAN, ELF_VERSION,
+};
+
+/* One PT_LOAD, checked. */
+struct segment {
+    uint64_t start; /* page-aligned, of the mapping */
+    uint64_t end;
+    uint64_t address; /* exact */
+    uint64_t offset;  /* exact */
+    uint64_t file_bytes;
+    enum Protection protection;
+};
+
+struct plan {
+    struct segment segments[ELF_MAX_SEGMENTS];
+    unsigned count;
+};
+
+/* Copies [offset, offset + bytes) of the image; false when it has no such bytes. */
+static bool image_read(const struct memory_object *object, uint64_t offset, void *to,
+                       uint64_t bytes)
+{
+    if (offset > object->size_bytes || bytes > object->size_bytes - offset) {
+        return false;
+    }
+    memory_object_read(object, offset, to, bytes);
+    return true;
+}
+
+static bool header_ok(const struct elf_header *header)
+{
+    return memcmp(header->ident, elf_ident, sizeof(elf_ident)) == 0 &&
+           header->type == ELF_EXECUTABLE && header->machine == ELF_MACHINE_X86_64 &&
+           header->version == ELF_VERSION && header->header_bytes == sizeof(*header) &&
+           header->program_entry_bytes == sizeof(struct elf_program) && header->program_count > 0 &&
+           header->program_count <= ELF_MAX_HEADERS;
+}
+
+static bool flags_ok(uint32_t flags, enum Protection *protection_out)
+{
+    switch (flags & (ELF_READ | ELF_WRITE | ELF_EXECUTE)) {
+    case ELF_READ:
+        *protection_out = PROTECTION_READ;
+        return true;
+    case ELF_READ | ELF_WRITE:
+        *protection_out = PROTECTION_READ_WRITE;
+        return true;
+    case ELF_READ | ELF_EXECUTE:
+        *protection_out = PROTECTION_READ_EXECUTE;
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Where the segment is in memory and in the file. */
+static bool segment_place(const struct memory_object *object, const struct elf_program *program,
+                          struct segment *out)
+{
+    uint64_t end;
+    if (program->file_bytes > program->memory_bytes || program->offset > object->size_bytes ||
+        program->file_bytes > object->size_bytes - program->offset ||
+        !add_checked(program->address, program->memory_bytes, &end) ||
+        program->address < ARCH_USER_MIN || end > CAPOS_MMAP_BASE) {
+        return false;
+    }
+    if ((program->address & (PAGE_BYTES - 1)) != (program->offset & (PAGE_BYTES - 1))) {
+        return false;
+    }
+    out->address = program->address;
+    out->offset = program->offset;
+    out->file_bytes = program->file_bytes;
+    out->start = page_floor(program->address);
+    out->end = page_ceil(end);
+    return (out->end - out->start) >> PAGE_SHIFT <= ASPACE_MAX_PAGES;
+}
+
+static bool overlaps(const struct plan *plan, const struct segment *segment)
+{
+    for (unsigned i = 0; i < plan->count; i++) {
+        const struct segment *other = &plan->segments[i];
+        if (segment->start < other->end && other->start < segment->end) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool plan_segment(const struct memory_object *object, const struct elf_program *program,
+                         struct plan *plan)
+{
+    struct segment segment;
+    if (program->memory_bytes == 0) {
+        return program->file_bytes == 0;
+    }
+    if (plan->count == ELF_MAX_SEGMENTS || !flags_ok(program->flags, &segment.protection) ||
+        !segment_place(object, program, &segment) || overlaps(plan, &segment)) {
+        return false;
+    }
+    /* Mapped from the file, so all of it must be there. */
+    if (segment.protection != PROTECTION_READ_WRITE &&
+        program->file_bytes != program->memory_bytes) {
+        return false;
+    }
+    plan->segments[plan->count++] = segment;
+    return true;
+}
+
+static bool plan_program(const struct memory_object *object, const struct elf_program *program,
+                         struct plan *plan)
+{
+    switch (program->type) {
+    case ELF_LOAD:
+        return plan_segment(object, program, plan);
+    case ELF_INTERPRETER:
+    case ELF_DYNAMIC:
+        return false;
+    case ELF_GNU_STACK:
+        return (program->flags & ELF_EXECUTE) == 0;
+    default:
+        return true; /* notes, symbols of the linker: nothing to do */
+    }
+}
+
+static bool entry_ok(const struct plan *plan, uint64_t entry)
+{
+    for (unsigned i = 0; i < plan->count; i++) {
+        const struct segment *segment = &plan->segments[i];
+        if (segment->protection == PROTECTION_READ_EXECUTE && entry >= segment->address &&
+            entry - segment->address < segment->file_bytes) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool plan_image(const struct memory_object *object, struct plan *plan,
+                       struct elf_image *image)
+{
+    struct elf_header header;
+    plan->count = 0;
+    if (!image_read(object, 0, &header, sizeof(header)) || !header_ok(&header)) {
+        return false;
+    }
+    uint64_t at = header.program_offset;
+    for (unsigned i = 0; i < header.program_count; i++) {
+        struct elf_program program;
+        if (!image_read(object, at, &program, sizeof(program)) ||
+            !plan_program(object, &program, plan)) {
+            return false;
+        }
+        at += sizeof(program); /* cannot wrap: at was inside the object */
+    }
+    image->entry = header.entry;
+    image->base = UINT64_MAX;
+    image->end = 0;
+    for (unsigned i = 0; i < plan->count; i++) {
+        image->base = min_u64(image->base, plan->segments[i].start);
+        image->end = max_u64(image->end, plan->segments[i].end);
+    }
+    return entry_ok(plan, header.entry);
+}
+
+/* Copies the file part of a writable segment page by page. */
+static status_t fill(struct aspace *as, const struct memory_object *object,
+                     const struct segment *segment)
+{
+    uint64_t done = 0;
+    while (done < segment->file_bytes) {
+        uint64_t offset = segment->offset + done;
+        uint64_t in_page = offset & (PAGE_BYTES - 1);
+        uint64_t n = min_u64(PAGE_BYTES - in_page, segment->file_bytes - done);
+        struct paddr frame = memory_object_frame(object, (uint32_t)(offset >> PAGE_SHIFT));
+        const uint8_t *from = (const uint8_t *)frame_ptr(frame) + in_page;
+        status_t status = aspace_write(as, segment->address + done, from, n);
+        if (status != ST_OK) {
+            return status;
+        }
+        done += n;
+    }
+    return ST_OK;
+}
+
+static status_t map_segment(struct aspace *as, struct memory_object *object,
+                            const struct segment *segment)
+{
+    uint64_t address;
+    uint64_t size = segment->end - segment->start;
+    if (segment->protection != PROTECTION_READ_WRITE) {
+        return aspace_map_object(as, object, segment->start, page_floor(segment->offset), size,
+                                 segment->protection, &address);
+    }
+    status_t status = aspace_reserve(as, segment->start, size, &address);
+    if (status == ST_OK) {
+        status = aspace_commit(as, segment->start, size, PROTECTION_READ_WRITE);
+    }
+    return status == ST_OK ? fill(as, object, segment) : status;
+}
+
+status_t elf_load(struct aspace *as, struct memory_object *object, struct elf_image *out)
+{
+    struct plan plan;
+    if (!memory_object_is_sealed(object)) {
+        return ST_NOT_SEALED;
+    }
+    if (!plan_image(object, &plan, out)) {
+        return ST_BAD_IMAGE;
+    }
+    for (unsigned i = 0; i < plan.count; i++) {
+        status_t status = map_segment(as, object, &plan.segments[i]);
+        if (status != ST_OK) {
+            return status;
+        }
+    }
+    return ST_OK;
+}

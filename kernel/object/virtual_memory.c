@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+/* VirtualMemory: the methods. The object is the process; mem/aspace.h does the work. */
+#include "gen/kernel/memory.kernel.h"
+#include "gen/kernel/types.h"
+#include "lib/base/bits.h"
+#include "mem/aspace.h"
+#include "object/memory_object.h"
+#include "object/process.h"
+
+static struct aspace *target_of(const struct invocation *inv)
+{
+    return process_aspace(inv->target.object);
+}
+
+status_t VirtualMemory_kernel_reserve(struct invocation *inv, VirtualMemory_reserve_params_r params,
+                                      VirtualMemory_reserve_results_b results)
+{
+    uint64_t address;
+    status_t status =
+        aspace_reserve(target_of(inv), VirtualMemory_reserve_params_get_address(params),
+                       VirtualMemory_reserve_params_get_size_bytes(params), &address);
+    if (status == ST_OK) {
+        VirtualMemory_reserve_results_set_address(results, address);
+    }
+    return status;
+}
+
+status_t VirtualMemory_kernel_commit(struct invocation *inv, VirtualMemory_commit_params_r params,
+                                     VirtualMemory_commit_results_b results)
+{
+    (void)results;
+    return aspace_commit(target_of(inv), VirtualMemory_commit_params_get_address(params),
+                         VirtualMemory_commit_params_get_size_bytes(params),
+                         VirtualMemory_commit_params_get_protection(params));
+}
+
+status_t VirtualMemory_kernel_decommit(struct invocation *inv,
+                                       VirtualMemory_decommit_params_r params,
+                                       VirtualMemory_decommit_results_b results)
+{
+    (void)results;
+    return aspace_decommit(target_of(inv), VirtualMemory_decommit_params_get_address(params),
+                           VirtualMemory_decommit_params_get_size_bytes(params));
+}
+
+status_t VirtualMemory_kernel_protect(struct invocation *inv, VirtualMemory_protect_params_r params,
+                                      VirtualMemory_protect_results_b results)
+{
+    (void)results;
+    return aspace_protect(target_of(inv), VirtualMemory_protect_params_get_address(params),
+                          VirtualMemory_protect_params_get_size_bytes(params),
+                          VirtualMemory_protect_params_get_protection(params));
+}
+
+/* The methods of a memory object's facet that a mapping of this protection needs. */
+static uint64_t rights_needed(enum Protection protection)
+{
+    uint64_t needed = BIT64(MemoryObject_map_ORDINAL);
+    if (protection == PROTECTION_READ_WRITE) {
+        needed |= BIT64(MemoryObject_map_write_ORDINAL);
+    } else if (protection == PROTECTION_READ_EXECUTE) {
+        needed |= BIT64(MemoryObject_map_execute_ORDINAL);
+    }
+    return needed;
+}
+
+status_t VirtualMemory_kernel_map(struct invocation *inv, VirtualMemory_map_params_r params,
+                                  VirtualMemory_map_results_b results)
+{
+    const struct capability *memory;
+    enum Protection protection = VirtualMemory_map_params_get_protection(params);
+    status_t status = invoke_param_cap(inv, VirtualMemory_map_params_get_memory(params),
+                                       KTYPE_MEMORY_OBJECT, &memory);
+    if (status != ST_OK) {
+        return status;
+    }
+    uint64_t needed = rights_needed(protection);
+    if ((memory->facet & needed) != needed) {
+        return ST_NO_METHOD;
+    }
+    uint64_t address;
+    status =
+        aspace_map_object(target_of(inv), memory_object_of(memory->object),
+                          VirtualMemory_map_params_get_address(params),
+                          VirtualMemory_map_params_get_offset_bytes(params),
+                          VirtualMemory_map_params_get_size_bytes(params), protection, &address);
+    if (status == ST_OK) {
+        VirtualMemory_map_results_set_address(results, address);
+    }
+    return status;
+}
+
+status_t VirtualMemory_kernel_unmap(struct invocation *inv, VirtualMemory_unmap_params_r params,
+                                    VirtualMemory_unmap_results_b results)
+{
+    (void)results;
+    return aspace_unmap(target_of(inv), VirtualMemory_unmap_params_get_address(params),
+                        VirtualMemory_unmap_params_get_size_bytes(params));
+}
