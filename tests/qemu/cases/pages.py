@@ -47,7 +47,7 @@ def tree_with(files, name):
     """A copy of the tree with these files in it, built; its build folder. What is built already is not built again."""
     copy = os.path.abspath(os.path.join("build", "page", name))
     shutil.rmtree(copy, ignore_errors=True)
-    os.makedirs(copy)
+    os.makedirs(os.path.join(copy, "build"))
     listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], capture_output=True, text=True, check=True)
     for path in listed.stdout.splitlines():
         if os.path.isfile(path):
@@ -63,9 +63,9 @@ def tree_with(files, name):
         os.makedirs(os.path.join(copy, os.path.dirname(path)), exist_ok=True)
         with open(os.path.join(copy, path), "w", encoding="utf-8") as file:
             file.write(text)
-    done = subprocess.run(["make", "-C", copy, "--no-print-directory", "build/kernel.elf", "build/boot.archive"],
-                          capture_output=True, text=True, check=False,
-                          env={key: value for key, value in os.environ.items() if not key.startswith("MAKE")})
+    done = subprocess.run(["make", "--no-print-directory", "build/kernel.elf", "build/boot.archive"],
+                          capture_output=True, text=True, check=False, cwd=copy,
+                          env={key: value for key, value in os.environ.items() if not key.startswith("MAKE")} | {"PWD": copy})
     if done.returncode != 0:
         raise Failure("what the page says does not build:\n" + (done.stdout + done.stderr)[-3000:])
     return os.path.join(copy, "build")
