@@ -5,7 +5,7 @@
 #include "lib/base/string.h"
 #include "status.capnp.h"
 
-enum { TYPE_DEPTH_MAX = 8, STRUCTS_SHOWN_MAX = 16 };
+enum { TYPE_DEPTH_MAX = 8, STRUCTS_SHOWN_MAX = 16, ROW_COLUMNS = 79 };
 
 #define TEXT_ARGS(text) (int)(text).len, (text).ptr
 
@@ -75,6 +75,16 @@ static const char *const scalar_names[] = {
     [DESCRIBED_KIND_TEXT] = "Text",       [DESCRIBED_KIND_DATA] = "Data",
 };
 
+struct capnp_text describe_short_name(struct capnp_text name)
+{
+    for (uint32_t i = name.len; i > 0; i--) {
+        if (name.ptr[i - 1] == '_') {
+            return (struct capnp_text){name.ptr + i, name.len - i};
+        }
+    }
+    return name;
+}
+
 static size_t type_text(Descriptor_r descriptor, DescribedType_r type, char *buf, size_t size,
                         unsigned depth)
 {
@@ -94,6 +104,7 @@ static size_t type_text(Descriptor_r descriptor, DescribedType_r type, char *buf
         name = DescribedEnum_get_name(
             DescribedEnum_list_at(Descriptor_get_enums(descriptor), DescribedType_get_index(type)));
     }
+    name = describe_short_name(name);
     return fmt_format(buf, size, "%.*s", TEXT_ARGS(name));
 }
 
@@ -190,6 +201,11 @@ static void put_doc(struct fmt_sink *sink, struct capnp_text doc, unsigned inden
 static void put_opcode_note(struct fmt_sink *sink, DescribedMethod_r method, unsigned indent)
 {
     struct capnp_text opcode = DescribedMethod_get_opcode(method);
+    if (capnp_text_is(opcode, "MAP")) {
+        fmt_to(sink, "%*sA right that VirtualMemory.map asks for: it cannot be called.\n",
+               (int)indent, "");
+        return;
+    }
     fmt_to(sink, "%*sStands for the ring operation %.*s: it cannot be called", (int)indent, "",
            TEXT_ARGS(opcode));
     if (capnp_text_is(opcode, "WAIT")) {
@@ -201,13 +217,36 @@ static void put_opcode_note(struct fmt_sink *sink, DescribedMethod_r method, uns
     }
 }
 
+/* A sink that only measures. */
+struct measure {
+    struct fmt_sink sink;
+    size_t count;
+};
+
+static void measure_write(struct fmt_sink *sink, const char *bytes, size_t count)
+{
+    (void)bytes;
+    ((struct measure *)sink)->count += count;
+}
+
+/* The signature behind `used` columns: on one row if it fits, else with the results on the next. */
+static void put_signature(struct fmt_sink *sink, Descriptor_r descriptor, DescribedMethod_r method,
+                          size_t used)
+{
+    struct measure measure = {{measure_write}, used};
+    describe_signature(&measure.sink, descriptor, method);
+    put_fields(sink, descriptor, DescribedMethod_get_params(method));
+    fmt_to(sink, measure.count > ROW_COLUMNS ? "\n      -> " : " -> ");
+    put_fields(sink, descriptor, DescribedMethod_get_results(method));
+}
+
 static void put_method_head(struct fmt_sink *sink, Descriptor_r descriptor,
                             DescribedMethod_r method)
 {
     struct capnp_text name = DescribedMethod_get_name(method);
     fmt_to(sink, "  %.*s", TEXT_ARGS(name));
     if (DescribedMethod_get_opcode(method).len == 0) {
-        describe_signature(sink, descriptor, method);
+        put_signature(sink, descriptor, method, name.len + 2);
     }
     fmt_to(sink, "\n");
 }
@@ -371,23 +410,45 @@ static void put_fields_of(struct fmt_sink *sink, Descriptor_r descriptor, const 
     put_struct(sink, descriptor, index, met);
 }
 
+static bool any_doc(DescribedEnumerant_list_r list)
+{
+    for (uint32_t i = 0; i < DescribedEnumerant_list_len(list); i++) {
+        if (DescribedEnumerant_get_doc(DescribedEnumerant_list_at(list, i)).len > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void put_enumerant(struct fmt_sink *sink, DescribedEnumerant_r enumerant)
+{
+    struct capnp_text name = DescribedEnumerant_get_name(enumerant);
+    struct capnp_text doc = DescribedEnumerant_get_doc(enumerant);
+    fmt_to(sink, "    %.*s", TEXT_ARGS(name));
+    if (doc.len > 0) {
+        const char *newline = memchr(doc.ptr, '\n', doc.len);
+        int len = newline != NULL ? (int)(newline - doc.ptr) : (int)doc.len;
+        fmt_to(sink, ": %.*s", len, doc.ptr);
+    }
+    fmt_to(sink, "\n");
+}
+
 static void put_enum(struct fmt_sink *sink, Descriptor_r descriptor, uint16_t index)
 {
     DescribedEnum_r described = DescribedEnum_list_at(Descriptor_get_enums(descriptor), index);
-    struct capnp_text name = DescribedEnum_get_name(described);
+    struct capnp_text name = describe_short_name(DescribedEnum_get_name(described));
     DescribedEnumerant_list_r list = DescribedEnum_get_enumerants(described);
-    fmt_to(sink, "  %.*s is one of\n", TEXT_ARGS(name));
+    bool rows = any_doc(list);
+    fmt_to(sink, "  %.*s is one of%s", TEXT_ARGS(name), rows ? "\n" : "");
     for (uint32_t i = 0; i < DescribedEnumerant_list_len(list); i++) {
-        struct capnp_text value = DescribedEnumerant_get_name(DescribedEnumerant_list_at(list, i));
-        struct capnp_text doc = DescribedEnumerant_get_doc(DescribedEnumerant_list_at(list, i));
-        fmt_to(sink, "    %.*s", TEXT_ARGS(value));
-        if (doc.len > 0) {
-            const char *newline = memchr(doc.ptr, '\n', doc.len);
-            int len = newline != NULL ? (int)(newline - doc.ptr) : (int)doc.len;
-            fmt_to(sink, ": %.*s", len, doc.ptr);
+        if (rows) {
+            put_enumerant(sink, DescribedEnumerant_list_at(list, i));
+        } else {
+            name = DescribedEnumerant_get_name(DescribedEnumerant_list_at(list, i));
+            fmt_to(sink, "%s %.*s", i > 0 ? "," : "", TEXT_ARGS(name));
         }
-        fmt_to(sink, "\n");
     }
+    fmt_to(sink, rows ? "" : "\n");
 }
 
 /* badArgument and BAD_ARGUMENT are the same status. */
@@ -449,7 +510,8 @@ static void put_limits(struct fmt_sink *sink, DescribedMethod_r method)
 static void put_explained(struct fmt_sink *sink, Descriptor_r descriptor, struct explained *met)
 {
     for (unsigned i = 0; i < met->struct_count; i++) { /* grows while it goes */
-        struct capnp_text name = DescribedStruct_get_name(struct_at(descriptor, met->structs[i]));
+        struct capnp_text name =
+            describe_short_name(DescribedStruct_get_name(struct_at(descriptor, met->structs[i])));
         fmt_to(sink, "  %.*s holds\n", TEXT_ARGS(name));
         put_struct(sink, descriptor, met->structs[i], met);
     }
@@ -470,7 +532,7 @@ void describe_method(struct fmt_sink *sink, Descriptor_r descriptor, DescribedMe
         put_opcode_note(sink, method, 2);
         return;
     }
-    describe_signature(sink, descriptor, method);
+    put_signature(sink, descriptor, method, strlen(cap) + name.len + 2);
     fmt_to(sink, "\n");
     put_doc(sink, DescribedMethod_get_doc(method), 2);
     put_fields_of(sink, descriptor, "parameters", DescribedMethod_get_params(method), &met);

@@ -39,6 +39,9 @@ unsigned describe_count(uint64_t methods);
 /* Ordinals of all methods. */
 uint64_t describe_all_methods(Descriptor_r descriptor);
 
+/* A nested type is spelled Outer_Inner in a descriptor: the inner name. */
+struct capnp_text describe_short_name(struct capnp_text name);
+
 /* "List(UInt64)", "Outcome (line, end, interrupted)": the type of a field. Returns buf. */
 const char *describe_type(Descriptor_r descriptor, DescribedField_r field, char *buf, size_t size);
 

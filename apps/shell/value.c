@@ -303,7 +303,7 @@ static bool set_struct(struct build *build, struct place *place, const struct no
     struct capnp_struct_b inner;
     if (node->kind != NODE_STRUCT) {
         char what[96];
-        struct capnp_text name = DescribedStruct_get_name(s.st);
+        struct capnp_text name = describe_short_name(DescribedStruct_get_name(s.st));
         fmt_format(what, sizeof(what), "a %.*s, as {field: value}", TEXT_ARGS(name));
         return expected(build, place, node, what);
     }
