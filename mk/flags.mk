@@ -63,6 +63,14 @@ HOST_SANITIZE_plain := -O1
 HOST_SANITIZE_asan := -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined
 HOST_SANITIZE_tsan := -O1 -fsanitize=thread
 
+# NAME.list holds LIST and is touched only when that changes: what depends on it is made anew when a source is
+# added or taken away.
+.PHONY: FORCE
+FORCE:
+%.list: FORCE
+	@mkdir -p $(@D)
+	@echo '$(LIST)' | cmp -s - $@ || echo '$(LIST)' > $@
+
 # BearSSL: three source files and the byte-order helpers they use. Portable code paths only.
 BEARSSL := build/third/bearssl
 BEARSSL_SOURCES := src/hash/sha2small.c src/symcipher/chacha20_ct.c src/codec/dec32be.c src/codec/enc32be.c

@@ -43,15 +43,18 @@ build/host/$(1)/obj/%.o: %.c | $$(DEPS)
 
 build/host/$(1)/obj/lib/crypto/sha256.o build/host/$(1)/obj/lib/crypto/chacha20.o: | $(BEARSSL)/.fetched
 
-build/host/$(1)/libcapos-host.a: $$(HOST_OBJECTS_$(1))
-	$$(call say,AR,$$@)
-	@rm -f $$@
-	$$(Q)$$(AR) rcsD $$@ $$^
+build/host/$(1)/libcapos-host.list: LIST = $$(HOST_OBJECTS_$(1))
+build/host/$(1)/libcapos-kernel.list: LIST = $$(HOST_KERNEL_OBJECTS_$(1))
 
-build/host/$(1)/libcapos-kernel.a: $$(HOST_KERNEL_OBJECTS_$(1))
+build/host/$(1)/libcapos-host.a: $$(HOST_OBJECTS_$(1)) build/host/$(1)/libcapos-host.list
 	$$(call say,AR,$$@)
 	@rm -f $$@
-	$$(Q)$$(AR) rcsD $$@ $$^
+	$$(Q)$$(AR) rcsD $$@ $$(filter %.o,$$^)
+
+build/host/$(1)/libcapos-kernel.a: $$(HOST_KERNEL_OBJECTS_$(1)) build/host/$(1)/libcapos-kernel.list
+	$$(call say,AR,$$@)
+	@rm -f $$@
+	$$(Q)$$(AR) rcsD $$@ $$(filter %.o,$$^)
 
 $(KERNEL_TESTS:%=build/host/$(1)/%): build/host/$(1)/%: build/host/$(1)/obj/tests/unit/%.o build/host/$(1)/libcapos-kernel.a build/host/$(1)/libcapos-host.a
 	$$(call say,LINK,$$@)
@@ -105,10 +108,11 @@ build/fuzz/obj/%.o: %.c++ | $(DEPS)
 
 build/fuzz/obj/lib/crypto/sha256.o build/fuzz/obj/lib/crypto/chacha20.o: | $(BEARSSL)/.fetched
 
-build/fuzz/libcapos-fuzz.a: $(FUZZ_OBJECTS)
+build/fuzz/libcapos-fuzz.list: LIST = $(FUZZ_OBJECTS)
+build/fuzz/libcapos-fuzz.a: $(FUZZ_OBJECTS) build/fuzz/libcapos-fuzz.list
 	$(call say,AR,$@)
 	@rm -f $@
-	$(Q)$(AR) rcsD $@ $^
+	$(Q)$(AR) rcsD $@ $(filter %.o,$^)
 
 build/fuzz/bin/%: build/fuzz/obj/tests/fuzz/%.o build/fuzz/libcapos-fuzz.a
 	$(call say,LINK,$@)

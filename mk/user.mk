@@ -37,10 +37,11 @@ $(O)/obj/user/%.o: %.S | $(DEPS)
 $(filter %/lib/crypto/sha256.o %/lib/crypto/chacha20.o,$(ULIB_OBJECTS)): | $(BEARSSL)/.fetched
 
 # One archive: libcapos, the library, the generated codecs. The linker takes what a program uses.
-$(O)/libcapos.a: $(LIBCAPOS_OBJECTS) $(ULIB_OBJECTS) $(UGEN_OBJECTS)
+$(O)/libcapos.list: LIST = $(LIBCAPOS_OBJECTS) $(ULIB_OBJECTS) $(UGEN_OBJECTS)
+$(O)/libcapos.a: $(LIBCAPOS_OBJECTS) $(ULIB_OBJECTS) $(UGEN_OBJECTS) $(O)/libcapos.list
 	$(call say,AR,$@)
 	@rm -f $@
-	$(Q)$(AR) rcsD $@ $^
+	$(Q)$(AR) rcsD $@ $(filter %.o,$^)
 
 USER_LDFLAGS := -nostdlib -static --image-base=0x400000 -z max-page-size=4096 -z separate-code \
 	-z noexecstack --build-id=none --gc-sections -e _start
@@ -50,7 +51,8 @@ PROGRAMS :=
 define program
 PROGRAMS += $(1)
 PROGRAM_OBJECTS += $(patsubst %,$(O)/obj/user/%.o,$(basename $(2)))
-$(O)/bin/$(1): $(patsubst %,$(O)/obj/user/%.o,$(basename $(2))) $(O)/libcapos.a
+$(O)/bin/$(1).list: LIST = $(patsubst %,$(O)/obj/user/%.o,$(basename $(2)))
+$(O)/bin/$(1): $(patsubst %,$(O)/obj/user/%.o,$(basename $(2))) $(O)/libcapos.a $(O)/bin/$(1).list
 endef
 
 folder_sources = $(sort $(wildcard $(1)/*.c $(1)/*.S))

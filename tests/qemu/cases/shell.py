@@ -9,7 +9,7 @@ from case import case
 def usage(t, guest):
     """What the shell's ledger says is in use: class -> number."""
     text = guest.command("@ledger.usage()")
-    rows = dict(re.findall(r"class[^\w]+(\w+)[^}]*?used[^\d]+(\d+)", text, re.DOTALL))
+    rows = dict(re.findall(r"ledgerClass: (\w+), used: (\d+)", text))
     t.require(rows, "@ledger.usage() names classes and what is used", text)
     return {name: int(value) for name, value in rows.items()}
 
@@ -41,8 +41,8 @@ def session(t):
 
     guest.command("job = spawn sleeper with { timer: @timer }")
     t.check("sleeper" in guest.command("ps"), "ps lists the sleeper")
-    guest.command("kill @job")
-    guest.command("wait @job")
+    printed = guest.command("kill @job")
+    t.check("ended from outside" in printed, "kill tells how the program ended", printed)
     t.check("running" not in guest.command("ps"), "ps has no running program after kill")
 
     printed = guest.command('@control.restart(service="counter")')
@@ -102,9 +102,8 @@ def leaks(t):
         for _ in range(times):
             guest.command("run hello with { timer: @timer }")
             guest.command("job = spawn sleeper with { timer: @timer }")
-            guest.command("kill @job")
-            guest.command("wait @job")
-            guest.command("drop @job")
+            printed = guest.command("kill @job")
+            t.require("ended from outside" in printed, "kill tells how the program ended", printed)
 
     round_of(5)  # caches fill
     before = usage(t, guest)
