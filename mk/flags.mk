@@ -63,11 +63,11 @@ HOST_SANITIZE_plain := -O1
 HOST_SANITIZE_asan := -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined
 HOST_SANITIZE_tsan := -O1 -fsanitize=thread
 
-# NAME.list holds LIST and is touched only when that changes: what depends on it is made anew when a source is
+# NAME.objects holds LIST and is touched only when that changes: what depends on it is made anew when a source is
 # added or taken away.
 .PHONY: FORCE
 FORCE:
-%.list: FORCE
+build/%.objects: FORCE
 	@mkdir -p $(@D)
 	@echo '$(LIST)' | cmp -s - $@ || echo '$(LIST)' > $@
 

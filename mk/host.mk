@@ -43,15 +43,15 @@ build/host/$(1)/obj/%.o: %.c | $$(DEPS)
 
 build/host/$(1)/obj/lib/crypto/sha256.o build/host/$(1)/obj/lib/crypto/chacha20.o: | $(BEARSSL)/.fetched
 
-build/host/$(1)/libcapos-host.list: LIST = $$(HOST_OBJECTS_$(1))
-build/host/$(1)/libcapos-kernel.list: LIST = $$(HOST_KERNEL_OBJECTS_$(1))
+build/host/$(1)/libcapos-host.objects: LIST = $$(HOST_OBJECTS_$(1))
+build/host/$(1)/libcapos-kernel.objects: LIST = $$(HOST_KERNEL_OBJECTS_$(1))
 
-build/host/$(1)/libcapos-host.a: $$(HOST_OBJECTS_$(1)) build/host/$(1)/libcapos-host.list
+build/host/$(1)/libcapos-host.a: $$(HOST_OBJECTS_$(1)) build/host/$(1)/libcapos-host.objects
 	$$(call say,AR,$$@)
 	@rm -f $$@
 	$$(Q)$$(AR) rcsD $$@ $$(filter %.o,$$^)
 
-build/host/$(1)/libcapos-kernel.a: $$(HOST_KERNEL_OBJECTS_$(1)) build/host/$(1)/libcapos-kernel.list
+build/host/$(1)/libcapos-kernel.a: $$(HOST_KERNEL_OBJECTS_$(1)) build/host/$(1)/libcapos-kernel.objects
 	$$(call say,AR,$$@)
 	@rm -f $$@
 	$$(Q)$$(AR) rcsD $$@ $$(filter %.o,$$^)
@@ -108,8 +108,8 @@ build/fuzz/obj/%.o: %.c++ | $(DEPS)
 
 build/fuzz/obj/lib/crypto/sha256.o build/fuzz/obj/lib/crypto/chacha20.o: | $(BEARSSL)/.fetched
 
-build/fuzz/libcapos-fuzz.list: LIST = $(FUZZ_OBJECTS)
-build/fuzz/libcapos-fuzz.a: $(FUZZ_OBJECTS) build/fuzz/libcapos-fuzz.list
+build/fuzz/libcapos-fuzz.objects: LIST = $(FUZZ_OBJECTS)
+build/fuzz/libcapos-fuzz.a: $(FUZZ_OBJECTS) build/fuzz/libcapos-fuzz.objects
 	$(call say,AR,$@)
 	@rm -f $@
 	$(Q)$(AR) rcsD $@ $(filter %.o,$^)

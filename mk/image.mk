@@ -78,14 +78,14 @@ PRODUCT_ENTRIES = $(if $(filter init,$(PROGRAMS)),init=$(O)/stripped/init) $(cal
 TEST_ENTRIES = $(PRODUCT_ENTRIES) $(call payload,$(TEST_PROGRAMS)) $(call manifests,$(TEST_MANIFESTS))
 entry_files = $(foreach entry,$(1),$(lastword $(subst =, ,$(entry))))
 
-$(O)/boot.entries.list: LIST = $(PRODUCT_ENTRIES)
-$(O)/boot.archive: $(call entry_files,$(PRODUCT_ENTRIES)) $(MKARCHIVE) $(O)/boot.entries.list
+$(O)/boot.entries.objects: LIST = $(PRODUCT_ENTRIES)
+$(O)/boot.archive: $(call entry_files,$(PRODUCT_ENTRIES)) $(MKARCHIVE) $(O)/boot.entries.objects
 	$(call say,PACK,$@)
 	$(Q)$(MKARCHIVE) archive -o $@ --hash $@.sha256 $(PRODUCT_ENTRIES)
 	$(Q)$(MKARCHIVE) check build/manifest/default.bin $@
 
-$(O)/test.entries.list: LIST = $(TEST_ENTRIES)
-$(O)/test.archive: $(call entry_files,$(TEST_ENTRIES)) $(MKARCHIVE) $(O)/test.entries.list
+$(O)/test.entries.objects: LIST = $(TEST_ENTRIES)
+$(O)/test.archive: $(call entry_files,$(TEST_ENTRIES)) $(MKARCHIVE) $(O)/test.entries.objects
 	$(call say,PACK,$@)
 	$(Q)$(MKARCHIVE) archive -o $@ --hash $@.sha256 $(TEST_ENTRIES)
 

@@ -45,8 +45,8 @@ KERNEL_LDFLAGS := -nostdlib -static -z max-page-size=4096 -z noexecstack --build
 
 # Linked twice: the second time with the table of the first link's functions, for readable backtraces. The table's
 # section is the image's last, so the addresses in it stay right.
-$(O)/obj/kernel/first.list: LIST = $(KERNEL_OBJECTS) $(KLIB_OBJECTS) $(KGEN_OBJECTS)
-$(O)/obj/kernel/first.elf: $(KERNEL_OBJECTS) $(KLIB_OBJECTS) $(KGEN_OBJECTS) $(KERNEL_SCRIPT) $(O)/obj/kernel/first.list
+$(O)/obj/kernel/first.objects: LIST = $(KERNEL_OBJECTS) $(KLIB_OBJECTS) $(KGEN_OBJECTS)
+$(O)/obj/kernel/first.elf: $(KERNEL_OBJECTS) $(KLIB_OBJECTS) $(KGEN_OBJECTS) $(KERNEL_SCRIPT) $(O)/obj/kernel/first.objects
 	$(call say,LINK,$(O)/kernel.elf)
 	@mkdir -p $(@D)
 	$(Q)$(LD) $(KERNEL_LDFLAGS) -T $(KERNEL_SCRIPT) $(filter %.o,$^) -o $@

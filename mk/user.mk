@@ -37,8 +37,8 @@ $(O)/obj/user/%.o: %.S | $(DEPS)
 $(filter %/lib/crypto/sha256.o %/lib/crypto/chacha20.o,$(ULIB_OBJECTS)): | $(BEARSSL)/.fetched
 
 # One archive: libcapos, the library, the generated codecs. The linker takes what a program uses.
-$(O)/libcapos.list: LIST = $(LIBCAPOS_OBJECTS) $(ULIB_OBJECTS) $(UGEN_OBJECTS)
-$(O)/libcapos.a: $(LIBCAPOS_OBJECTS) $(ULIB_OBJECTS) $(UGEN_OBJECTS) $(O)/libcapos.list
+$(O)/libcapos.objects: LIST = $(LIBCAPOS_OBJECTS) $(ULIB_OBJECTS) $(UGEN_OBJECTS)
+$(O)/libcapos.a: $(LIBCAPOS_OBJECTS) $(ULIB_OBJECTS) $(UGEN_OBJECTS) $(O)/libcapos.objects
 	$(call say,AR,$@)
 	@rm -f $@
 	$(Q)$(AR) rcsD $@ $(filter %.o,$^)
@@ -51,8 +51,8 @@ PROGRAMS :=
 define program
 PROGRAMS += $(1)
 PROGRAM_OBJECTS += $(patsubst %,$(O)/obj/user/%.o,$(basename $(2)))
-$(O)/bin/$(1).list: LIST = $(patsubst %,$(O)/obj/user/%.o,$(basename $(2)))
-$(O)/bin/$(1): $(patsubst %,$(O)/obj/user/%.o,$(basename $(2))) $(O)/libcapos.a $(O)/bin/$(1).list
+$(O)/bin/$(1).objects: LIST = $(patsubst %,$(O)/obj/user/%.o,$(basename $(2)))
+$(O)/bin/$(1): $(patsubst %,$(O)/obj/user/%.o,$(basename $(2))) $(O)/libcapos.a $(O)/bin/$(1).objects
 endef
 
 folder_sources = $(sort $(wildcard $(1)/*.c $(1)/*.S))
