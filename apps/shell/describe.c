@@ -183,18 +183,33 @@ void describe_signature(struct fmt_sink *sink, Descriptor_r descriptor, Describe
 
 /* ---- paragraphs ---- */
 
-/* A text of several lines, each indented. */
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\n' || c == '\t';
+}
+
+/* A text, indented, its lines broken anew to fit the row. */
 static void put_doc(struct fmt_sink *sink, struct capnp_text doc, unsigned indent)
 {
-    const char *at = doc.ptr;
-    const char *end = doc.ptr + doc.len;
-    while (at < end) {
-        const char *newline = memchr(at, '\n', (size_t)(end - at));
-        const char *stop = newline != NULL ? newline : end;
-        if (stop > at) {
-            fmt_to(sink, "%*s%.*s\n", (int)indent, "", (int)(stop - at), at);
+    size_t column = 0;
+    for (uint32_t at = 0; at < doc.len;) {
+        uint32_t end = at;
+        while (end < doc.len && !is_space(doc.ptr[end])) {
+            end++;
         }
-        at = newline != NULL ? newline + 1 : end;
+        if (end > at && column > 0 && column + 1 + (end - at) > ROW_COLUMNS) {
+            fmt_to(sink, "\n");
+            column = 0;
+        }
+        if (end > at) {
+            fmt_to(sink, "%*s%.*s", column == 0 ? (int)indent : 1, "", (int)(end - at),
+                   doc.ptr + at);
+            column += (column == 0 ? indent : 1) + (end - at);
+        }
+        at = end < doc.len ? end + 1 : end;
+    }
+    if (column > 0) {
+        fmt_to(sink, "\n");
     }
 }
 
