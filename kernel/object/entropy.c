@@ -2,6 +2,7 @@
 #include "object/entropy.h"
 
 #include "arch/arch.h"
+#include "core/cmdline.h"
 #include "core/log.h"
 #include "gen/entropy.capnp.h"
 #include "gen/kernel/entropy.kernel.h"
@@ -23,19 +24,6 @@ static struct {
     bool fixed; /* [I] */
 } pool = {.lock = SPINLOCK_INIT(LOCK_REGISTRY)};
 
-/* True when the space-separated words of the command line hold `word`. */
-static bool has_word(const char *line, const char *word)
-{
-    size_t len = strlen(word);
-    for (const char *at = line; *at != '\0'; at++) {
-        bool starts = at == line || at[-1] == ' ';
-        if (starts && strncmp(at, word, len) == 0 && (at[len] == ' ' || at[len] == '\0')) {
-            return true;
-        }
-    }
-    return false;
-}
-
 struct seed {
     uint64_t firmware[4];
     uint64_t hardware[ENTROPY_WORDS];
@@ -54,7 +42,7 @@ static bool fill_hardware(uint64_t words[ENTROPY_WORDS])
 
 void entropy_init(const struct boot_info *boot)
 {
-    pool.fixed = has_word(boot->command_line, "entropy=fixed");
+    pool.fixed = cmdline_has(boot->command_line, "entropy=fixed");
     if (pool.fixed) {
         drbg_init(&pool.drbg, "entropy=fixed", sizeof("entropy=fixed"));
         klog("entropy: FIXED by the command line, for tests only");
