@@ -13,6 +13,7 @@
 #include "object/invoke.h"
 #include "object/launcher.h"
 #include "object/process.h"
+#include "ring/ring.h"
 #include "sched/sched.h"
 
 /* Derives from nothing but taste: a small service fits, a runaway one stops early. */
