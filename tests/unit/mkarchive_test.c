@@ -161,6 +161,33 @@ TEST(manifest_merges, "fragments merge by entry name and fill each other's field
     clean();
 }
 
+TEST(manifest_merges_grants,
+     "a second fragment may add grants, whose sources are unions, to a service")
+{
+    static uint8_t bytes[65536];
+    Manifest_r manifest;
+    setup();
+    put_fragment(
+        "a.capnp", "a1a1a1a1a1a1a1a1",
+        "services = [(name = \"x\", grants = [(name = \"log\", source = (kernel = log))])]");
+    put_fragment(
+        "b.capnp", "a1a1a1a1a1a1a1a2",
+        "services = [(name = \"x\", grants = [(name = \"serve\", source = (serve = void)), "
+        "(name = \"line\", source = (interrupt = 4))])]");
+    CHECK_EQ(run("manifest -o %/m -I. %/a.capnp %/b.capnp"), 0);
+    CHECK_STR_EQ(output, "");
+    size_t size = get_file("m", bytes, sizeof(bytes));
+    REQUIRE_EQ(Manifest_read(bytes, size, &manifest), CAPNP_OK);
+    ServiceGrant_list_r grants =
+        Service_get_grants(Service_list_at(Manifest_get_services(manifest), 0));
+    REQUIRE_EQ(ServiceGrant_list_len(grants), 3);
+    ServiceGrant_source_r serve = ServiceGrant_get_source(ServiceGrant_list_at(grants, 1));
+    CHECK_EQ(ServiceGrant_source_which(serve), SERVICE_GRANT_SOURCE_WHICH_SERVE);
+    ServiceGrant_source_r line = ServiceGrant_get_source(ServiceGrant_list_at(grants, 2));
+    CHECK_EQ(ServiceGrant_source_get_interrupt(line), 4);
+    clean();
+}
+
 TEST(manifest_conflict, "two values for one field are refused, naming the field and both places")
 {
     setup();

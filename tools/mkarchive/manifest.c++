@@ -10,6 +10,7 @@
 #include <capnp/dynamic.h>
 #include <capnp/message.h>
 #include <capnp/schema-parser.h>
+#include <capnp/serialize.h>
 #include <kj/filesystem.h>
 #include <sys/stat.h>
 
@@ -229,18 +230,46 @@ static bool is_manifest(capnp::ParsedSchema schema)
     return name == "Manifest";
 }
 
-static void add_constants(const capnp::ParsedSchema &file, const std::string &name,
-                          Sources &sources)
+/*
+ * A fragment keeps a compiler and a copy of its own: the library (1.0 at least) finds no groups of an
+ * imported struct when one parser compiles a second file. The copies are read back under the first
+ * fragment's schema, so that their values are of one type.
+ */
+struct Fragment {
+    Compiler compiler;
+    std::vector<kj::Array<capnp::word>> constants;
+    std::vector<std::string> names;
+    std::vector<kj::Own<capnp::FlatArrayMessageReader>> readers;
+    kj::Maybe<capnp::StructSchema> schema;
+};
+
+static void compile(Fragment &fragment, const Words &imports, const std::string &file)
 {
-    size_t before = sources.size();
-    for (auto nested : file.getAllNested()) {
+    for (const std::string &dir : imports) {
+        fragment.compiler.add_import(dir);
+    }
+    capnp::ParsedSchema parsed = fragment.compiler.parse(file);
+    for (auto nested : parsed.getAllNested()) {
         if (is_manifest(nested)) {
-            std::string constant = nested.getShortDisplayName().cStr();
-            sources.push_back({nested.asConst().as<DynamicStruct>(), name + ": " + constant});
+            capnp::MallocMessageBuilder copy;
+            auto value = nested.asConst().as<DynamicStruct>();
+            copy.setRoot(value);
+            fragment.schema = value.getSchema();
+            fragment.constants.push_back(capnp::messageToFlatArray(copy));
+            fragment.names.push_back(file + ": " + nested.getShortDisplayName().cStr());
         }
     }
-    if (sources.size() == before) {
-        throw Failure(name + " has no constant of type Manifest");
+    if (fragment.constants.empty()) {
+        throw Failure(file + " has no constant of type Manifest");
+    }
+}
+
+static void read_back(Fragment &fragment, capnp::StructSchema schema, Sources &sources)
+{
+    for (size_t i = 0; i < fragment.constants.size(); i++) {
+        auto reader = kj::heap<capnp::FlatArrayMessageReader>(fragment.constants[i].asPtr());
+        sources.push_back({reader->getRoot<DynamicStruct>(schema), fragment.names[i]});
+        fragment.readers.push_back(kj::mv(reader));
     }
 }
 
@@ -322,9 +351,9 @@ void command_manifest(Words args)
 {
     std::string out_path = take_option(args, "-o");
     bool local = !take_flag(args, "--no-local");
-    Compiler compiler;
+    Words imports;
     for (std::string dir; !(dir = take_option(args, "-I")).empty();) {
-        compiler.add_import(dir);
+        imports.push_back(dir);
     }
     if (out_path.empty() || args.empty()) {
         throw Failure("manifest: -o FILE and at least one fragment are wanted");
@@ -333,11 +362,16 @@ void command_manifest(Words args)
         add_local(args);
     }
     Sources sources;
+    std::vector<kj::Own<Fragment>> fragments;
     for (const std::string &file : args) {
-        add_constants(compiler.parse(file), file, sources);
+        fragments.push_back(kj::heap<Fragment>());
+        compile(*fragments.back(), imports, file);
+    }
+    capnp::StructSchema schema = KJ_ASSERT_NONNULL(fragments[0]->schema);
+    for (auto &fragment : fragments) {
+        read_back(*fragment, schema, sources);
     }
     capnp::MallocMessageBuilder message(1 << 16);
-    auto schema = sources[0].value.getSchema();
     merge_struct(message.initRoot<DynamicStruct>(schema), sources, "manifest");
     auto segments = message.getSegmentsForOutput();
     if (segments.size() != 1) {
