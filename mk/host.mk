@@ -29,7 +29,7 @@ HOST_OBJECTS_$(1) := $(patsubst %.c,build/host/$(1)/obj/%.o,$(HOST_LIB_SOURCES))
 build/host/$(1)/obj/bearssl/%.o: $(BEARSSL)/%.c | $$(DEPS)
 	$$(call say,HOSTCC,$$<)
 	@mkdir -p $$(@D)
-	$$(Q)$$(HOSTCC) $$(HOST_SANITIZE_$(1)) $$(BEARSSL_CFLAGS) $$(DEPFLAGS) -c $$< -o $$@
+	$$(Q)$$(HOSTCC) $$(HOST_SANITIZE_$(1)) -fno-sanitize=undefined $$(BEARSSL_CFLAGS) $$(DEPFLAGS) -c $$< -o $$@
 
 build/host/$(1)/obj/gen/%.o: build/gen/%.c | $$(DEPS)
 	$$(call say,HOSTCC,$$<)
