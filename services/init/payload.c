@@ -58,7 +58,7 @@ const void *payload_map(const char *name, uint64_t *size_bytes)
     }
     capos_release(memory);
     if (status != ST_OK) {
-        capos_log("init: payload %s: %s: %s", name, status_name(status), status_text(status));
+        capos_log("payload %s: %s: %s", name, status_name(status), status_text(status));
         return NULL;
     }
     return (const void *)(uintptr_t)address;

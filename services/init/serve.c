@@ -77,7 +77,7 @@ static enum capos_outcome control_shutdown(struct capos_request *req,
     (void)req;
     (void)params;
     (void)results;
-    capos_log("init: shutdown asked for");
+    capos_log("shutdown asked for");
     init.goal = GOAL_OFF;
     return CAPOS_REPLY;
 }
@@ -89,7 +89,7 @@ static enum capos_outcome control_reboot(struct capos_request *req,
     (void)req;
     (void)params;
     (void)results;
-    capos_log("init: reboot asked for");
+    capos_log("reboot asked for");
     init.goal = GOAL_REBOOT;
     return CAPOS_REPLY;
 }

@@ -82,8 +82,7 @@ static status_t open_programs(struct capos_call *call, ProcessSpawner_new_launch
         fmt_format(payload, sizeof(payload), "bin/%s", name.ptr);
         status_t status = payload_open(payload, &images[i], NULL);
         if (status != ST_OK) {
-            capos_log("init: payload %s: %s: %s", payload, status_name(status),
-                      status_text(status));
+            capos_log("payload %s: %s: %s", payload, status_name(status), status_text(status));
             return status;
         }
         Program_set_name(Program_list_b_at(list, i), name.ptr, name.len);
@@ -226,7 +225,7 @@ static status_t prepare_all(struct service *s, struct give *gives, uint32_t *cou
         status_t status = prepare(s, ServiceGrant_get_source(line),
                                   &init.graph.grants[g->first_grant + *count], &gives[*count]);
         if (status != ST_OK) {
-            capos_log("init: %s: grant %s cannot be made: %s: %s", s->name,
+            capos_log("%s: grant %s cannot be made: %s: %s", s->name,
                       ServiceGrant_get_name(line).ptr, status_name(status), status_text(status));
             return status;
         }
@@ -265,7 +264,7 @@ static status_t call_spawn(struct service *s, const struct give *gives)
     } else {
         char text[200];
         call.status = status;
-        capos_log("init: %s: %s", s->name, capos_explain(&call, text, sizeof(text)));
+        capos_log("%s: %s", s->name, capos_explain(&call, text, sizeof(text)));
     }
     capos_call_end(&call);
     return status;
@@ -280,7 +279,7 @@ static status_t open_image(struct service *s)
     fmt_format(payload, sizeof(payload), "bin/%s", Service_get_program(s->r).ptr);
     status_t status = payload_open(payload, &s->image, NULL);
     if (status != ST_OK) {
-        capos_log("init: %s: payload %s: %s: %s", s->name, payload, status_name(status),
+        capos_log("%s: payload %s: %s: %s", s->name, payload, status_name(status),
                   status_text(status));
     }
     return status;

@@ -75,7 +75,7 @@ static void service_start(struct service *s)
     s->exit_op.cookie = s;
     capos_op_submit(&s->exit_op);
     read_process_id(s);
-    capos_log("init: %s: started as process %llu", s->name, (unsigned long long)s->process_id);
+    capos_log("%s: started as process %llu", s->name, (unsigned long long)s->process_id);
     if (Service_get_readiness(s->r) == SERVICE_READINESS_STARTED) {
         service_is_ready(s);
     } else {
@@ -91,7 +91,7 @@ static void note_all_started(void)
         }
     }
     init.all_started = true;
-    capos_log("init: all %u services are ready", init.service_count);
+    capos_log("all %u services are ready", init.service_count);
 }
 
 void services_start_waiting(void)
@@ -116,8 +116,7 @@ void service_is_ready(struct service *s)
     service_set_state(s, SERVICE_STATE_READY);
     s->has_been_ready = true;
     if (Service_get_readiness(s->r) == SERVICE_READINESS_READY) {
-        capos_log("init: %s: ready after %llu ms", s->name,
-                  (unsigned long long)(took_ns / NS_PER_MS));
+        capos_log("%s: ready after %llu ms", s->name, (unsigned long long)(took_ns / NS_PER_MS));
     }
 }
 
@@ -178,7 +177,7 @@ static void hold_vacant(struct service *s, uint32_t ms)
     }
     status_t status = Endpoint_vacant(s->endpoint, init_now_ns() + (uint64_t)ms * NS_PER_MS);
     if (status != ST_OK) {
-        capos_log("init: %s: its endpoint cannot be held vacant: %s", s->name, status_name(status));
+        capos_log("%s: its endpoint cannot be held vacant: %s", s->name, status_name(status));
     }
 }
 
@@ -190,7 +189,7 @@ static void service_exited(struct capos_op *op)
     capos_release(s->process);
     s->process = 0;
     s->process_id = 0;
-    capos_log("init: %s: ended: %s", s->name, s->last_end);
+    capos_log("%s: ended: %s", s->name, s->last_end);
     service_ended(s, clean);
 }
 
@@ -235,7 +234,7 @@ static void service_over(struct service *s, bool clean)
                   s->name, s->last_end);
     }
     if (action != SERVICE_ON_EXIT_NONE && init.goal == GOAL_RUN) {
-        capos_log("init: %s has ended for good: the system goes down", s->name);
+        capos_log("%s has ended for good: the system goes down", s->name);
         init.goal = action == SERVICE_ON_EXIT_REBOOT ? GOAL_REBOOT : GOAL_OFF;
     }
 }
@@ -251,7 +250,7 @@ static void schedule_restart(struct service *s, uint32_t recent)
     if (s->deadline_ns == 0) {
         s->deadline_ns = 1;
     }
-    capos_log("init: %s: starting it again (%u of %u in %u s)", s->name, recent + 1,
+    capos_log("%s: starting it again (%u of %u in %u s)", s->name, recent + 1,
               Service_get_max_restarts(s->r), Service_get_window_ms(s->r) / 1000);
 }
 
@@ -273,8 +272,8 @@ static void service_ended(struct service *s, bool clean)
     if (!wants_restart(s, clean)) {
         service_over(s, clean);
     } else if (recent >= Service_get_max_restarts(s->r)) {
-        capos_log("init: %s: ended %u times within %u s: it is not started again", s->name,
-                  recent + 1, Service_get_window_ms(s->r) / 1000);
+        capos_log("%s: ended %u times within %u s: it is not started again", s->name, recent + 1,
+                  Service_get_window_ms(s->r) / 1000);
         service_over(s, false);
     } else {
         schedule_restart(s, recent);
@@ -307,7 +306,7 @@ static void service_terminate(struct service *s)
     s->deadline_ns = 0;
     status_t status = ProcessHandle_terminate(s->process);
     if (status != ST_OK && status != ST_BAD_STATE) {
-        capos_log("init: %s: terminate: %s", s->name, status_name(status));
+        capos_log("%s: terminate: %s", s->name, status_name(status));
     }
 }
 
@@ -335,7 +334,7 @@ void service_deadline(struct service *s)
     s->deadline_ns = 0;
     switch (s->state) {
     case SERVICE_STATE_STARTING:
-        capos_log("init: %s: not ready within %u ms: terminated", s->name,
+        capos_log("%s: not ready within %u ms: terminated", s->name,
                   Service_get_ready_within_ms(s->r));
         service_terminate(s);
         break;
@@ -343,7 +342,7 @@ void service_deadline(struct service *s)
         service_start(s);
         break;
     case SERVICE_STATE_STOPPING:
-        capos_log("init: %s: did not end in time: terminated", s->name);
+        capos_log("%s: did not end in time: terminated", s->name);
         service_terminate(s);
         break;
     default:
@@ -366,7 +365,7 @@ static bool has_living_dependent(const struct service *s)
 
 static NORETURN void power_down(void)
 {
-    capos_log("init: all services have ended; %s",
+    capos_log("all services have ended; %s",
               init.goal == GOAL_REBOOT ? "starting anew" : "powering off");
     if (init.goal == GOAL_REBOOT) {
         Power_reset(init.power);
