@@ -17,9 +17,8 @@ import subprocess
 import tempfile
 import time
 
-# What isa-debug-exit turns the kernel's code into: (code << 1) | 1.
-EXIT_CLEAN = 33  # code 0x10
-EXIT_PANIC = 35  # code 0x11
+# isa-debug-exit turns the system's code into (code << 1) | 1. The codes: docs/reference/boot.md.
+CODE_PANIC = 17
 
 OVMF = "/usr/share/ovmf/OVMF.fd"
 PROMPT = re.compile(rb"(?:^|[\r\n])[^\r\n]*capos> $")
@@ -163,14 +162,13 @@ class Guest:
             while self._selector.get_map() and self.pump(0):
                 pass
             status = self._process.returncode
-            if status == EXIT_CLEAN:
-                self.ended = "off"
-            elif status == EXIT_PANIC:
-                self.ended = "panic"
-            elif status == 0 and self._reason == "guest-shutdown":
+            if status == 0 and self._reason == "guest-shutdown":
                 self.ended = "off"
             elif status == 0 and self._reason == "guest-reset":
                 self.ended = "reset"
+            elif status % 2 == 1 and status > 1:
+                code = status // 2
+                self.ended = "panic" if code == CODE_PANIC else f"stopped, code {code}"
             else:
                 self.ended = f"emulator status {status}" + (f", {self._reason}" if self._reason else "")
         return self.ended is not None
@@ -259,7 +257,7 @@ class Guest:
         return "\n".join(lines[1:-1] if len(lines) > 1 else [])
 
     def wait_end(self, seconds=30.0):
-        """Wait until the machine ends by itself; how: off, reset, panic or what the emulator said."""
+        """Wait until the machine ends by itself; how: off, reset, panic, `stopped, code N`, or what the emulator said."""
         until = self._from_now(seconds)
         while not self._note_end():
             self._check_time(until, "the machine to end")
