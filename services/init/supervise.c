@@ -142,8 +142,10 @@ static bool describe_end(struct service *s)
     ProcessHandle_info_begin(&call);
     if (ProcessHandle_info_call(&call) != ST_OK ||
         ProcessHandle_info_results(&call, &info) != ST_OK) {
-        str_copy(s->last_end, sizeof(s->last_end), "ended; no record of how");
-        return false;
+        s->last_exit_code = (int64_t)s->exit_op.cqe.signal;
+        fmt_format(s->last_end, sizeof(s->last_end), "code %lld, no record of how",
+                   (long long)s->last_exit_code);
+        return s->last_exit_code == 0;
     }
     s->last_exit_code = ProcessHandle_info_results_get_exit_code(info);
     switch (ProcessHandle_info_results_get_state(info)) {
