@@ -470,7 +470,7 @@ static void list_one(const struct child *child)
             }
         }
     }
-    term_printf("  %-14s %-16s %7llu  %-11s %6llu KiB", child->held->name, child->program,
+    term_printf("  @%-13s %-16s %7llu  %-11s %6llu KiB", child->held->name, child->program,
                 (unsigned long long)id, state, (unsigned long long)pages * 4);
     if (child->ended) {
         term_printf("  ");

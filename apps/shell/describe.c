@@ -508,15 +508,14 @@ static void put_statuses(struct fmt_sink *sink, DescribedMethod_r method)
 
 static void put_limits(struct fmt_sink *sink, DescribedMethod_r method)
 {
+    unsigned with_call = DescribedMethod_get_param_caps(method);
+    unsigned with_answer = DescribedMethod_get_result_caps(method);
     fmt_to(sink, "  limits: parameters %u bytes, results %u bytes",
            DescribedMethod_get_max_params_bytes(method),
            DescribedMethod_get_max_results_bytes(method));
-    if (DescribedMethod_get_param_caps(method) > 0) {
-        fmt_to(sink, ", at most %u capabilities with the call",
-               DescribedMethod_get_param_caps(method));
-    }
-    if (DescribedMethod_get_result_caps(method) > 0) {
-        fmt_to(sink, ", at most %u with the result", DescribedMethod_get_result_caps(method));
+    if (with_call > 0 || with_answer > 0) {
+        fmt_to(sink, ";\n    capabilities: at most %u with the call, %u with the answer", with_call,
+               with_answer);
     }
     fmt_to(sink, "%s\n",
            DescribedMethod_get_may_block(method) ? "; may wait (Ctrl-C ends the waiting)" : "");
