@@ -73,7 +73,7 @@ $(foreach build,$(HOST_BUILDS),$(eval $(call host_build,$(build))))
 .PHONY: host unit
 host: build/host/plain/libcapos-host.a build/host/plain/libcapos-kernel.a ## build the library and the portable kernel for the host
 UNIT_PROGRAMS := $(UNIT_TESTS:%=build/host/asan/%) $(TSAN_TESTS:%=build/host/tsan/%)
-unit: $(UNIT_PROGRAMS) ## build and run the unit tests (address, undefined and thread sanitizers)
+unit: $(UNIT_PROGRAMS) build/tools/mkarchive ## build and run the unit tests (address, undefined and thread sanitizers)
 	@tests/qemu/harness $(UNIT_PROGRAMS:%=--unit %)
 
 # Fuzzers: each tests/fuzz/NAME_fuzz.c (or .c++, which also gets the stock Cap'n Proto library) is one libFuzzer program,
