@@ -180,9 +180,9 @@ static const uint8_t *element_pointer(struct capnp_list l, uint32_t i)
 
 bool capnp_list_bool_at(struct capnp_list l, uint32_t i)
 {
-    const uint8_t *p = element(l, i, 1);
-    uint32_t bit = (uint32_t)((uint64_t)i * l.stride_bits % 8);
-    return p != NULL && ((*p >> bit) & 1) != 0;
+    /* Lists of bits have no wider successors, so bits are counted whatever the elements' size: what
+     * the reference implementation does. */
+    return i < l.count && l.data_bits > 0 && ((l.ptr[i / 8] >> (i % 8)) & 1) != 0;
 }
 
 uint8_t capnp_list_u8_at(struct capnp_list l, uint32_t i)
