@@ -8,8 +8,9 @@
  * writable and executable, and only a sealed object is mapped executable. No demand paging.
  *
  * Every call does a bounded amount of work: at most ASPACE_MAX_PAGES pages of commit, decommit,
- * protect or map; unmap takes any reservation whose committed span (first to last committed page) is
- * no longer than that. More is ST_BAD_ARGUMENT.
+ * protect or map; unmap takes any reservation whose committed span is no longer than that. More is
+ * ST_BAD_ARGUMENT. The span reaches from the first to the last page committed; decommitting at an end
+ * shortens it by what was named, decommitting all of it empties it.
  *
  * Charges: VIRTUAL_PAGES for every region, FRAMES for committed pages, KERNEL_PAGES for tables and
  * region records. A frame stays charged until it is free.

@@ -1,0 +1,594 @@
+/* SPDX-License-Identifier: MIT */
+#include "tests/unit/kernel_machine.h"
+#include "tests/unit/test.h"
+
+#include "abi/layout.h"
+#include "core/job.h"
+#include "host_private.h"
+#include "mem/aspace.h"
+#include "mem/frames.h"
+#include "object/memory_object.h"
+#include "sched/cpu.h"
+
+enum { PAGES = 2000 };
+
+#define BASE UINT64_C(0x20000000)
+#define P UINT64_C(4096)
+
+static struct ledger *root;
+static struct ledger *ledger;
+static struct aspace as;
+static struct ledger_state clean;
+static uint64_t frames;
+
+static void start(void)
+{
+    uint64_t limits[LEDGER_CLASSES];
+    enum LedgerClass c;
+    (void)machine_start(2);
+    cpus_init(2);
+    frames = frames_free_count();
+    machine_limits(limits, UINT64_C(1) << 40, PAGES);
+    root = ledger_create_root(limits);
+    limits[LEDGER_CLASS_VIRTUAL_PAGES] = UINT64_C(1) << 30;
+    limits[LEDGER_CLASS_KERNEL_PAGES] = PAGES - 8;
+    CHECK_EQ(ledger_carve(root, limits, &ledger, &c), ST_OK);
+    clean = ledger_state(ledger);
+    CHECK_EQ(aspace_init(&as, ledger), ST_OK);
+}
+
+static void run_jobs(void)
+{
+    while (job_run_slice()) {
+    }
+}
+
+/* Destroys the space; nothing may be left of it. */
+static void finish(void)
+{
+    unsigned slices = 0;
+    while (!aspace_destroy_slice(&as)) {
+        CHECK(++slices < 10000);
+        run_jobs();
+    }
+    run_jobs();
+    struct ledger_state now = ledger_state(ledger);
+    CHECK_MEM_EQ(&now, &clean, sizeof(now));
+    ledger_unref(ledger);
+    CHECK_EQ(frames_free_count(), frames);
+}
+
+/* What a refusal must leave alone. */
+struct state {
+    struct ledger_state ledger;
+    uint64_t committed;
+    uint64_t hint;
+    size_t regions;
+};
+
+static struct state state_now(void)
+{
+    struct state state;
+    memset(&state, 0, sizeof(state));
+    state.ledger = ledger_state(ledger);
+    state.committed = as.committed_pages;
+    state.hint = as.choose_hint;
+    CHECK(tree_valid(&as.regions, &state.regions));
+    return state;
+}
+
+/* Evaluates the call; it must give the status and change nothing. */
+#define REFUSES(call, status) \
+    do { \
+        struct state before_ = state_now(); \
+        CHECK_EQ(call, status); \
+        struct state after_ = state_now(); \
+        CHECK_MEM_EQ(&before_, &after_, sizeof(after_)); \
+    } while (0)
+
+static uint64_t reserve(uint64_t address, uint64_t pages)
+{
+    uint64_t at = 0;
+    CHECK_EQ(aspace_reserve(&as, address, pages * P, &at), ST_OK);
+    return at;
+}
+
+static uint64_t used(enum LedgerClass c)
+{
+    return ledger_state(ledger).used[c];
+}
+
+static bool page_state(uint64_t address, unsigned *prot)
+{
+    bool dirty;
+    return arch_page_state(&as.arch, uaddr(address), prot, &dirty);
+}
+
+TEST(aspace_empty, "an empty space costs its root table and gives it back")
+{
+    start();
+    CHECK_EQ(used(LEDGER_CLASS_KERNEL_PAGES), 1);
+    finish();
+}
+
+TEST(aspace_reserve_checks, "reserve refuses bad ranges and occupied ones, and charges pages")
+{
+    uint64_t at = 77;
+    start();
+    REFUSES(aspace_reserve(&as, BASE, 0, &at), ST_BAD_ARGUMENT);
+    REFUSES(aspace_reserve(&as, BASE + 1, P, &at), ST_BAD_ARGUMENT);
+    REFUSES(aspace_reserve(&as, BASE, P + 1, &at), ST_BAD_ARGUMENT);
+    REFUSES(aspace_reserve(&as, P, P, &at), ST_BAD_ARGUMENT);
+    REFUSES(aspace_reserve(&as, ARCH_USER_END, P, &at), ST_BAD_ARGUMENT);
+    REFUSES(aspace_reserve(&as, UINT64_MAX - P + 1, P, &at), ST_BAD_ARGUMENT);
+    REFUSES(aspace_reserve(&as, BASE, UINT64_MAX - P + 1, &at), ST_BAD_ARGUMENT);
+    REFUSES(aspace_reserve(&as, 0, UINT64_C(1) << 63, &at), ST_BAD_ARGUMENT);
+    REFUSES(aspace_reserve(&as, BASE, (UINT64_C(1) << 31) * P, &at), ST_QUOTA);
+    CHECK_EQ(at, 77);
+    CHECK_EQ(reserve(BASE, 10), BASE);
+    CHECK_EQ(used(LEDGER_CLASS_VIRTUAL_PAGES), 10);
+    REFUSES(aspace_reserve(&as, BASE, P, &at), ST_EXISTS);
+    REFUSES(aspace_reserve(&as, BASE + 9 * P, P, &at), ST_EXISTS);
+    REFUSES(aspace_reserve(&as, BASE - P, 2 * P, &at), ST_EXISTS);
+    REFUSES(aspace_reserve(&as, BASE - P, 20 * P, &at), ST_EXISTS);
+    CHECK_EQ(reserve(BASE - P, 1), BASE - P);
+    CHECK_EQ(reserve(BASE + 10 * P, 1), BASE + 10 * P);
+    finish();
+}
+
+TEST(aspace_choose,
+     "the kernel chooses free places, and the same one again after it was given back")
+{
+    start();
+    uint64_t a = reserve(0, 4);
+    uint64_t b = reserve(0, 4);
+    CHECK_EQ(a, CAPOS_MMAP_BASE);
+    CHECK_EQ(b, a + 4 * P);
+    for (int i = 0; i < 1000; i++) {
+        CHECK_EQ(aspace_unmap(&as, a, 4 * P), ST_OK);
+        CHECK_EQ(reserve(0, 4), a);
+    }
+    CHECK_EQ(aspace_unmap(&as, a, 4 * P), ST_OK);
+    CHECK_EQ(reserve(0, 5), b + 4 * P);
+    CHECK_EQ(reserve(0, 1), a);
+    uint64_t at;
+    REFUSES(aspace_reserve(&as, 0, CAPOS_RING_BASE - CAPOS_MMAP_BASE, &at), ST_QUOTA);
+    finish();
+}
+
+TEST(aspace_choose_crowded, "a place is found behind more small gaps than are looked at")
+{
+    start();
+    for (uint64_t i = 0; i < 200; i++) {
+        (void)reserve(CAPOS_MMAP_BASE + 2 * i * P, 1);
+    }
+    CHECK_EQ(reserve(0, 2), CAPOS_MMAP_BASE + 399 * P);
+    CHECK_EQ(reserve(0, 1), CAPOS_MMAP_BASE + P);
+    finish();
+}
+
+TEST(aspace_commit, "committed pages are zero, charged, and hold what is written")
+{
+    uint8_t bytes[3 * 4096];
+    start();
+    (void)reserve(BASE, 16);
+    CHECK_EQ(aspace_commit(&as, BASE + P, 3 * P, PROTECTION_READ_WRITE), ST_OK);
+    CHECK_EQ(used(LEDGER_CLASS_FRAMES), 3);
+    CHECK_EQ(aspace_read(&as, BASE + P, bytes, sizeof(bytes)), ST_OK);
+    for (size_t i = 0; i < sizeof(bytes); i++) {
+        CHECK_EQ(bytes[i], 0);
+        bytes[i] = (uint8_t)(i * 7);
+    }
+    CHECK_EQ(aspace_write(&as, BASE + P, bytes, sizeof(bytes)), ST_OK);
+    uint8_t back[100];
+    CHECK_EQ(aspace_read(&as, BASE + 2 * P - 50, back, 100), ST_OK);
+    CHECK_MEM_EQ(back, bytes + P - 50, 100);
+    finish();
+}
+
+TEST(aspace_commit_checks,
+     "commit refuses what is not reserved, committed, or too much, and changes nothing")
+{
+    start();
+    (void)reserve(BASE, 1100);
+    CHECK_EQ(aspace_commit(&as, BASE + 4 * P, P, PROTECTION_READ), ST_OK);
+    REFUSES(aspace_commit(&as, BASE + 2 * P, 5 * P, PROTECTION_READ_WRITE), ST_BAD_STATE);
+    REFUSES(aspace_commit(&as, BASE - P, 2 * P, PROTECTION_READ_WRITE), ST_BAD_STATE);
+    REFUSES(aspace_commit(&as, BASE + 1099 * P, 2 * P, PROTECTION_READ_WRITE), ST_BAD_STATE);
+    REFUSES(aspace_commit(&as, BASE, 1025 * P, PROTECTION_READ_WRITE), ST_BAD_ARGUMENT);
+    REFUSES(aspace_commit(&as, BASE, P, PROTECTION_NONE), ST_BAD_ARGUMENT);
+    REFUSES(aspace_commit(&as, BASE, P, (enum Protection)9), ST_BAD_ARGUMENT);
+    REFUSES(aspace_commit(&as, BASE + 1, P, PROTECTION_READ), ST_BAD_ARGUMENT);
+    CHECK_EQ(aspace_guard(&as, BASE - 2 * P, 2 * P), ST_OK);
+    REFUSES(aspace_commit(&as, BASE - P, P, PROTECTION_READ), ST_BAD_STATE);
+    REFUSES(aspace_unmap(&as, BASE - 2 * P, 2 * P), ST_BAD_STATE);
+    finish();
+}
+
+TEST(aspace_commit_largest, "1024 pages are committed at once and a quota stops the next ones")
+{
+    start();
+    (void)reserve(BASE, 4096);
+    CHECK_EQ(aspace_commit(&as, BASE, 1024 * P, PROTECTION_READ_WRITE), ST_OK);
+    REFUSES(aspace_commit(&as, BASE + 1024 * P, 1024 * P, PROTECTION_READ_WRITE), ST_QUOTA);
+    CHECK_EQ(aspace_unmap(&as, BASE, 4096 * P), ST_OK);
+    CHECK_EQ(used(LEDGER_CLASS_FRAMES), 0);
+    CHECK_EQ(used(LEDGER_CLASS_VIRTUAL_PAGES), 0);
+    finish();
+}
+
+TEST(aspace_decommit,
+     "decommit gives frames back, passes over holes, and the range can be committed anew")
+{
+    start();
+    (void)reserve(BASE, 64);
+    REFUSES(aspace_decommit(&as, BASE, 65 * P), ST_BAD_STATE);
+    REFUSES(aspace_decommit(&as, BASE + P / 2, P), ST_BAD_ARGUMENT);
+    CHECK_EQ(aspace_decommit(&as, BASE, 64 * P), ST_OK);
+    for (uint64_t i = 0; i < 64; i += 2) {
+        CHECK_EQ(aspace_commit(&as, BASE + i * P, P, PROTECTION_READ_WRITE), ST_OK);
+    }
+    CHECK_EQ(aspace_decommit(&as, BASE + 10 * P, 20 * P), ST_OK);
+    CHECK_EQ(used(LEDGER_CLASS_FRAMES), 22);
+    uint8_t byte;
+    CHECK_EQ(aspace_read(&as, BASE + 10 * P, &byte, 1), ST_BAD_ADDRESS);
+    CHECK_EQ(aspace_read(&as, BASE + 30 * P, &byte, 1), ST_OK);
+    CHECK_EQ(aspace_commit(&as, BASE + 9 * P, 21 * P, PROTECTION_READ_WRITE), ST_OK);
+    CHECK_EQ(aspace_decommit(&as, BASE, 64 * P), ST_OK);
+    CHECK_EQ(used(LEDGER_CLASS_FRAMES), 0);
+    CHECK_EQ(aspace_unmap(&as, BASE, 64 * P), ST_OK);
+    finish();
+}
+
+TEST(aspace_sparse,
+     "a huge reservation with a page at either end goes in steps and in its destruction")
+{
+    uint64_t huge = UINT64_C(1) << 27; /* pages: 512 GiB */
+    start();
+    (void)reserve(CAPOS_MMAP_BASE, huge);
+    CHECK_EQ(aspace_commit(&as, CAPOS_MMAP_BASE, P, PROTECTION_READ), ST_OK);
+    CHECK_EQ(aspace_commit(&as, CAPOS_MMAP_BASE + (huge / 64) * P, P, PROTECTION_READ), ST_OK);
+    REFUSES(aspace_unmap(&as, CAPOS_MMAP_BASE, huge * P), ST_BAD_ARGUMENT);
+    finish();
+    start();
+    (void)reserve(CAPOS_MMAP_BASE, huge);
+    CHECK_EQ(aspace_commit(&as, CAPOS_MMAP_BASE, P, PROTECTION_READ), ST_OK);
+    CHECK_EQ(aspace_commit(&as, CAPOS_MMAP_BASE + (huge - 1) * P, P, PROTECTION_READ), ST_OK);
+    CHECK_EQ(aspace_decommit(&as, CAPOS_MMAP_BASE + (huge - 1) * P, P), ST_OK);
+    CHECK_EQ(aspace_decommit(&as, CAPOS_MMAP_BASE + P, 1023 * P), ST_OK);
+    REFUSES(aspace_unmap(&as, CAPOS_MMAP_BASE, huge * P), ST_BAD_ARGUMENT);
+    CHECK_EQ(aspace_decommit(&as, CAPOS_MMAP_BASE, P), ST_OK);
+    CHECK_EQ(aspace_unmap(&as, CAPOS_MMAP_BASE, huge * P), ST_OK);
+    finish();
+}
+
+TEST(aspace_protect, "rights change page by page, never to write and execute, and copies obey them")
+{
+    unsigned prot;
+    uint8_t byte = 1;
+    start();
+    (void)reserve(BASE, 8);
+    CHECK_EQ(aspace_commit(&as, BASE, 4 * P, PROTECTION_READ_WRITE), ST_OK);
+    REFUSES(aspace_protect(&as, BASE, 5 * P, PROTECTION_READ), ST_BAD_STATE);
+    REFUSES(aspace_protect(&as, BASE, 4 * P, PROTECTION_NONE), ST_BAD_ARGUMENT);
+    CHECK_EQ(aspace_protect(&as, BASE + P, P, PROTECTION_READ_EXECUTE), ST_OK);
+    CHECK(page_state(BASE + P, &prot));
+    CHECK_EQ(prot, ARCH_PROT_EXECUTE);
+    CHECK(page_state(BASE, &prot));
+    CHECK_EQ(prot, ARCH_PROT_WRITE);
+    CHECK_EQ(aspace_write(&as, BASE + P, &byte, 1), ST_BAD_ADDRESS);
+    CHECK_EQ(aspace_read(&as, BASE + P, &byte, 1), ST_OK);
+    finish();
+}
+
+TEST(aspace_unmap_whole, "unmap ends whole regions only")
+{
+    start();
+    REFUSES(aspace_unmap(&as, BASE, P), ST_BAD_STATE);
+    (void)reserve(BASE, 4);
+    (void)reserve(BASE + 4 * P, 4);
+    (void)reserve(BASE + 16 * P, 4);
+    CHECK_EQ(aspace_commit(&as, BASE + P, 2 * P, PROTECTION_READ_WRITE), ST_OK);
+    REFUSES(aspace_unmap(&as, BASE, 3 * P), ST_BAD_STATE);
+    REFUSES(aspace_unmap(&as, BASE + P, 7 * P), ST_BAD_STATE);
+    REFUSES(aspace_unmap(&as, BASE, 17 * P), ST_BAD_STATE);
+    CHECK_EQ(aspace_unmap(&as, BASE - 4 * P, 16 * P), ST_OK);
+    CHECK_EQ(used(LEDGER_CLASS_VIRTUAL_PAGES), 4);
+    CHECK_EQ(used(LEDGER_CLASS_FRAMES), 0);
+    for (uint64_t i = 0; i < 65; i++) {
+        (void)reserve(BASE + 2 * i * P + 64 * P, 1);
+    }
+    REFUSES(aspace_unmap(&as, BASE, 1024 * P), ST_BAD_ARGUMENT);
+    finish();
+}
+
+TEST(aspace_kernel_pages, "ring pages are neither message buffers nor the program's to change")
+{
+    uint8_t bytes[16] = {0};
+    start();
+    struct paddr ring[2] = {frame_alloc_zeroed(), frame_alloc_zeroed()};
+    struct paddr capset = frame_alloc_zeroed();
+    CHECK_EQ(aspace_map_kernel(&as, CAPOS_RING_BASE, ring, 2, true), ST_OK);
+    CHECK_EQ(aspace_map_kernel(&as, CAPOS_CAPSET_ADDRESS, &capset, 1, false), ST_OK);
+    REFUSES(aspace_map_kernel(&as, CAPOS_RING_BASE + P, ring, 2, true), ST_EXISTS);
+    (void)reserve(CAPOS_RING_BASE + 2 * P, 2);
+    CHECK_EQ(aspace_commit(&as, CAPOS_RING_BASE + 2 * P, P, PROTECTION_READ_WRITE), ST_OK);
+    CHECK_EQ(aspace_read(&as, CAPOS_RING_BASE + 8, bytes, 16), ST_BAD_ADDRESS);
+    CHECK_EQ(aspace_write(&as, CAPOS_RING_BASE + 8, bytes, 16), ST_BAD_ADDRESS);
+    CHECK_EQ(aspace_write(&as, CAPOS_RING_BASE + 2 * P - 8, bytes, 16), ST_BAD_ADDRESS);
+    CHECK_EQ(aspace_write(&as, CAPOS_RING_BASE + 2 * P, bytes, 16), ST_OK);
+    CHECK_EQ(aspace_read(&as, CAPOS_CAPSET_ADDRESS, bytes, 16), ST_OK);
+    CHECK_EQ(aspace_write(&as, CAPOS_CAPSET_ADDRESS, bytes, 16), ST_BAD_ADDRESS);
+    REFUSES(aspace_decommit(&as, CAPOS_RING_BASE, 2 * P), ST_BAD_STATE);
+    REFUSES(aspace_protect(&as, CAPOS_CAPSET_ADDRESS, P, PROTECTION_READ_WRITE), ST_BAD_STATE);
+    REFUSES(aspace_unmap(&as, CAPOS_RING_BASE, 2 * P), ST_BAD_STATE);
+    uint64_t ticket = aspace_unmap_kernel(&as, CAPOS_RING_BASE);
+    CHECK(aspace_tlb_done(&as, ticket));
+    CHECK_EQ(aspace_read(&as, CAPOS_RING_BASE + 8, bytes, 16), ST_BAD_ADDRESS);
+    frame_free(ring[0]);
+    frame_free(ring[1]);
+    frame_free(capset);
+    finish();
+}
+
+TEST(aspace_copy_bad, "a copy of a range that is not wholly mapped is refused for any address")
+{
+    static const uint64_t bad[] = {
+        0,
+        1,
+        P,
+        BASE - 1,
+        BASE + 4 * P - 7,
+        ARCH_USER_END - 4,
+        ARCH_USER_END,
+        UINT64_C(1) << 47,
+        UINT64_C(0xffff800000000000),
+        UINT64_MAX - 15,
+        UINT64_MAX - 7,
+    };
+    uint8_t bytes[16] = {0};
+    start();
+    (void)reserve(BASE, 8);
+    CHECK_EQ(aspace_commit(&as, BASE, 4 * P, PROTECTION_READ_WRITE), ST_OK);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        CHECK_EQ(aspace_read(&as, bad[i], bytes, 16), ST_BAD_ADDRESS);
+        CHECK_EQ(aspace_write(&as, bad[i], bytes, 16), ST_BAD_ADDRESS);
+        CHECK_EQ(aspace_copy(&as, bad[i], &as, BASE, 16), ST_BAD_ADDRESS);
+        CHECK_EQ(aspace_copy(&as, BASE, &as, bad[i], 16), ST_BAD_ADDRESS);
+    }
+    CHECK_EQ(aspace_read(&as, BASE + 4 * P - 16, bytes, 16), ST_OK);
+    finish();
+}
+
+TEST(aspace_copy_between,
+     "bytes go from one space to another at any alignment, and overlap in one is safe")
+{
+    static uint8_t wanted[3 * 4096];
+    static uint8_t got[3 * 4096];
+    struct aspace other;
+    uint64_t at;
+    start();
+    CHECK_EQ(aspace_init(&other, ledger), ST_OK);
+    CHECK_EQ(aspace_reserve(&other, BASE, 4 * P, &at), ST_OK);
+    CHECK_EQ(aspace_commit(&other, BASE, 4 * P, PROTECTION_READ_WRITE), ST_OK);
+    (void)reserve(BASE, 4);
+    CHECK_EQ(aspace_commit(&as, BASE, 4 * P, PROTECTION_READ_WRITE), ST_OK);
+    for (size_t i = 0; i < sizeof(wanted); i++) {
+        wanted[i] = (uint8_t)(i ^ (i >> 8));
+    }
+    CHECK_EQ(aspace_write(&as, BASE + 5, wanted, sizeof(wanted)), ST_OK);
+    CHECK_EQ(aspace_copy(&other, BASE + 3000, &as, BASE + 5, sizeof(wanted)), ST_OK);
+    CHECK_EQ(aspace_read(&other, BASE + 3000, got, sizeof(got)), ST_OK);
+    CHECK_MEM_EQ(got, wanted, sizeof(got));
+    CHECK_EQ(aspace_copy(&as, BASE + 100, &as, BASE + 5, 2000), ST_OK);
+    CHECK_EQ(aspace_read(&as, BASE + 100, got, 2000), ST_OK);
+    CHECK_MEM_EQ(got, wanted, 2000);
+    while (!aspace_destroy_slice(&other)) {
+    }
+    CHECK_EQ(aspace_copy(&other, BASE, &as, BASE, 16), ST_BAD_ADDRESS);
+    finish();
+}
+
+TEST(aspace_quarantine, "a frame that another CPU may remember is not reused before it has let go")
+{
+    start();
+    (void)reserve(BASE, 600);
+    CHECK_EQ(aspace_commit(&as, BASE, 600 * P, PROTECTION_READ_WRITE), ST_OK);
+    uint64_t free_before = frames_free_count();
+    host_become(1);
+    host_aspace_load(&as.arch);
+    host_become(0);
+    CHECK_EQ(aspace_decommit(&as, BASE, 600 * P), ST_OK);
+    CHECK_EQ(used(LEDGER_CLASS_FRAMES), 600);
+    CHECK_EQ(aspace_commit(&as, BASE, P, PROTECTION_READ), ST_OK);
+    CHECK_EQ(aspace_decommit(&as, BASE, P), ST_OK);
+    CHECK_EQ(aspace_commit(&as, BASE, P, PROTECTION_READ), ST_OK);
+    CHECK_EQ(aspace_decommit(&as, BASE, P), ST_OK);
+    CHECK(job_run_slice());
+    CHECK_EQ(used(LEDGER_CLASS_FRAMES), 602);
+    CHECK(frames_free_count() <= free_before);
+    host_become(1);
+    host_tlb_acknowledge();
+    host_become(0);
+    run_jobs();
+    CHECK_EQ(used(LEDGER_CLASS_FRAMES), 0);
+    CHECK_EQ(aspace_commit(&as, BASE, P, PROTECTION_READ), ST_OK);
+    CHECK_EQ(aspace_unmap(&as, BASE, 600 * P), ST_OK);
+    host_become(1);
+    host_aspace_load(NULL);
+    host_become(0);
+    finish();
+}
+
+static struct memory_object *object_new(uint64_t pages)
+{
+    struct memory_object *object = NULL;
+    CHECK_EQ(memory_object_create(ledger, pages * P, &object), ST_OK);
+    return object;
+}
+
+TEST(aspace_map_object,
+     "an object is mapped, shared and given back, and its rights are those of the map")
+{
+    uint64_t at = 0;
+    uint64_t again = 0;
+    uint32_t word = 0xfeedface;
+    start();
+    struct memory_object *object = object_new(20);
+    REFUSES(aspace_map_object(&as, object, BASE, 0, 21 * P, PROTECTION_READ, &at), ST_BAD_ARGUMENT);
+    REFUSES(aspace_map_object(&as, object, BASE, 20 * P, P, PROTECTION_READ, &at), ST_BAD_ARGUMENT);
+    REFUSES(aspace_map_object(&as, object, BASE, UINT64_MAX - P + 1, 2 * P, PROTECTION_READ, &at),
+            ST_BAD_ARGUMENT);
+    REFUSES(aspace_map_object(&as, object, BASE, 0, P, PROTECTION_NONE, &at), ST_BAD_ARGUMENT);
+    REFUSES(aspace_map_object(&as, object, BASE, 0, P, PROTECTION_READ_EXECUTE, &at),
+            ST_NOT_SEALED);
+    CHECK_EQ(aspace_map_object(&as, object, BASE, 2 * P, 3 * P, PROTECTION_READ_WRITE, &at), ST_OK);
+    CHECK_EQ(at, BASE);
+    CHECK_EQ(aspace_map_object(&as, object, 0, 0, 20 * P, PROTECTION_READ, &again), ST_OK);
+    REFUSES(aspace_map_object(&as, object, BASE + 2 * P, 0, P, PROTECTION_READ, &at), ST_EXISTS);
+    CHECK_EQ(aspace_write(&as, BASE + 4, &word, 4), ST_OK);
+    word = 0;
+    CHECK_EQ(aspace_read(&as, again + 2 * P + 4, &word, 4), ST_OK);
+    CHECK_EQ(word, 0xfeedface);
+    CHECK_EQ(aspace_write(&as, again, &word, 4), ST_BAD_ADDRESS);
+    REFUSES(aspace_protect(&as, again, P, PROTECTION_READ_WRITE), ST_BAD_STATE);
+    CHECK_EQ(memory_object_seal(object), ST_BUSY);
+    CHECK_EQ(aspace_protect(&as, BASE, 3 * P, PROTECTION_READ), ST_OK);
+    CHECK_EQ(memory_object_seal(object), ST_BUSY);
+    CHECK_EQ(aspace_unmap(&as, BASE, 3 * P), ST_OK);
+    CHECK_EQ(memory_object_seal(object), ST_OK);
+    REFUSES(aspace_map_object(&as, object, BASE, 0, P, PROTECTION_READ_WRITE, &at), ST_BAD_STATE);
+    CHECK_EQ(aspace_map_object(&as, object, BASE, 0, P, PROTECTION_READ_EXECUTE, &at), ST_OK);
+    REFUSES(aspace_commit(&as, BASE, P, PROTECTION_READ), ST_BAD_STATE);
+    REFUSES(aspace_decommit(&as, BASE, P), ST_BAD_STATE);
+    kobj_unref(&object->obj);
+    CHECK_EQ(aspace_unmap(&as, again, 20 * P), ST_OK);
+    finish();
+}
+
+TEST(aspace_seal_waits,
+     "an object stays unsealed while another CPU may remember a writable mapping")
+{
+    uint64_t at;
+    start();
+    struct memory_object *object = object_new(1);
+    CHECK_EQ(aspace_map_object(&as, object, BASE, 0, P, PROTECTION_READ_WRITE, &at), ST_OK);
+    host_become(1);
+    host_aspace_load(&as.arch);
+    host_become(0);
+    CHECK_EQ(aspace_unmap(&as, BASE, P), ST_OK);
+    CHECK_EQ(memory_object_seal(object), ST_BUSY);
+    host_become(1);
+    host_aspace_load(NULL);
+    host_become(0);
+    run_jobs();
+    CHECK_EQ(memory_object_seal(object), ST_OK);
+    kobj_unref(&object->obj);
+    finish();
+}
+
+/* Runs `operation` with the allocator failing at the first, second ... call until it succeeds. */
+static void fail_everywhere(status_t (*operation)(void))
+{
+    for (unsigned n = 1; n < 200; n++) {
+        struct state before = state_now();
+        frames_fail_at(n);
+        status_t status = operation();
+        bool failed = frames_failed();
+        frames_fail_at(0);
+        if (!failed) {
+            CHECK_EQ(status, ST_OK);
+            return;
+        }
+        struct state after = state_now();
+        CHECK_EQ(status, ST_QUOTA);
+        CHECK_MEM_EQ(&before, &after, sizeof(after));
+    }
+    FAIL("never succeeded");
+}
+
+static struct memory_object *mapped;
+
+static status_t op_reserve(void)
+{
+    uint64_t at;
+    return aspace_reserve(&as, BASE, 64 * P, &at);
+}
+
+static status_t op_commit(void)
+{
+    return aspace_commit(&as, BASE, 20 * P, PROTECTION_READ_WRITE);
+}
+
+static status_t op_map(void)
+{
+    uint64_t at;
+    return aspace_map_object(&as, mapped, BASE + (UINT64_C(1) << 40), 0, 4 * P, PROTECTION_READ,
+                             &at);
+}
+
+static status_t op_decommit(void)
+{
+    return aspace_decommit(&as, BASE, 64 * P);
+}
+
+static status_t op_object(void)
+{
+    return memory_object_create(ledger, 40 * P, &mapped);
+}
+
+TEST(aspace_no_memory,
+     "when memory runs out at any step the operation is refused and changes nothing")
+{
+    start();
+    fail_everywhere(op_reserve);
+    fail_everywhere(op_commit);
+    fail_everywhere(op_object);
+    fail_everywhere(op_map);
+    fail_everywhere(op_decommit);
+    kobj_unref(&mapped->obj);
+    finish();
+}
+
+static uint64_t next_random(uint64_t *state)
+{
+    *state = *state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return *state >> 33;
+}
+
+TEST(aspace_random, "random operations keep regions apart and every page charged exactly once")
+{
+    uint64_t seed = 11;
+    uint64_t at;
+    start();
+    struct memory_object *object = object_new(16);
+    for (unsigned step = 0; step < 20000; step++) {
+        uint64_t address = BASE + next_random(&seed) % 256 * P;
+        uint64_t size = (1 + next_random(&seed) % 24) * P;
+        enum Protection protection = (enum Protection)(1 + next_random(&seed) % 3);
+        switch (next_random(&seed) % 7) {
+        case 0:
+            (void)aspace_reserve(&as, address, size, &at);
+            break;
+        case 1:
+        case 2:
+            (void)aspace_commit(&as, address, size, protection);
+            break;
+        case 3:
+            (void)aspace_decommit(&as, address, size);
+            break;
+        case 4:
+            (void)aspace_protect(&as, address, size, protection);
+            break;
+        case 5:
+            (void)aspace_map_object(&as, object, address, 0, size, protection, &at);
+            break;
+        default:
+            (void)aspace_unmap(&as, address, size);
+        }
+        struct state now = state_now();
+        CHECK_EQ(now.ledger.used[LEDGER_CLASS_FRAMES], now.committed + 16);
+    }
+    kobj_unref(&object->obj);
+    finish();
+}
