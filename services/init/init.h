@@ -96,8 +96,8 @@ void console_say(const char *text);
 /* payload.c: the boot archive */
 status_t payload_open(const char *name, capos_cap_t *memory, uint64_t *size_bytes);
 bool payload_exists(const char *name);
-/* Maps a payload for good; NULL and a line in the log when that fails. */
-const void *payload_map(const char *name, uint64_t *size_bytes);
+/* Maps a payload for good. */
+status_t payload_map(const char *name, const void **bytes, uint64_t *size_bytes);
 
 /* spawn.c: from a manifest entry to a process */
 status_t service_make_endpoint(struct service *s);

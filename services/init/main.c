@@ -66,12 +66,11 @@ static void manifest_name(char *name, size_t size)
     uint64_t length = 0;
     str_copy(name, size, "manifest");
     /* Not a payload of the archive: the kernel makes it, and no list names it. */
-    capos_cap_t memory = 0;
-    if (payload_open("cmdline", &memory, &length) != ST_OK) {
+    const void *bytes;
+    if (payload_map("cmdline", &bytes, &length) != ST_OK) {
         return;
     }
-    capos_release(memory);
-    const char *line = payload_map("cmdline", &length);
+    const char *line = bytes;
     for (uint64_t at = 0; line != NULL && at + sizeof(key) - 1 < length; at++) {
         bool begins = at == 0 || line[at - 1] == ' ';
         if (begins && memcmp(line + at, key, sizeof(key) - 1) == 0) {
@@ -93,9 +92,14 @@ static void read_manifest(void)
     char name[64];
     uint64_t size = 0;
     manifest_name(name, sizeof(name));
-    const void *message = payload_map(name, &size);
-    if (message == NULL) {
-        init_halt(HALT_MANIFEST, "there is no manifest \"%s\" in the boot archive", name);
+    const void *message;
+    status_t read = payload_map(name, &message, &size);
+    if (read != ST_OK) {
+        init_halt(
+            HALT_MANIFEST,
+            "the manifest, payload \"%s\" of the boot archive, cannot be read: %s: %s; rebuild "
+            "the archive, or correct the word manifest= of the kernel's command line",
+            name, status_name(read), status_text(read));
     }
     enum capnp_status status = Manifest_read(message, (size_t)size, &init.manifest);
     if (status != CAPNP_OK) {

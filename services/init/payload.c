@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The boot archive as init sees it. */
 #include "boot.client.h"
-#include "capos/print.h"
 #include "init.h"
 #include "lib/base/bits.h"
 #include "memory.client.h"
@@ -47,7 +46,7 @@ bool payload_exists(const char *name)
     return false;
 }
 
-const void *payload_map(const char *name, uint64_t *size_bytes)
+status_t payload_map(const char *name, const void **bytes, uint64_t *size_bytes)
 {
     capos_cap_t memory = 0;
     uint64_t address = 0;
@@ -57,9 +56,6 @@ const void *payload_map(const char *name, uint64_t *size_bytes)
                                    PROTECTION_READ, &address);
     }
     capos_release(memory);
-    if (status != ST_OK) {
-        capos_log("payload %s: %s: %s", name, status_name(status), status_text(status));
-        return NULL;
-    }
-    return (const void *)(uintptr_t)address;
+    *bytes = (const void *)(uintptr_t)address;
+    return status;
 }

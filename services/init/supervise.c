@@ -20,7 +20,8 @@ enum {
 };
 
 static void service_exited(struct capos_op *op);
-static void service_ended(struct service *s, bool as_it_should);
+static void service_ended(struct service *s, bool clean);
+static void service_over(struct service *s, bool clean);
 
 static bool service_lives(const struct service *s)
 {
@@ -36,11 +37,15 @@ void service_set_state(struct service *s, enum ServiceState state)
 
 /* Starting */
 
+/* A service that will not come is waited for no longer: what needs it starts without it, and its
+ * calls end disconnected. (When it was critical the system has halted already.) */
 static bool needs_are_met(const struct service *s)
 {
     uint64_t needs = init.graph.services[s->index].needs;
     for (uint32_t i = 0; i < init.service_count; i++) {
-        if ((needs & BIT64(i)) && !init.services[i].has_been_ready) {
+        const struct service *other = &init.services[i];
+        bool over = other->state == SERVICE_STATE_FAILED || other->state == SERVICE_STATE_STOPPED;
+        if ((needs & BIT64(i)) && !other->has_been_ready && !over) {
             return false;
         }
     }
@@ -60,6 +65,13 @@ static void read_process_id(struct service *s)
     }
 }
 
+/* Refusals that no second try can change. */
+static bool is_hopeless(status_t status)
+{
+    return status == ST_BAD_HASH || status == ST_BAD_IMAGE || status == ST_NOT_FOUND ||
+           status == ST_NOT_SEALED || status == ST_NOT_TRANSFERABLE;
+}
+
 static void service_start(struct service *s)
 {
     service_set_state(s, SERVICE_STATE_STARTING);
@@ -67,7 +79,11 @@ static void service_start(struct service *s)
     if (status != ST_OK) {
         fmt_format(s->last_end, sizeof(s->last_end), "could not be started: %s",
                    status_name(status));
-        service_ended(s, false);
+        if (is_hopeless(status)) {
+            service_over(s, false);
+        } else {
+            service_ended(s, false);
+        }
         return;
     }
     capos_op_init_wait(&s->exit_op, s->process, CAPOS_EVENT_EXIT, 0);
@@ -85,13 +101,16 @@ static void service_start(struct service *s)
 
 static void note_all_started(void)
 {
+    uint32_t ready = 0;
     for (uint32_t i = 0; i < init.service_count; i++) {
-        if (!init.services[i].has_been_ready) {
+        const struct service *s = &init.services[i];
+        if (!s->has_been_ready && s->state != SERVICE_STATE_FAILED) {
             return;
         }
+        ready += s->has_been_ready;
     }
     init.all_started = true;
-    capos_log("all %u services are ready", init.service_count);
+    capos_log("%u of %u services are ready", ready, init.service_count);
 }
 
 void services_start_waiting(void)
@@ -224,12 +243,27 @@ static bool wants_restart(const struct service *s, bool clean)
     }
 }
 
+/* Who waits for a service that will not come. */
+static void note_dependents(const struct service *failed)
+{
+    for (uint32_t i = 0; i < init.service_count; i++) {
+        const struct service *s = &init.services[i];
+        if (s->state == SERVICE_STATE_WAITING && !failed->has_been_ready &&
+            (init.graph.services[i].needs & BIT64(failed->index)) != 0) {
+            capos_log("%s: starts without %s, which has failed", s->name, failed->name);
+        }
+    }
+}
+
 /* Ended for good. */
 static void service_over(struct service *s, bool clean)
 {
     hold_vacant(s, 0);
     service_set_state(s, clean ? SERVICE_STATE_STOPPED : SERVICE_STATE_FAILED);
     enum Service_OnExit action = Service_get_on_exit(s->r);
+    if (!clean) {
+        note_dependents(s);
+    }
     if (!clean && Service_get_critical(s->r)) {
         init_halt(HALT_CRITICAL,
                   "the critical service %s is lost (%s); the system cannot go on without it",
