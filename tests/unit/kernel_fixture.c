@@ -1,0 +1,507 @@
+/* SPDX-License-Identifier: MIT */
+#include "tests/unit/kernel_fixture.h"
+
+#define TEST_NO_MAIN
+#include "tests/unit/test.h"
+
+#include "core/log.h"
+#include "gen/endpoint.capnp.h"
+#include "gen/kernel/types.h"
+#include "gen/ledger.capnp.h"
+#include "gen/memory.capnp.h"
+#include "mem/frames.h"
+#include "object/invoke.h"
+#include "sched/cpu.h"
+#include "sched/sched.h"
+
+enum {
+    SETTLE_STEPS = 1000000,
+    SETTLE_TURNS = 2000,
+    FIXTURE_START_NS = 1000000,
+    FIXTURE_RAM_BYTES = 32 << 20
+};
+
+static const struct kernel_roots *roots;
+static struct user users[USERS_MAX];
+static unsigned user_count;
+static struct ledger_state clean_ledger;
+static uint64_t clean_frames;
+
+void fixture_start_seed(unsigned cpus, uint64_t seed)
+{
+    static struct host_config config = {.ram_bytes = FIXTURE_RAM_BYTES};
+    config.cpus = cpus;
+    config.seed = seed;
+    const struct boot_info *boot = host_machine_init(&config);
+    host_clock_advance(FIXTURE_START_NS);
+    roots = kernel_setup(boot);
+    arch_smp_start();
+    host_cpu_set_first(0, sched_next(&cpu_this()->idle));
+    /* What the kernel keeps for good once used is there before anything is counted. */
+    user_exit(user_new("first"), 0);
+    user_count = 0;
+    fixture_settle();
+    clean_ledger = ledger_state(roots->ledger);
+    clean_frames = frames_free_count();
+}
+
+void fixture_start(unsigned cpus)
+{
+    fixture_start_seed(cpus, 1);
+}
+
+const struct kernel_roots *fixture_roots(void)
+{
+    return roots;
+}
+
+/* A thread that is ready but not on a CPU gets one in time, and so does a job. */
+static bool somebody_waits(void)
+{
+    for (unsigned i = 0; i < arch_cpu_count(); i++) {
+        if (atomic_load_relaxed(&cpu_of(i)->job_count) != 0) {
+            return true;
+        }
+    }
+    for (unsigned i = 0; i < user_count; i++) {
+        if (!users[i].gone && atomic_load_relaxed(&users[i].thread->state) == THREAD_READY) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void fixture_settle(void)
+{
+    for (unsigned turn = 0; turn < SETTLE_TURNS; turn++) {
+        if (host_settle(SETTLE_STEPS) == SETTLE_STEPS) {
+            FAIL("the machine does not come to rest");
+            return;
+        }
+        if (!somebody_waits()) {
+            return;
+        }
+        host_clock_advance(SCHED_SLICE_NS);
+    }
+    FAIL("a thread or a job waits for a CPU for ever");
+}
+
+void fixture_advance(uint64_t ns)
+{
+    host_clock_advance(ns);
+    fixture_settle();
+}
+
+void fixture_end(void)
+{
+    for (unsigned i = 0; i < user_count; i++) {
+        if (!users[i].gone) {
+            user_terminate(&users[i]);
+        }
+    }
+    fixture_settle();
+    struct ledger_state now = ledger_state(roots->ledger);
+    CHECK_MEM_EQ(&clean_ledger, &now, sizeof(now));
+    CHECK_EQ(frames_free_count(), clean_frames);
+    CHECK_EQ(list_count(&roots->grant->children), 0);
+}
+
+/* ---- users ---- */
+
+void user_limits(uint64_t limits[LEDGER_CLASSES])
+{
+    machine_limits(limits, 1000, 1000);
+}
+
+static void make_heap(struct user *user)
+{
+    struct aspace *as = &user->process->aspace;
+    uint64_t placed;
+    CHECK_EQ(aspace_reserve(as, USER_HEAP, USER_HEAP_BYTES, &placed), ST_OK);
+    CHECK_EQ(aspace_commit(as, USER_HEAP, USER_HEAP_BYTES, PROTECTION_READ_WRITE), ST_OK);
+    user->heap_next = USER_HEAP;
+}
+
+status_t user_try_new(const char *name, const uint64_t limits[LEDGER_CLASSES],
+                      uint32_t ring_entries, struct user **out)
+{
+    enum LedgerClass quota_class;
+    struct process *process;
+    status_t status =
+        process_create(roots->ledger, limits, name, ring_entries, &process, &quota_class);
+    if (status != ST_OK) {
+        return status;
+    }
+    struct user *user = &users[user_count++];
+    *user = (struct user){.process = process, .user_data = 1000};
+    user->thread = list_entry(list_first(&process->threads), struct thread, process_link);
+    make_heap(user);
+    thread_start_at(user->thread, 0x400000, 0, 0);
+    user->thread->arch.user = user;
+    process->state = PROCESS_RUNNING;
+    user->ledger = user_give(user, &process->obj, KTYPE_LEDGER, Ledger_FACET);
+    sched_start(user->thread);
+    host_interrupt(0, ARCH_VECTOR_RESCHEDULE);
+    fixture_settle();
+    *out = user;
+    return ST_OK;
+}
+
+struct user *user_new_limits(const char *name, const uint64_t limits[LEDGER_CLASSES],
+                             uint32_t ring_entries)
+{
+    struct user *user = NULL;
+    CHECK_EQ(user_try_new(name, limits, ring_entries, &user), ST_OK);
+    return user;
+}
+
+struct user *user_new(const char *name)
+{
+    uint64_t limits[LEDGER_CLASSES];
+    user_limits(limits);
+    return user_new_limits(name, limits, USER_RING);
+}
+
+static void reap(struct user *user)
+{
+    fixture_settle();
+    CHECK_EQ(user->process->state, PROCESS_REAPED);
+    user->gone = true;
+    kobj_unref(&user->process->obj);
+}
+
+void user_exit(struct user *user, int64_t code)
+{
+    host_syscall(user->thread, CAPOS_SYS_EXIT, (uint64_t)code, 0);
+    reap(user);
+}
+
+void user_terminate(struct user *user)
+{
+    process_end(user->process, PROCESS_ENDED_TERMINATED, 0, NULL);
+    host_interrupt(0, ARCH_VECTOR_RESCHEDULE);
+    reap(user);
+}
+
+uint64_t user_alloc(struct user *user, uint64_t bytes)
+{
+    uint64_t address = user->heap_next;
+    user->heap_next += (bytes + 7) & ~UINT64_C(7);
+    if (user->heap_next > USER_HEAP + USER_HEAP_BYTES) {
+        FAIL("the test needs a larger user heap");
+        abort();
+    }
+    return address;
+}
+
+void *user_ptr(struct user *user, uint64_t address)
+{
+    return host_user(&user->process->aspace.arch, address, false);
+}
+
+static uint64_t to_page_end(uint64_t address, uint64_t bytes)
+{
+    uint64_t room = PAGE_BYTES - address % PAGE_BYTES;
+    return bytes < room ? bytes : room;
+}
+
+void user_write(struct user *user, uint64_t address, const void *from, uint64_t bytes)
+{
+    const char *in = from;
+    while (bytes > 0) {
+        uint64_t n = to_page_end(address, bytes);
+        memcpy(user_ptr(user, address), in, n);
+        address += n;
+        in += n;
+        bytes -= n;
+    }
+}
+
+void user_read(struct user *user, uint64_t address, void *to, uint64_t bytes)
+{
+    char *out = to;
+    while (bytes > 0) {
+        uint64_t n = to_page_end(address, bytes);
+        memcpy(out, user_ptr(user, address), n);
+        address += n;
+        out += n;
+        bytes -= n;
+    }
+}
+
+static capos_cap_t insert(struct user *user, struct capability *cap)
+{
+    struct grant *route;
+    capos_cap_t id = 0;
+    CHECK_EQ(grant_derive(roots->grant, user->process->ledger, "test", 4, &route), ST_OK);
+    kobj_ref(cap->object);
+    cap->route = route;
+    CHECK_EQ(table_insert(&user->process->table, cap, CAP_HOP_SPAWN, &id), ST_OK);
+    return id;
+}
+
+capos_cap_t user_give(struct user *user, struct kobj *object, uint8_t ktype, uint64_t facet)
+{
+    const struct kernel_interface *interface = &kernel_interfaces[ktype];
+    struct capability cap = {
+        .object = object,
+        .facet = facet,
+        .interface = interface->id,
+        .ktype = ktype,
+        .mode = interface->mode,
+        .scope = interface->scope,
+    };
+    return insert(user, &cap);
+}
+
+capos_cap_t user_pass(struct user *from, capos_cap_t cap, struct user *to, uint64_t facet)
+{
+    struct capability held;
+    CHECK_EQ(table_get(&from->process->table, cap, &held, NULL), ST_OK);
+    struct capability copy = held;
+    copy.facet = facet;
+    capos_cap_t id = insert(to, &copy);
+    capability_put(&held);
+    return id;
+}
+
+status_t user_look(struct user *user, capos_cap_t cap, struct capability *out)
+{
+    struct capability held;
+    status_t status = table_get(&user->process->table, cap, &held, NULL);
+    if (status == ST_OK) {
+        *out = held;
+        capability_put(&held);
+    }
+    return status;
+}
+
+/* ---- the ring ---- */
+
+struct capos_ring_header *user_ring(struct user *user)
+{
+    return user_ptr(user, user->thread->ring->user_address);
+}
+
+static void *ring_place(struct user *user, uint64_t offset)
+{
+    return user_ptr(user, user->thread->ring->user_address + offset);
+}
+
+struct capos_sqe user_sqe(struct user *user, uint8_t op)
+{
+    return (struct capos_sqe){.op = op, .user_data = ++user->user_data};
+}
+
+uint64_t user_submit(struct user *user, const struct capos_sqe *sqe)
+{
+    struct capos_ring_header *ring = user_ring(user);
+    uint64_t position = user->sq_tail++;
+    uint64_t slot = position % ring->sq_entries;
+    memcpy(ring_place(user, ring->sq_offset + slot * sizeof(*sqe)), sqe, sizeof(*sqe));
+    ring->sq_tail = user->sq_tail;
+    return position;
+}
+
+void user_enter_start(struct user *user, uint32_t min_complete, uint64_t deadline_ns)
+{
+    host_syscall(user->thread, CAPOS_SYS_ENTER, min_complete, deadline_ns);
+    fixture_settle();
+}
+
+bool user_entered(struct user *user, uint64_t *result_out)
+{
+    const struct arch_thread *arch = &user->thread->arch;
+    uint8_t state = atomic_load_relaxed(&user->thread->state);
+    if (arch->wants_syscall || (state != THREAD_RUNNING && state != THREAD_READY)) {
+        return false;
+    }
+    *result_out = arch->r[HOST_AX];
+    return true;
+}
+
+uint64_t user_enter(struct user *user, uint32_t min_complete, uint64_t deadline_ns)
+{
+    uint64_t result = UINT64_MAX;
+    user_enter_start(user, min_complete, deadline_ns);
+    if (!user_entered(user, &result)) {
+        FAIL("cap_enter did not return");
+    }
+    return result;
+}
+
+bool user_reap(struct user *user, struct capos_cqe *out)
+{
+    struct capos_ring_header *ring = user_ring(user);
+    if (user->cq_head == ring->cq_tail) {
+        return false;
+    }
+    uint64_t slot = user->cq_head % ring->cq_entries;
+    memcpy(out, ring_place(user, ring->cq_offset + slot * sizeof(*out)), sizeof(*out));
+    ring->cq_head = ++user->cq_head;
+    return true;
+}
+
+void user_start(struct user *user, const struct capos_sqe *sqe)
+{
+    user_submit(user, sqe);
+    user_enter(user, 0, 0);
+}
+
+struct capos_cqe user_expect(struct user *user, uint64_t user_data)
+{
+    struct capos_cqe cqe = {.result = INT32_MIN};
+    if (!user_reap(user, &cqe)) {
+        FAIL("a completion is missing");
+    } else {
+        CHECK_EQ(cqe.user_data, user_data);
+    }
+    return cqe;
+}
+
+struct capos_cqe user_do(struct user *user, const struct capos_sqe *sqe)
+{
+    user_submit(user, sqe);
+    user_enter(user, 1, CAPOS_FOREVER);
+    return user_expect(user, sqe->user_data);
+}
+
+/* ---- common operations ---- */
+
+struct capos_sqe sqe_call(struct user *user, capos_cap_t cap, uint64_t interface, uint16_t method,
+                          uint64_t params, uint32_t params_len)
+{
+    struct capos_sqe sqe = user_sqe(user, CAPOS_OP_CALL);
+    sqe.cap = cap;
+    sqe.interface = interface;
+    sqe.method = method;
+    sqe.params = params;
+    sqe.params_len = params_len;
+    return sqe;
+}
+
+void sqe_result(struct user *user, struct capos_sqe *sqe, uint32_t bytes, uint8_t accept)
+{
+    sqe->result = user_alloc(user, bytes);
+    sqe->result_len = bytes;
+    sqe->accept_count = accept;
+}
+
+uint64_t user_message(struct user *user, const void *bytes, uint32_t len)
+{
+    uint64_t address = user_alloc(user, len + 8 + 16 * CAPOS_MAX_TRANSFERS);
+    user_write(user, address, bytes, len);
+    return address;
+}
+
+void sqe_transfers(struct user *user, struct capos_sqe *sqe, uint64_t number,
+                   const struct capos_transfer *xfers, uint8_t count)
+{
+    uint64_t at = sqe->params + ((sqe->params_len + 7) & ~UINT64_C(7));
+    user_write(user, at, &number, sizeof(number));
+    user_write(user, at + 8, xfers, count * sizeof(*xfers));
+    sqe->xfer_count = count;
+}
+
+/* A call of a kernel method with the message that `builder` holds. */
+static struct capos_cqe call_builder(struct user *user, capos_cap_t cap, uint64_t interface,
+                                     uint16_t method, struct capnp_builder *builder)
+{
+    size_t len = 0;
+    uint64_t heap = user->heap_next; /* what this call needs is free again afterwards */
+    CHECK_EQ(capnp_finish(builder, &len), CAPNP_OK);
+    uint64_t params = user_message(user, builder->base, (uint32_t)len);
+    struct capos_sqe sqe = sqe_call(user, cap, interface, method, params, (uint32_t)len);
+    sqe_result(user, &sqe, 64, 1);
+    struct capos_cqe cqe = user_do(user, &sqe);
+    user->heap_next = heap;
+    return cqe;
+}
+
+capos_cap_t user_endpoint(struct user *user, uint32_t max_message, uint16_t max_caps)
+{
+    uint64_t words[16];
+    struct capnp_builder builder;
+    capnp_builder_init(&builder, words, sizeof(words));
+    Ledger_new_endpoint_params_b params = Ledger_new_endpoint_params_init(&builder);
+    Ledger_new_endpoint_params_set_max_message_bytes(params, max_message);
+    Ledger_new_endpoint_params_set_max_caps(params, max_caps);
+    struct capos_cqe cqe =
+        call_builder(user, user->ledger, Ledger_ID, Ledger_new_endpoint_ORDINAL, &builder);
+    CHECK(cqe.result >= 0);
+    CHECK_EQ(cqe.cap_count, 1);
+    return cqe.first_cap;
+}
+
+capos_cap_t user_notification(struct user *user)
+{
+    uint64_t words[16];
+    struct capnp_builder builder;
+    capnp_builder_init(&builder, words, sizeof(words));
+    (void)Ledger_new_notification_params_init(&builder);
+    struct capos_cqe cqe =
+        call_builder(user, user->ledger, Ledger_ID, Ledger_new_notification_ORDINAL, &builder);
+    CHECK(cqe.result >= 0);
+    return cqe.first_cap;
+}
+
+status_t user_try_mint(struct user *user, capos_cap_t endpoint, uint64_t key, uint64_t interface,
+                       uint64_t methods, capos_cap_t *out)
+{
+    uint64_t words[16];
+    struct capnp_builder builder;
+    capnp_builder_init(&builder, words, sizeof(words));
+    Endpoint_mint_params_b params = Endpoint_mint_params_init(&builder);
+    Endpoint_mint_params_set_key(params, key);
+    Endpoint_mint_params_set_interface(params, interface);
+    Endpoint_mint_params_set_methods(params, methods);
+    struct capos_cqe cqe =
+        call_builder(user, endpoint, Endpoint_ID, Endpoint_mint_ORDINAL, &builder);
+    *out = cqe.result >= 0 ? cqe.first_cap : 0;
+    return cqe.result >= 0 ? ST_OK : cqe.result;
+}
+
+capos_cap_t user_mint(struct user *user, capos_cap_t endpoint, uint64_t key)
+{
+    capos_cap_t cap;
+    CHECK_EQ(user_try_mint(user, endpoint, key, FIXTURE_INTERFACE, 0xff, &cap), ST_OK);
+    return cap;
+}
+
+struct capos_sqe sqe_recv(struct user *user, capos_cap_t endpoint, uint32_t bytes, uint8_t accept)
+{
+    struct capos_sqe sqe = sqe_cap(user, CAPOS_OP_RECV, endpoint);
+    sqe_result(user, &sqe, bytes, accept);
+    return sqe;
+}
+
+struct capos_sqe sqe_return(struct user *user, uint64_t call_id, uint64_t params,
+                            uint32_t params_len)
+{
+    struct capos_sqe sqe = user_sqe(user, CAPOS_OP_RETURN);
+    sqe.interface = call_id;
+    sqe.params = params;
+    sqe.params_len = params_len;
+    return sqe;
+}
+
+struct capos_sqe sqe_wait(struct user *user, capos_cap_t cap, uint16_t events, uint64_t bits)
+{
+    struct capos_sqe sqe = sqe_cap(user, CAPOS_OP_WAIT, cap);
+    sqe.method = events;
+    sqe.params = bits;
+    return sqe;
+}
+
+struct capos_sqe sqe_cap(struct user *user, uint8_t op, capos_cap_t cap)
+{
+    struct capos_sqe sqe = user_sqe(user, op);
+    sqe.cap = cap;
+    return sqe;
+}
+
+status_t user_release(struct user *user, capos_cap_t cap)
+{
+    struct capos_sqe sqe = sqe_cap(user, CAPOS_OP_RELEASE, cap);
+    return user_do(user, &sqe).result;
+}

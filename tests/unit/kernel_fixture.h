@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The portable kernel on a host machine, with processes whose user code is the test.
+ *
+ * A user is a process with one thread, its ring, and some memory. user_* functions do what its
+ * program would do: write SQEs, enter, read completions. Nothing moves by itself: user_enter and
+ * fixture_settle step the CPUs until they have nothing to do.
+ *
+ * fixture_end ends all users and checks that frames, ledger and grants are what they were before the
+ * first one.
+ */
+#ifndef CAPOS_TESTS_UNIT_KERNEL_FIXTURE_H
+#define CAPOS_TESTS_UNIT_KERNEL_FIXTURE_H
+
+#include "abi/ring.h"
+#include "abi/syscall.h"
+#include "core/main.h"
+#include "gen/kernel/types.h"
+#include "object/process.h"
+#include "object/thread.h"
+#include "ring/ring.h"
+#include "tests/unit/kernel_machine.h"
+
+enum { USERS_MAX = 16, USER_HEAP_BYTES = 96 * 1024, USER_RING = 16 };
+#define USER_HEAP UINT64_C(0x10000000)
+
+struct user {
+    struct process *process;
+    struct thread *thread;
+    uint64_t heap_next;
+    uint64_t sq_tail;
+    uint64_t cq_head;
+    uint64_t user_data; /* of the last SQE made */
+    capos_cap_t ledger; /* its own Ledger */
+    bool gone;
+};
+
+/* Boots the kernel without init. */
+void fixture_start(unsigned cpus);
+void fixture_start_seed(unsigned cpus, uint64_t seed);
+/* Ends the users and checks for leaks. */
+void fixture_end(void);
+const struct kernel_roots *fixture_roots(void);
+
+/* Runs all CPUs until nothing is left to do, moving the clock where a thread waits for a CPU. */
+void fixture_settle(void);
+/* Moves the clock, then settles. */
+void fixture_advance(uint64_t ns);
+
+/* ---- users ---- */
+
+/* A process of default limits, ready to run. */
+struct user *user_new(const char *name);
+struct user *user_new_limits(const char *name, const uint64_t limits[LEDGER_CLASSES],
+                             uint32_t ring_entries);
+/* Generous limits for a user, to be changed by the test. */
+void user_limits(uint64_t limits[LEDGER_CLASSES]);
+/* The same with a status: the refusals of process_create. *out is set with ST_OK. */
+status_t user_try_new(const char *name, const uint64_t limits[LEDGER_CLASSES],
+                      uint32_t ring_entries, struct user **out);
+
+/* The exit system call, and waiting until the process has been reaped. */
+void user_exit(struct user *user, int64_t code);
+/* As seen from outside. */
+void user_terminate(struct user *user);
+
+/* Memory of the user: an address that is 8-aligned, zeroed; the bytes behind it. Never freed. */
+uint64_t user_alloc(struct user *user, uint64_t bytes);
+/* A pointer to user memory; NULL when not mapped. Valid to the end of the page. */
+void *user_ptr(struct user *user, uint64_t address);
+void user_write(struct user *user, uint64_t address, const void *from, uint64_t bytes);
+void user_read(struct user *user, uint64_t address, void *to, uint64_t bytes);
+
+/* Puts a capability into the user's table as the kernel would: under a grant of its own below the
+ * root. Takes a ref of object. */
+capos_cap_t user_give(struct user *user, struct kobj *object, uint8_t ktype, uint64_t facet);
+/* Copies a capability of one user to another the same way, with a facet. */
+capos_cap_t user_pass(struct user *from, capos_cap_t cap, struct user *to, uint64_t facet);
+/* What a capability of the user's is: ST_OK and borrowed pointers, or a status. */
+status_t user_look(struct user *user, capos_cap_t cap, struct capability *out);
+
+/* ---- the ring ---- */
+
+struct capos_ring_header *user_ring(struct user *user);
+/* An SQE with the opcode and a fresh user_data. */
+struct capos_sqe user_sqe(struct user *user, uint8_t op);
+/* Writes it at the tail and moves the tail. Returns its position. */
+uint64_t user_submit(struct user *user, const struct capos_sqe *sqe);
+/* cap_enter, to its end: the result. The test fails when it blocks. */
+uint64_t user_enter(struct user *user, uint32_t min_complete, uint64_t deadline_ns);
+/* cap_enter that may block: settles; user_entered tells whether it has returned. */
+void user_enter_start(struct user *user, uint32_t min_complete, uint64_t deadline_ns);
+bool user_entered(struct user *user, uint64_t *result_out);
+/* The next completion; false: there is none. */
+bool user_reap(struct user *user, struct capos_cqe *out);
+/* Submits, enters without waiting. Reap later. */
+void user_start(struct user *user, const struct capos_sqe *sqe);
+/* The completion with this user_data, which must be the next one. */
+struct capos_cqe user_expect(struct user *user, uint64_t user_data);
+/* Submit, enter, reap: the only completion. */
+struct capos_cqe user_do(struct user *user, const struct capos_sqe *sqe);
+
+/* ---- common operations ---- */
+
+/* A CALL with a message already in user memory. */
+struct capos_sqe sqe_call(struct user *user, capos_cap_t cap, uint64_t interface, uint16_t method,
+                          uint64_t params, uint32_t params_len);
+/* Fills in a result buffer made for it. */
+void sqe_result(struct user *user, struct capos_sqe *sqe, uint32_t bytes, uint8_t accept);
+/* Appends a transfer area to the parameters (which must be at the end of their allocation: see
+ * user_message). */
+void sqe_transfers(struct user *user, struct capos_sqe *sqe, uint64_t number,
+                   const struct capos_transfer *xfers, uint8_t count);
+/* A message of bytes in user memory with room for transfers behind it. */
+uint64_t user_message(struct user *user, const void *bytes, uint32_t len);
+
+/* Kernel objects by the user's own Ledger. 0 and a failed test when refused. */
+capos_cap_t user_endpoint(struct user *user, uint32_t max_message, uint16_t max_caps);
+capos_cap_t user_notification(struct user *user);
+/* A served object of the endpoint: interface FIXTURE_INTERFACE, methods 0..7. */
+#define FIXTURE_INTERFACE UINT64_C(0xf1f1000000000001)
+capos_cap_t user_mint(struct user *user, capos_cap_t endpoint, uint64_t key);
+status_t user_try_mint(struct user *user, capos_cap_t endpoint, uint64_t key, uint64_t interface,
+                       uint64_t methods, capos_cap_t *out);
+
+struct capos_sqe sqe_recv(struct user *user, capos_cap_t endpoint, uint32_t bytes, uint8_t accept);
+struct capos_sqe sqe_return(struct user *user, uint64_t call_id, uint64_t params,
+                            uint32_t params_len);
+struct capos_sqe sqe_wait(struct user *user, capos_cap_t cap, uint16_t events, uint64_t bits);
+struct capos_sqe sqe_cap(struct user *user, uint8_t op, capos_cap_t cap);
+
+status_t user_release(struct user *user, capos_cap_t cap);
+
+#endif

@@ -1,0 +1,674 @@
+/* SPDX-License-Identifier: MIT */
+/* The ring itself: draining, refusing, stalling, waiting, hostile indices, small operations. */
+#include "tests/unit/kernel_fixture.h"
+#include "tests/unit/test.h"
+
+#include "gen/ledger.capnp.h"
+#include "gen/notification.capnp.h"
+
+static struct capos_sqe nop(struct user *user)
+{
+    return user_sqe(user, CAPOS_OP_NOP);
+}
+
+TEST(ring_nop, "a NOP completes with its user data and nothing else, at every place of the ring")
+{
+    fixture_start(1);
+    struct user *user = user_new("nop");
+    for (unsigned i = 0; i < 10 * USER_RING; i++) {
+        struct capos_sqe sqe = nop(user);
+        struct capos_cqe cqe = user_do(user, &sqe);
+        CHECK_EQ(cqe.result, ST_OK);
+        CHECK_EQ(cqe.flags, 0);
+        CHECK_EQ(cqe.cap_count, 0);
+        CHECK_EQ(cqe.signal, 0);
+    }
+    CHECK_EQ(user_ring(user)->sq_head, 10 * USER_RING);
+    fixture_end();
+}
+
+TEST(ring_geometry, "the header tells the geometry, pages are the process's own and zero")
+{
+    fixture_start(1);
+    struct user *user = user_new("ring");
+    struct capos_ring_header *ring = user_ring(user);
+    CHECK_EQ(ring->magic, CAPOS_RING_MAGIC);
+    CHECK_EQ(ring->version, CAPOS_RING_VERSION);
+    CHECK_EQ(ring->sq_entries, USER_RING);
+    CHECK_EQ(ring->cq_entries, 2 * USER_RING);
+    CHECK_EQ(ring->payload_slots, 2 * USER_RING);
+    CHECK(ring->sq_offset >= sizeof(*ring));
+    CHECK(ring->payload_offset + ring->payload_slots * CAPOS_PAYLOAD_SLOT_BYTES <=
+          ring->total_bytes);
+    CHECK_EQ(ring->sq_head | ring->sq_tail | ring->cq_head | ring->cq_tail | ring->flags, 0);
+    fixture_end();
+}
+
+TEST(ring_unknown_op, "an opcode that does not exist, or is for later, completes UNSUPPORTED")
+{
+    fixture_start(1);
+    struct user *user = user_new("op");
+    for (unsigned op = 0; op < 256; op++) {
+        bool later = op >= CAPOS_OP_FINISH;
+        if (later) {
+            struct capos_sqe sqe = user_sqe(user, (uint8_t)op);
+            CHECK_EQ(user_do(user, &sqe).result, ST_UNSUPPORTED);
+        }
+    }
+    fixture_end();
+}
+
+TEST(ring_unknown_bits,
+     "each bit of a NOP that is not its opcode or user data is refused UNSUPPORTED")
+{
+    fixture_start(1);
+    struct user *user = user_new("bits");
+    for (unsigned bit = 8; bit < 512; bit++) {
+        struct capos_sqe sqe = nop(user);
+        if (bit / 64 == 2) {
+            continue;
+        }
+        ((uint64_t *)(void *)&sqe)[bit / 64] |= UINT64_C(1) << bit % 64;
+        struct capos_cqe cqe = user_do(user, &sqe);
+        CHECK_EQ(cqe.result, ST_UNSUPPORTED);
+    }
+    fixture_end();
+}
+
+TEST(ring_unknown_flags, "unknown and later flags are refused UNSUPPORTED on every opcode")
+{
+    fixture_start(1);
+    struct user *user = user_new("flags");
+    for (uint8_t op = 0; op < CAPOS_OP_COUNT; op++) {
+        for (unsigned bit = 0; bit < 16; bit++) {
+            struct capos_sqe sqe = user_sqe(user, op);
+            sqe.flags = (uint16_t)(1u << bit);
+            if (sqe.flags == CAPOS_SQE_INLINE) {
+                continue;
+            }
+            CHECK_EQ(user_do(user, &sqe).result, ST_UNSUPPORTED);
+        }
+    }
+    fixture_end();
+}
+
+TEST(ring_cap_zero, "capability 0 is refused BAD_CAP by every opcode that takes one")
+{
+    static const uint8_t ops[] = {CAPOS_OP_CALL, CAPOS_OP_RECV, CAPOS_OP_SIGNAL, CAPOS_OP_RELEASE};
+    fixture_start(1);
+    struct user *user = user_new("zero");
+    for (size_t i = 0; i < sizeof(ops); i++) {
+        struct capos_sqe sqe = user_sqe(user, ops[i]);
+        CHECK_EQ(user_do(user, &sqe).result, ST_BAD_CAP);
+    }
+    struct capos_sqe wait = sqe_wait(user, 0, CAPOS_EVENT_DEAD, 0);
+    CHECK_EQ(user_do(user, &wait).result, ST_BAD_CAP);
+    fixture_end();
+}
+
+TEST(ring_bad_tail, "a tail beyond the ring, or behind the head, is BAD_RING and consumes nothing")
+{
+    static const int64_t offsets[] = {USER_RING + 1, USER_RING + 100, -1, INT64_MIN};
+    fixture_start(1);
+    struct user *user = user_new("tail");
+    struct capos_sqe sqe = nop(user);
+    user_do(user, &sqe);
+    struct capos_ring_header *ring = user_ring(user);
+    for (size_t i = 0; i < sizeof(offsets) / sizeof(offsets[0]); i++) {
+        uint64_t cq_tail = ring->cq_tail;
+        ring->sq_tail = 1 + (uint64_t)offsets[i];
+        CHECK_EQ(user_enter(user, 0, 0), (uint64_t)(int64_t)ST_BAD_RING);
+        CHECK_EQ(user_enter(user, 1, CAPOS_FOREVER), (uint64_t)(int64_t)ST_BAD_RING);
+        CHECK_EQ(ring->sq_head, 1);
+        CHECK_EQ(ring->cq_tail, cq_tail);
+    }
+    ring->sq_tail = user->sq_tail;
+    sqe = nop(user);
+    CHECK_EQ(user_do(user, &sqe).result, ST_OK);
+    fixture_end();
+}
+
+TEST(ring_bad_cq_head,
+     "a CQ head beyond the tail, or behind what was reaped, is BAD_RING and consumes "
+     "nothing")
+{
+    fixture_start(1);
+    struct user *user = user_new("head");
+    struct capos_sqe sqe = nop(user);
+    user_do(user, &sqe);
+    user_do(user, &sqe);
+    struct capos_ring_header *ring = user_ring(user);
+    static const uint64_t heads[] = {3, 100, UINT64_MAX, UINT64_MAX / 2};
+    for (size_t i = 0; i < sizeof(heads) / sizeof(heads[0]); i++) {
+        uint64_t head = ring->sq_head;
+        user_submit(user, &sqe);
+        ring->cq_head = heads[i];
+        CHECK_EQ(user_enter(user, 0, 0), (uint64_t)(int64_t)ST_BAD_RING);
+        CHECK_EQ(ring->sq_head, head);
+        ring->cq_head = user->cq_head;
+        user_enter(user, 1, CAPOS_FOREVER);
+        user_expect(user, sqe.user_data);
+    }
+    fixture_end();
+}
+
+TEST(ring_geometry_overwritten,
+     "what user space writes over the header changes nothing for the kernel")
+{
+    fixture_start(1);
+    struct user *user = user_new("header");
+    struct capos_ring_header *ring = user_ring(user);
+    struct capos_ring_header saved = *ring;
+    struct capos_sqe sqe = nop(user);
+    user_submit(user, &sqe);
+    uint64_t tail = ring->sq_tail;
+    memset(ring, 0xff, sizeof(*ring));
+    ring->sq_tail = tail;
+    ring->cq_head = 0;
+    user_enter(user, 0, 0);
+    CHECK_EQ(ring->sq_head, 1);
+    CHECK_EQ(ring->cq_tail, 1);
+    saved.sq_head = ring->sq_head;
+    saved.sq_tail = tail;
+    saved.cq_tail = ring->cq_tail;
+    *ring = saved;
+    CHECK_EQ(user_expect(user, sqe.user_data).result, ST_OK);
+    fixture_end();
+}
+
+/* Fills the CQ up to its reserve with NOPs that are not reaped. Returns how many. */
+static unsigned fill_cq(struct user *user)
+{
+    unsigned done = 0;
+    for (;;) {
+        struct capos_sqe sqe = nop(user);
+        uint64_t position = user_submit(user, &sqe);
+        user_enter(user, 0, 0);
+        if (user_ring(user)->sq_head == position) {
+            user_ring(user)->sq_tail = --user->sq_tail;
+            return done;
+        }
+        done++;
+        if (done > 10 * USER_RING) {
+            FAIL("the CQ never fills");
+            return done;
+        }
+    }
+}
+
+TEST(ring_stalled,
+     "a full CQ leaves SQEs in the ring, says STALLED, never sleeps, and goes on after "
+     "reaping")
+{
+    fixture_start(1);
+    struct user *user = user_new("stall");
+    unsigned filled = fill_cq(user);
+    CHECK_EQ(filled, 2 * USER_RING - 4);
+    struct capos_sqe sqe = nop(user);
+    uint64_t position = user_submit(user, &sqe);
+    uint64_t result = user_enter(user, 2 * USER_RING, CAPOS_FOREVER);
+    CHECK_EQ(result & CAPOS_ENTER_READY_MASK, filled);
+    CHECK((result & CAPOS_ENTER_STALLED) != 0);
+    CHECK_EQ(user_ring(user)->flags, CAPOS_RING_STALLED);
+    CHECK_EQ(user_ring(user)->sq_head, position);
+    struct capos_cqe cqe;
+    for (unsigned i = 0; i < filled; i++) {
+        CHECK(user_reap(user, &cqe));
+    }
+    CHECK(!user_reap(user, &cqe));
+    result = user_enter(user, 1, CAPOS_FOREVER);
+    CHECK_EQ(result, 1);
+    CHECK_EQ(user_ring(user)->flags, 0);
+    user_expect(user, sqe.user_data);
+    fixture_end();
+}
+
+TEST(ring_reserve,
+     "on STALLED the client may take its SQEs back and use the reserve for RELEASE, SIGNAL "
+     "and CANCEL")
+{
+    fixture_start(1);
+    struct user *user = user_new("reserve");
+    capos_cap_t cap = user_notification(user);
+    unsigned filled = fill_cq(user);
+    struct capos_sqe blocked = nop(user);
+    user_submit(user, &blocked);
+    CHECK((user_enter(user, 0, 0) & CAPOS_ENTER_STALLED) != 0);
+    user_ring(user)->sq_tail = --user->sq_tail;
+    struct capos_sqe sqes[4] = {
+        sqe_cap(user, CAPOS_OP_SIGNAL, cap),
+        sqe_cap(user, CAPOS_OP_RELEASE, cap),
+        sqe_cap(user, CAPOS_OP_CANCEL, 12345),
+        sqe_cap(user, CAPOS_OP_RELEASE, cap),
+    };
+    for (unsigned i = 0; i < 4; i++) {
+        user_submit(user, &sqes[i]);
+    }
+    struct capos_sqe one_more = sqe_cap(user, CAPOS_OP_RELEASE, cap);
+    user_submit(user, &one_more);
+    uint64_t result = user_enter(user, 0, 0);
+    CHECK_EQ(result & CAPOS_ENTER_READY_MASK, 2 * USER_RING);
+    CHECK((result & CAPOS_ENTER_STALLED) != 0);
+    struct capos_cqe cqe;
+    for (unsigned i = 0; i < filled; i++) {
+        CHECK(user_reap(user, &cqe));
+    }
+    CHECK_EQ(user_expect(user, sqes[0].user_data).result, ST_OK);
+    CHECK_EQ(user_expect(user, sqes[1].user_data).result, ST_OK);
+    CHECK_EQ(user_expect(user, sqes[2].user_data).result, ST_NOT_FOUND);
+    CHECK_EQ(user_expect(user, sqes[3].user_data).result, ST_BAD_CAP);
+    user_enter(user, 1, CAPOS_FOREVER);
+    CHECK_EQ(user_expect(user, one_more.user_data).result, ST_BAD_CAP);
+    fixture_end();
+}
+
+TEST(ring_outstanding_claims_slots,
+     "operations that wait hold their CQ slots: no completion is ever lost")
+{
+    fixture_start(1);
+    struct user *user = user_new("claims");
+    capos_cap_t cap = user_notification(user);
+    unsigned started = 0;
+    for (;; started++) {
+        struct capos_sqe sqe = sqe_wait(user, cap, CAPOS_EVENT_SIGNALLED, UINT64_C(1) << 40);
+        uint64_t position = user_submit(user, &sqe);
+        if ((user_enter(user, 0, 0) & CAPOS_ENTER_STALLED) != 0) {
+            CHECK_EQ(user_ring(user)->sq_head, position);
+            user_ring(user)->sq_tail = --user->sq_tail;
+            break;
+        }
+    }
+    CHECK_EQ(started, 2 * USER_RING - 4);
+    uint64_t first = user_ring(user)->sq_head - started;
+    for (unsigned i = 0; i < started; i++) {
+        struct capos_sqe cancel = sqe_cap(user, CAPOS_OP_CANCEL, first + i);
+        user_submit(user, &cancel);
+        user_enter(user, 2, CAPOS_FOREVER);
+        struct capos_cqe a, b;
+        CHECK(user_reap(user, &a) && user_reap(user, &b));
+        CHECK_EQ(a.result, ST_CANCELLED);
+        CHECK_EQ(b.result, ST_OK);
+    }
+    fixture_end();
+}
+
+TEST(ring_slices, "a full SQ of a large ring is drained in one enter, slice by slice, in order")
+{
+    enum { ENTRIES = 256 };
+    uint64_t limits[LEDGER_CLASSES];
+    fixture_start(1);
+    user_limits(limits);
+    struct user *user = user_new_limits("slices", limits, ENTRIES);
+    for (unsigned i = 0; i < ENTRIES; i++) {
+        struct capos_sqe sqe = nop(user);
+        user_submit(user, &sqe);
+    }
+    CHECK_EQ(user_enter(user, ENTRIES, CAPOS_FOREVER), ENTRIES);
+    for (unsigned i = 0; i < ENTRIES; i++) {
+        CHECK_EQ(user_expect(user, user->user_data - ENTRIES + 1 + i).result, ST_OK);
+    }
+    fixture_end();
+}
+
+TEST(ring_wait_deadline,
+     "cap_enter waits until its deadline, not a nanosecond less, and says TIMED_OUT")
+{
+    uint64_t result;
+    fixture_start(1);
+    struct user *user = user_new("deadline");
+    uint64_t deadline = arch_time_ns() + 1000;
+    user_enter_start(user, 1, deadline);
+    CHECK(!user_entered(user, &result));
+    fixture_advance(999);
+    CHECK(!user_entered(user, &result));
+    fixture_advance(1);
+    CHECK(user_entered(user, &result));
+    CHECK_EQ(result, CAPOS_ENTER_TIMED_OUT);
+    CHECK_EQ(user_enter(user, 1, 1), CAPOS_ENTER_TIMED_OUT);
+    CHECK_EQ(user_enter(user, 1, 0), 0);
+    CHECK_EQ(user_enter(user, 0, CAPOS_FOREVER), 0);
+    fixture_end();
+}
+
+TEST(ring_min_complete_clamped,
+     "asking for more completions than the CQ holds waits for a full CQ only")
+{
+    uint64_t result;
+    fixture_start(1);
+    struct user *user = user_new("clamp");
+    user_enter_start(user, UINT32_MAX, arch_time_ns() + 5000);
+    CHECK(!user_entered(user, &result));
+    fixture_advance(5000);
+    CHECK(user_entered(user, &result));
+    fixture_end();
+}
+
+TEST(ring_entries,
+     "a ring that is not a power of two from 16 to 4096 is refused BAD_ARGUMENT and leaves "
+     "nothing")
+{
+    static const uint32_t bad[] = {1, 8, 15, 17, 24, 4097, 8192, UINT32_MAX};
+    uint64_t limits[LEDGER_CLASSES];
+    struct user *user;
+    fixture_start(1);
+    user_limits(limits);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        CHECK_EQ(user_try_new("ring", limits, bad[i], &user), ST_BAD_ARGUMENT);
+    }
+    host_interrupt(0, ARCH_VECTOR_RESCHEDULE);
+    fixture_end();
+}
+
+TEST(ring_unknown_syscall, "an unknown system call answers UNSUPPORTED and changes nothing")
+{
+    uint64_t result = 0;
+    fixture_start(1);
+    struct user *user = user_new("syscall");
+    static const uint64_t numbers[] = {0, 1, 60, CAPOS_SYS_ENTER + 2, UINT64_MAX};
+    for (size_t i = 0; i < 5; i++) {
+        host_syscall(user->thread, numbers[i], 0, 0);
+        fixture_settle();
+        CHECK(user_entered(user, &result));
+        CHECK_EQ(result, (uint64_t)(int64_t)ST_UNSUPPORTED);
+    }
+    fixture_end();
+}
+
+/* ---- RELEASE, CANCEL ---- */
+
+TEST(ring_release, "RELEASE kills the id in the entry that carries it")
+{
+    fixture_start(1);
+    struct user *user = user_new("release");
+    capos_cap_t cap = user_notification(user);
+    uint64_t used = ledger_state(user->process->ledger).used[LEDGER_CLASS_SLOTS];
+    struct capos_sqe release = sqe_cap(user, CAPOS_OP_RELEASE, cap);
+    struct capos_sqe signal = sqe_cap(user, CAPOS_OP_SIGNAL, cap);
+    signal.params = 1;
+    user_submit(user, &release);
+    user_submit(user, &signal);
+    user_submit(user, &release);
+    user_enter(user, 3, CAPOS_FOREVER);
+    CHECK_EQ(user_expect(user, release.user_data).result, ST_OK);
+    CHECK_EQ(user_expect(user, signal.user_data).result, ST_BAD_CAP);
+    CHECK_EQ(user_expect(user, release.user_data).result, ST_BAD_CAP);
+    CHECK_EQ(ledger_state(user->process->ledger).used[LEDGER_CLASS_SLOTS], used - 1);
+    fixture_end();
+}
+
+TEST(notification_last_release,
+     "waits on a notification end DISCONNECTED when its last capability goes")
+{
+    fixture_start(1);
+    struct user *user = user_new("last");
+    capos_cap_t cap = user_notification(user);
+    struct capos_sqe wait = sqe_wait(user, cap, CAPOS_EVENT_SIGNALLED, 0);
+    struct capos_sqe dead = sqe_wait(user, cap, CAPOS_EVENT_SIGNALLED | CAPOS_EVENT_DEAD, 0);
+    struct capos_sqe release = sqe_cap(user, CAPOS_OP_RELEASE, cap);
+    user_submit(user, &wait);
+    user_submit(user, &dead);
+    user_submit(user, &release);
+    CHECK_EQ(user_enter(user, 3, CAPOS_FOREVER), 3);
+    CHECK_EQ(user_expect(user, wait.user_data).result, ST_DISCONNECTED);
+    CHECK_EQ(user_expect(user, dead.user_data).result, CAPOS_EVENT_DEAD);
+    CHECK_EQ(user_expect(user, release.user_data).result, ST_OK);
+    fixture_end();
+}
+
+TEST(ring_cancel, "CANCEL ends the operation at that position CANCELLED, once; elsewhere NOT_FOUND")
+{
+    fixture_start(1);
+    struct user *user = user_new("cancel");
+    capos_cap_t cap = user_notification(user);
+    struct capos_sqe wait = sqe_wait(user, cap, CAPOS_EVENT_SIGNALLED, 0);
+    uint64_t position = user_submit(user, &wait);
+    CHECK_EQ(user_enter(user, 0, 0), 0);
+    struct capos_sqe wrong = sqe_cap(user, CAPOS_OP_CANCEL, position + 2 * USER_RING);
+    CHECK_EQ(user_do(user, &wrong).result, ST_NOT_FOUND);
+    struct capos_sqe cancel = sqe_cap(user, CAPOS_OP_CANCEL, position);
+    user_submit(user, &cancel);
+    CHECK_EQ(user_enter(user, 2, CAPOS_FOREVER), 2);
+    CHECK_EQ(user_expect(user, wait.user_data).result, ST_CANCELLED);
+    CHECK_EQ(user_expect(user, cancel.user_data).result, ST_OK);
+    CHECK_EQ(user_do(user, &cancel).result, ST_NOT_FOUND);
+    fixture_end();
+}
+
+/* ---- WAIT and SIGNAL ---- */
+
+static int32_t signal_bits(struct user *user, capos_cap_t cap, uint64_t bits)
+{
+    struct capos_sqe sqe = sqe_cap(user, CAPOS_OP_SIGNAL, cap);
+    sqe.params = bits;
+    return user_do(user, &sqe).result;
+}
+
+TEST(notification_taken, "a WAIT takes the bits it wants and leaves the others")
+{
+    fixture_start(1);
+    struct user *user = user_new("bits");
+    capos_cap_t cap = user_notification(user);
+    CHECK_EQ(signal_bits(user, cap, 0xf0), ST_OK);
+    CHECK_EQ(signal_bits(user, cap, 0x0f), ST_OK);
+    struct capos_sqe wait = sqe_wait(user, cap, CAPOS_EVENT_SIGNALLED, 0x3c);
+    struct capos_cqe cqe = user_do(user, &wait);
+    CHECK_EQ(cqe.result, CAPOS_EVENT_SIGNALLED);
+    CHECK_EQ(cqe.flags, CAPOS_CQE_SIGNAL);
+    CHECK_EQ(cqe.signal, 0x3c);
+    wait = sqe_wait(user, cap, CAPOS_EVENT_SIGNALLED, 0);
+    CHECK_EQ(user_do(user, &wait).signal, 0xc3);
+    wait.deadline_ns = 1;
+    CHECK_EQ(user_do(user, &wait).result, ST_TIMED_OUT);
+    fixture_end();
+}
+
+TEST(notification_wakes, "a SIGNAL from another process wakes the first waiter that wants the bit")
+{
+    uint64_t result;
+    fixture_start(2);
+    struct user *waiter = user_new("waiter");
+    struct user *other = user_new("other");
+    capos_cap_t cap = user_notification(waiter);
+    capos_cap_t signaller = user_pass(waiter, cap, other, NotificationSignaller_FACET);
+    struct capos_sqe a = sqe_wait(waiter, cap, CAPOS_EVENT_SIGNALLED, 1);
+    struct capos_sqe b = sqe_wait(waiter, cap, CAPOS_EVENT_SIGNALLED, 2);
+    struct capos_sqe c = sqe_wait(waiter, cap, CAPOS_EVENT_SIGNALLED, 2);
+    user_submit(waiter, &a);
+    user_submit(waiter, &b);
+    user_submit(waiter, &c);
+    user_enter_start(waiter, 1, CAPOS_FOREVER);
+    CHECK(!user_entered(waiter, &result));
+    CHECK_EQ(signal_bits(other, signaller, 4), ST_OK);
+    CHECK(!user_entered(waiter, &result));
+    CHECK_EQ(signal_bits(other, signaller, 2), ST_OK);
+    fixture_settle();
+    CHECK(user_entered(waiter, &result));
+    CHECK_EQ(result, 1);
+    CHECK_EQ(user_expect(waiter, b.user_data).signal, 2);
+    fixture_end();
+}
+
+TEST(notification_facets, "a facet without the method is refused NO_METHOD and nothing happens")
+{
+    fixture_start(1);
+    struct user *user = user_new("facets");
+    struct capability held;
+    capos_cap_t cap = user_notification(user);
+    capos_cap_t signaller = user_pass(user, cap, user, NotificationSignaller_FACET);
+    capos_cap_t waiter = user_pass(user, cap, user, NotificationWaiter_FACET);
+    struct capos_sqe wait = sqe_wait(user, signaller, CAPOS_EVENT_SIGNALLED, 0);
+    CHECK_EQ(user_do(user, &wait).result, ST_NO_METHOD);
+    CHECK_EQ(signal_bits(user, waiter, 1), ST_NO_METHOD);
+    wait = sqe_wait(user, waiter, CAPOS_EVENT_SIGNALLED, 0);
+    wait.deadline_ns = 1;
+    CHECK_EQ(user_do(user, &wait).result, ST_TIMED_OUT);
+    CHECK_EQ(user_look(user, signaller, &held), ST_OK);
+    CHECK_EQ(held.facet, NotificationSignaller_FACET);
+    fixture_end();
+}
+
+TEST(wait_refusals, "WAIT refuses no event, unknown events, and events the object does not have")
+{
+    fixture_start(1);
+    struct user *user = user_new("events");
+    capos_cap_t cap = user_notification(user);
+    struct capos_sqe wait = sqe_wait(user, cap, 0, 0);
+    CHECK_EQ(user_do(user, &wait).result, ST_BAD_ARGUMENT);
+    wait = sqe_wait(user, cap, CAPOS_EVENTS_ALL + 1, 0);
+    CHECK_EQ(user_do(user, &wait).result, ST_BAD_ARGUMENT);
+    wait = sqe_wait(user, cap, CAPOS_EVENT_EXIT, 0);
+    CHECK_EQ(user_do(user, &wait).result, ST_NO_METHOD);
+    wait = sqe_wait(user, user->ledger, CAPOS_EVENT_SIGNALLED, 0);
+    CHECK_EQ(user_do(user, &wait).result, ST_NO_METHOD);
+    CHECK_EQ(signal_bits(user, user->ledger, 1), ST_WRONG_INTERFACE);
+    fixture_end();
+}
+
+TEST(wait_deadline, "a WAIT ends TIMED_OUT at its deadline while its thread sleeps on")
+{
+    uint64_t result;
+    fixture_start(1);
+    struct user *user = user_new("sleep");
+    capos_cap_t cap = user_notification(user);
+    uint64_t start = arch_time_ns();
+    struct capos_sqe a = sqe_wait(user, cap, CAPOS_EVENT_SIGNALLED, 0);
+    struct capos_sqe b = a;
+    a.deadline_ns = start + 2000;
+    b.deadline_ns = start + 1000;
+    b.user_data++;
+    user_submit(user, &a);
+    user_submit(user, &b);
+    user_enter_start(user, 2, CAPOS_FOREVER);
+    fixture_advance(1000);
+    CHECK(!user_entered(user, &result));
+    CHECK_EQ(user_ring(user)->cq_tail - user_ring(user)->cq_head, 1);
+    fixture_advance(1000);
+    CHECK(user_entered(user, &result));
+    CHECK_EQ(result, 2);
+    CHECK_EQ(user_expect(user, b.user_data).result, ST_TIMED_OUT);
+    CHECK_EQ(user_expect(user, a.user_data).result, ST_TIMED_OUT);
+    fixture_end();
+}
+
+TEST(wait_many_notified, "forty waiters of one object are all told, in order of arrival")
+{
+    enum { WAITERS = 40 };
+    uint64_t limits[LEDGER_CLASSES];
+    fixture_start(2);
+    user_limits(limits);
+    struct user *user = user_new_limits("many", limits, 64);
+    capos_cap_t cap = user_notification(user);
+    uint64_t first = user->user_data + 1;
+    for (unsigned i = 0; i < WAITERS; i++) {
+        struct capos_sqe wait = sqe_wait(user, cap, CAPOS_EVENT_SIGNALLED, UINT64_C(1) << i);
+        user_submit(user, &wait);
+    }
+    user_enter(user, 0, 0);
+    struct capos_sqe signal = sqe_cap(user, CAPOS_OP_SIGNAL, cap);
+    signal.params = UINT64_MAX;
+    user_submit(user, &signal);
+    CHECK_EQ(user_enter(user, WAITERS + 1, CAPOS_FOREVER), WAITERS + 1);
+    for (unsigned i = 0; i < WAITERS; i++) {
+        CHECK_EQ(user_expect(user, first + i).signal, UINT64_C(1) << i);
+    }
+    fixture_end();
+}
+
+/* ---- calls to kernel objects ---- */
+
+TEST(call_refusals,
+     "a CALL is refused for the wrong interface, a method outside the facet, odd lengths")
+{
+    fixture_start(1);
+    struct user *user = user_new("call");
+    struct ledger_state before = ledger_state(user->process->ledger);
+    struct capos_sqe sqe =
+        sqe_call(user, user->ledger, Ledger_ID ^ 1, Ledger_new_notification_ORDINAL, 0, 0);
+    sqe_result(user, &sqe, 64, 1);
+    CHECK_EQ(user_do(user, &sqe).result, ST_WRONG_INTERFACE);
+    sqe.interface = Ledger_ID;
+    sqe.method = 4;
+    CHECK_EQ(user_do(user, &sqe).result, ST_NO_METHOD);
+    sqe.method = 64;
+    CHECK_EQ(user_do(user, &sqe).result, ST_NO_METHOD);
+    sqe.method = UINT16_MAX;
+    CHECK_EQ(user_do(user, &sqe).result, ST_NO_METHOD);
+    sqe.method = Ledger_new_notification_ORDINAL;
+    sqe.params_len = 4;
+    CHECK_EQ(user_do(user, &sqe).result, ST_BAD_MESSAGE);
+    sqe.params_len = 0;
+    sqe.result_len = 63;
+    CHECK_EQ(user_do(user, &sqe).result, ST_BAD_MESSAGE);
+    struct ledger_state after = ledger_state(user->process->ledger);
+    CHECK_MEM_EQ(&before, &after, sizeof(before));
+    fixture_end();
+}
+
+TEST(call_result_too_small,
+     "a result buffer or accept count that cannot hold the results is refused "
+     "before anything is made")
+{
+    fixture_start(1);
+    struct user *user = user_new("small");
+    uint64_t message[1] = {0};
+    struct ledger_state before = ledger_state(user->process->ledger);
+    struct capos_sqe sqe = sqe_call(user, user->ledger, Ledger_ID, Ledger_new_notification_ORDINAL,
+                                    user_message(user, message, 8), 8);
+    sqe_result(user, &sqe, 16, 1);
+    struct capos_cqe cqe = user_do(user, &sqe);
+    CHECK_EQ(cqe.result, ST_RESULT_TOO_SMALL);
+    CHECK_EQ(cqe.flags, CAPOS_CQE_NEEDED);
+    CHECK_EQ(cqe.needed, 32);
+    sqe.result_len = 64;
+    sqe.accept_count = 0;
+    CHECK_EQ(user_do(user, &sqe).result, ST_RESULT_TOO_SMALL);
+    struct ledger_state after = ledger_state(user->process->ledger);
+    CHECK_MEM_EQ(&before, &after, sizeof(before));
+    fixture_end();
+}
+
+TEST(call_bad_addresses,
+     "parameters and results at any bad address are refused BAD_ADDRESS, nothing made")
+{
+    static const uint64_t bad[] = {8,
+                                   USER_HEAP - 8,
+                                   USER_HEAP + USER_HEAP_BYTES,
+                                   UINT64_C(0x7fffffffeff8),
+                                   UINT64_C(0x800000000000),
+                                   UINT64_C(0xffff800000000000),
+                                   UINT64_MAX - 7};
+    fixture_start(1);
+    struct user *user = user_new("addresses");
+    uint64_t message[1] = {0};
+    uint64_t good = user_message(user, message, 8);
+    struct ledger_state before = ledger_state(user->process->ledger);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        struct capos_sqe sqe =
+            sqe_call(user, user->ledger, Ledger_ID, Ledger_new_notification_ORDINAL, good, 8);
+        sqe_result(user, &sqe, 64, 1);
+        uint64_t result = sqe.result;
+        sqe.params = bad[i];
+        CHECK_EQ(user_do(user, &sqe).result, ST_BAD_ADDRESS);
+        sqe.params = good;
+        sqe.result = bad[i];
+        CHECK_EQ(user_do(user, &sqe).result, ST_BAD_ADDRESS);
+        sqe.result = result;
+        sqe.result_len = UINT32_MAX - 7;
+        CHECK(user_do(user, &sqe).result != INT32_MIN);
+    }
+    (void)before;
+    fixture_end();
+}
+
+TEST(call_opcode_methods, "a CALL to an ordinal that stands for an opcode is refused NO_METHOD")
+{
+    fixture_start(1);
+    struct user *user = user_new("opcode");
+    capos_cap_t cap = user_notification(user);
+    for (uint16_t method = 0; method < 2; method++) {
+        struct capos_sqe sqe = sqe_call(user, cap, Notification_ID, method, 0, 0);
+        sqe_result(user, &sqe, 64, 1);
+        CHECK_EQ(user_do(user, &sqe).result, ST_NO_METHOD);
+    }
+    fixture_end();
+}
