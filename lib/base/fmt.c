@@ -229,8 +229,11 @@ static bool convert(struct fmt_sink *sink, const struct spec *s, char c, struct 
     case 'x':
     case 'X':
         value = take_unsigned(a, s->length);
-        print_number(sink, s, !s->alternate || value == 0 ? "" : c == 'x' ? "0x" : "0X", value, 16,
-                     c == 'X');
+        print_number(sink, s,
+                     !s->alternate || value == 0 ? ""
+                     : c == 'x'                  ? "0x"
+                                                 : "0X",
+                     value, 16, c == 'X');
         return true;
     case 'p':
         print_number(sink, s, "0x", (uintptr_t)va_arg(a->list, void *), 16, false);

@@ -22,16 +22,16 @@ struct list {
     struct list_node head;
 };
 
-#define LIST_INITIALIZER(name)                                                                     \
-    {                                                                                              \
-        {                                                                                          \
-            &(name).head, &(name).head                                                             \
-        }                                                                                          \
+#define LIST_INITIALIZER(name) \
+    { \
+        { \
+            &(name).head, &(name).head \
+        } \
     }
 
 #ifndef container_of
-#define container_of(ptr, type, member)                                                            \
-    ((type *)(void *)((unsigned char *)(ptr) - offsetof(type, member)))
+#define container_of(ptr, type, member) \
+    ((type *)(void *)((unsigned char *)(ptr)-offsetof(type, member)))
 #endif
 
 static inline void list_node_init(struct list_node *node)
@@ -137,12 +137,12 @@ static inline size_t list_count(const struct list *list)
 }
 
 /* Iterates over nodes; the body must not remove `node`. */
-#define list_for_each(node, list)                                                                  \
+#define list_for_each(node, list) \
     for (struct list_node *node = (list)->head.next; node != &(list)->head; node = node->next)
 
 /* The body may remove `node`, and nothing else. */
-#define list_for_each_safe(node, list)                                                             \
-    for (struct list_node *node = (list)->head.next, *node##_next = node->next;                    \
+#define list_for_each_safe(node, list) \
+    for (struct list_node *node = (list)->head.next, *node##_next = node->next; \
          node != &(list)->head; node = node##_next, node##_next = node->next)
 
 /* The structure of type `type` around the node `node`, linked through `member`. */

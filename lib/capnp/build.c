@@ -106,8 +106,8 @@ static uint32_t slot_of(struct capnp_struct_b s, uint32_t slot)
 /* The word of pointer element i. */
 static uint32_t element_slot(struct capnp_list_b l, uint32_t i)
 {
-    bool pointers = l.kind == CAPNP_KIND_TEXT || l.kind == CAPNP_KIND_DATA ||
-                    l.kind == CAPNP_KIND_LIST;
+    bool pointers =
+        l.kind == CAPNP_KIND_TEXT || l.kind == CAPNP_KIND_DATA || l.kind == CAPNP_KIND_LIST;
     if (i >= l.count || !pointers) {
         capnp_builder_fail(l.b, CAPNP_BAD_USE);
         return NO_WORD;

@@ -217,7 +217,7 @@ static inline struct capnp_struct capnp_active(struct capnp_struct s, uint32_t a
 }
 
 /* The kernel is built without floating-point registers; it has no such fields. */
-#if defined(__SSE2__) || !defined(__x86_64__)
+#if !defined(CAPOS_KERNEL)
 #define CAPNP_HAS_FLOAT 1
 static inline uint32_t capnp_bits_of_float(float v)
 {
@@ -403,8 +403,8 @@ static inline void capnp_set_bool(struct capnp_struct_b s, uint32_t at, bool v, 
     }
 }
 
-struct capnp_struct_b capnp_init_struct(struct capnp_struct_b s, uint32_t slot,
-                                        uint16_t data_words, uint16_t ptr_count);
+struct capnp_struct_b capnp_init_struct(struct capnp_struct_b s, uint32_t slot, uint16_t data_words,
+                                        uint16_t ptr_count);
 /* Text is checked: bytes that are not UTF-8 are CAPNP_BAD_TEXT. ptr may be NULL when len is 0. */
 void capnp_set_text(struct capnp_struct_b s, uint32_t slot, const char *ptr, size_t len);
 void capnp_set_data(struct capnp_struct_b s, uint32_t slot, const void *ptr, size_t len);
@@ -414,8 +414,7 @@ uint8_t *capnp_init_data(struct capnp_struct_b s, uint32_t slot, size_t len);
 struct capnp_list_b capnp_init_list(struct capnp_struct_b s, uint32_t slot, enum capnp_kind kind,
                                     uint32_t count);
 struct capnp_list_b capnp_init_struct_list(struct capnp_struct_b s, uint32_t slot,
-                                           uint16_t data_words, uint16_t ptr_count,
-                                           uint32_t count);
+                                           uint16_t data_words, uint16_t ptr_count, uint32_t count);
 
 static inline uint32_t capnp_list_b_len(struct capnp_list_b l)
 {

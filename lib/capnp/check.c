@@ -23,8 +23,7 @@ struct check {
     uint32_t depth; /* left */
 };
 
-static enum capnp_status check_pointer(struct check *c, uint64_t at,
-                                       const struct capnp_type *type);
+static enum capnp_status check_pointer(struct check *c, uint64_t at, const struct capnp_type *type);
 
 static uint64_t word_at(const struct check *c, uint64_t at)
 {
@@ -203,9 +202,8 @@ static enum capnp_status check_composite(struct check *c, uint64_t target, uint6
     if (!charge(c, words + 1 + (step == 0 ? count : 0))) {
         return CAPNP_TOO_MUCH;
     }
-    if (element != NULL &&
-        (element->kind == CAPNP_KIND_BOOL ||
-         !elements_fit(element->kind, (uint64_t)data_words * 64, ptr_count))) {
+    if (element != NULL && (element->kind == CAPNP_KIND_BOOL ||
+                            !elements_fit(element->kind, (uint64_t)data_words * 64, ptr_count))) {
         return CAPNP_BAD_KIND;
     }
     return check_elements(c, target + 1, count, data_words, ptr_count, element);
@@ -244,7 +242,8 @@ static enum capnp_status check_list_pointer(struct check *c, uint64_t at, uint64
         return check_bytes(c, target, count, type->kind);
     }
     uint16_t ptr_count = code == CODE_POINTER ? 1 : 0;
-    if (element != NULL && !elements_fit(element->kind, ptr_count ? 0 : code_bits[code], ptr_count)) {
+    if (element != NULL &&
+        !elements_fit(element->kind, ptr_count ? 0 : code_bits[code], ptr_count)) {
         return CAPNP_BAD_KIND;
     }
     return check_elements(c, target, count, 0, ptr_count, element);

@@ -17,7 +17,8 @@ static bool type_ok(Descriptor_r d, DescribedType_r type)
     for (unsigned depth = 0; depth < CAPNP_DEPTH; depth++) {
         switch (DescribedType_get_kind(type)) {
         case DESCRIBED_KIND_STRUCT:
-            return DescribedType_get_index(type) < DescribedStruct_list_len(Descriptor_get_structs(d));
+            return DescribedType_get_index(type) <
+                   DescribedStruct_list_len(Descriptor_get_structs(d));
         case DESCRIBED_KIND_ENUM:
             return DescribedType_get_index(type) < DescribedEnum_list_len(Descriptor_get_enums(d));
         case DESCRIBED_KIND_LIST:
@@ -161,13 +162,15 @@ struct dyn_struct dyn_struct_of(Descriptor_r d, DescribedType_r type)
 DescribedEnum_r dyn_enum_of(Descriptor_r d, DescribedType_r type)
 {
     bool is = DescribedType_get_kind(type) == DESCRIBED_KIND_ENUM;
-    return DescribedEnum_list_at(Descriptor_get_enums(d), is ? DescribedType_get_index(type) : UINT32_MAX);
+    return DescribedEnum_list_at(Descriptor_get_enums(d),
+                                 is ? DescribedType_get_index(type) : UINT32_MAX);
 }
 
 struct dyn_struct dyn_group_of(Descriptor_r d, DescribedField_r field)
 {
     bool is = DescribedField_get_is_group(field);
-    return struct_numbered(d, is ? DescribedType_get_index(DescribedField_get_type(field)) : UINT16_MAX);
+    return struct_numbered(d, is ? DescribedType_get_index(DescribedField_get_type(field))
+                                 : UINT16_MAX);
 }
 
 /* ---- Reading ---- */
@@ -311,7 +314,8 @@ enum capnp_status dyn_get(struct dyn_struct s, DescribedField_r field, struct ca
     }
     uint32_t width = width_of(out->kind);
     if (width != 0) {
-        out->bits = extend(out->kind, load_bits(from, width, at, DescribedField_get_default_bits(field)));
+        out->bits =
+            extend(out->kind, load_bits(from, width, at, DescribedField_get_default_bits(field)));
         return CAPNP_OK;
     }
     if (out->kind == DESCRIBED_KIND_VOID) {
@@ -360,7 +364,8 @@ enum capnp_status dyn_element(const struct dyn_value *list, uint32_t i, struct d
 
 struct capnp_struct_b dyn_init(struct capnp_builder *b, struct dyn_struct s)
 {
-    return capnp_init_root(b, DescribedStruct_get_data_words(s.st), DescribedStruct_get_pointers(s.st));
+    return capnp_init_root(b, DescribedStruct_get_data_words(s.st),
+                           DescribedStruct_get_pointers(s.st));
 }
 
 static void mark(struct dyn_struct s, DescribedField_r field, struct capnp_struct_b to)
@@ -468,8 +473,7 @@ static enum capnp_kind list_kind(enum DescribedKind kind)
 }
 
 enum capnp_status dyn_init_list(struct dyn_struct s, DescribedField_r field,
-                                struct capnp_struct_b to, uint32_t count,
-                                struct capnp_list_b *out)
+                                struct capnp_struct_b to, uint32_t count, struct capnp_list_b *out)
 {
     DescribedType_r element = DescribedType_get_element(DescribedField_get_type(field));
     uint32_t at = DescribedField_get_offset(field);

@@ -31,10 +31,10 @@ struct dyn_struct {
 struct dyn_value {
     enum DescribedKind kind;
     DescribedType_r type;
-    uint64_t bits;           /* bool, integers (sign-extended), enum; floats: their bits */
+    uint64_t bits; /* bool, integers (sign-extended), enum; floats: their bits */
     struct capnp_text text;
     struct capnp_data data;
-    struct capnp_list list;  /* elements by dyn_element() */
+    struct capnp_list list;    /* elements by dyn_element() */
     struct capnp_struct value; /* a struct, described by dyn_struct_of(type) */
 };
 
@@ -87,8 +87,7 @@ enum capnp_status dyn_set_text(struct dyn_struct s, DescribedField_r field,
 enum capnp_status dyn_set_data(struct dyn_struct s, DescribedField_r field,
                                struct capnp_struct_b to, const void *ptr, size_t len);
 enum capnp_status dyn_init_list(struct dyn_struct s, DescribedField_r field,
-                                struct capnp_struct_b to, uint32_t count,
-                                struct capnp_list_b *out);
+                                struct capnp_struct_b to, uint32_t count, struct capnp_list_b *out);
 enum capnp_status dyn_init_struct(struct dyn_struct s, DescribedField_r field,
                                   struct capnp_struct_b to, struct capnp_struct_b *out);
 /* Selects a group (also one of a union); its fields are set through dyn_group_of() and `to`. */

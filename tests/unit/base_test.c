@@ -6,14 +6,14 @@
 #include "lib/base/fmt.h"
 #include "lib/base/list.h"
 
-#define SAME(...)                                                                                  \
-    do {                                                                                           \
-        char ours[128];                                                                            \
-        char theirs[128];                                                                          \
-        size_t n = fmt_format(ours, sizeof(ours), __VA_ARGS__);                                    \
-        int m = snprintf(theirs, sizeof(theirs), __VA_ARGS__);                                     \
-        CHECK_STR_EQ(ours, theirs);                                                                \
-        CHECK_EQ(n, m);                                                                            \
+#define SAME(...) \
+    do { \
+        char ours[128]; \
+        char theirs[128]; \
+        size_t n = fmt_format(ours, sizeof(ours), __VA_ARGS__); \
+        int m = snprintf(theirs, sizeof(theirs), __VA_ARGS__); \
+        CHECK_STR_EQ(ours, theirs); \
+        CHECK_EQ(n, m); \
     } while (0)
 
 TEST(fmt_numbers, "numbers print as the host's printf prints them")

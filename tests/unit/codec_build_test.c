@@ -277,7 +277,8 @@ TEST(upgrade_lists, "lists of numbers, texts and small structs read as lists of 
     CHECK_EQ(TestListNew_Point3_get_label(point).len, 0);
 }
 
-TEST(downgrade_lists, "lists of larger structs read as the lists of numbers, texts and small structs they were")
+TEST(downgrade_lists,
+     "lists of larger structs read as the lists of numbers, texts and small structs they were")
 {
     struct capnp_builder b;
     size_t len;
@@ -286,8 +287,7 @@ TEST(downgrade_lists, "lists of larger structs read as the lists of numbers, tex
         TestListNew_Number_list_b_at(TestListNew_init_numbers(fresh, 2), 1), 44);
     TestListNew_Named_set_name(TestListNew_Named_list_b_at(TestListNew_init_texts(fresh, 2), 1),
                                "two", 3);
-    TestListNew_Point3_b point =
-        TestListNew_Point3_list_b_at(TestListNew_init_points(fresh, 2), 1);
+    TestListNew_Point3_b point = TestListNew_Point3_list_b_at(TestListNew_init_points(fresh, 2), 1);
     TestListNew_Point3_set_y(point, 6);
     TestListNew_Point3_set_label(point, "gone", 4);
     REQUIRE_EQ(capnp_finish(&b, &len), CAPNP_OK);
@@ -308,7 +308,8 @@ TEST(upgrade_bits_refused, "a list of bits never stands for a list of structs")
     CHECK_EQ(TestListNew_read(room, len, &r), CAPNP_BAD_KIND);
 }
 
-TEST(flat_reader, "the one-check reader agrees with the general one on short, long and odd messages")
+TEST(flat_reader,
+     "the one-check reader agrees with the general one on short, long and odd messages")
 {
     uint64_t words[] = {wire_struct(0, 2, 0), 17, 18, 0};
     TestFlat_r r;
@@ -347,7 +348,8 @@ TEST(unaligned, "messages are read and built at any address")
     }
 }
 
-TEST(build_room, "a builder never writes past its end; the first failure stays and sets go on harmlessly")
+TEST(build_room,
+     "a builder never writes past its end; the first failure stays and sets go on harmlessly")
 {
     for (size_t size = 0; size < 400; size += 4) {
         uint8_t *small = wire_copy(room, size);

@@ -204,7 +204,8 @@ TEST(dynamic_wrong_kinds, "a result of the wrong shape is told by the getter, no
     CHECK_EQ(dyn_get(results, f, from, &v), CAPNP_BAD_KIND);
 }
 
-TEST(dynamic_bad_descriptor, "a descriptor cut short, flipped or inconsistent opens or is refused, and is never followed out of bounds")
+TEST(dynamic_bad_descriptor, "a descriptor cut short, flipped or inconsistent opens or is refused, "
+                             "and is never followed out of bounds")
 {
     for (size_t i = 0; i < capos_descriptor_count; i++) {
         const struct capos_descriptor *c = &capos_descriptors[i];

@@ -27,7 +27,8 @@ TEST(hostile_composite_wrap, "8192 elements of 512 KiB in a list of one word are
              CAPNP_BAD_LIST);
 }
 
-TEST(hostile_composite_count, "a list of structs whose elements need more words than it has is refused")
+TEST(hostile_composite_count,
+     "a list of structs whose elements need more words than it has is refused")
 {
     CHECK_EQ(VERDICT(TestChain, wire_struct(0, 0, 2), 0, wire_list(0, WIRE_COMPOSITE, 1),
                      wire_tag(2, 1, 0), 0),
@@ -94,7 +95,8 @@ TEST(hostile_cycle_list, "a list that holds itself is refused once a limit is me
              CAPNP_TOO_DEEP);
 }
 
-TEST(hostile_doubling, "objects that share their parts cost every visit: 2^n paths exceed the budget")
+TEST(hostile_doubling,
+     "objects that share their parts cost every visit: 2^n paths exceed the budget")
 {
     enum { LEVELS = 28 };
     uint64_t words[1 + 2 * LEVELS + 2] = {wire_struct(0, 0, 2)};
@@ -137,7 +139,8 @@ TEST(hostile_kind, "a pointer of another kind than the schema's is refused")
     CHECK_EQ(VERDICT(TestChain, wire_struct(0, 0, 1), wire_list(0, WIRE_VOID, 0)), CAPNP_BAD_KIND);
 }
 
-TEST(hostile_pointers_as_numbers, "a list of pointers never passes for a list of numbers, nor bits for bytes")
+TEST(hostile_pointers_as_numbers,
+     "a list of pointers never passes for a list of numbers, nor bits for bytes")
 {
     CHECK_EQ(VERDICT(TestListOld, wire_struct(0, 0, 1), wire_list(0, WIRE_POINTER, 1), 0),
              CAPNP_BAD_KIND);
@@ -165,7 +168,8 @@ TEST(hostile_index, "an index outside a list reads as the default")
     CHECK_EQ(capnp_list_list_at(l, 0).count, 0);
 }
 
-TEST(hostile_unknown_values, "enumerants and union members that the schema does not know are handed on")
+TEST(hostile_unknown_values,
+     "enumerants and union members that the schema does not know are handed on")
 {
     uint8_t room[512];
     struct capnp_builder b;
@@ -220,7 +224,8 @@ TEST(hostile_union_member, "a union's pointer is checked as the active member an
     CHECK_EQ(TestAll_read(room, len, &r), CAPNP_BAD_KIND);
 }
 
-TEST(hostile_unknown_trailing, "fields of a newer version are bounds-checked though nothing reads them")
+TEST(hostile_unknown_trailing,
+     "fields of a newer version are bounds-checked though nothing reads them")
 {
     CHECK_EQ(VERDICT(TestOld, wire_struct(0, 0, 3), 0, 0, wire_list(0, WIRE_BYTE, 9), 0),
              CAPNP_OUT_OF_BOUNDS);
@@ -243,7 +248,8 @@ TEST(hostile_depth, "a chain as deep as the limit passes, one deeper is refused"
     }
 }
 
-TEST(hostile_length, "a length that is no multiple of 8, or larger than a segment, is refused untouched")
+TEST(hostile_length,
+     "a length that is no multiple of 8, or larger than a segment, is refused untouched")
 {
     uint64_t word = 0;
     struct capnp_struct out;
@@ -256,7 +262,8 @@ TEST(hostile_length, "a length that is no multiple of 8, or larger than a segmen
 
 /* ---- The nine published advisory classes ---- */
 
-TEST(advisory_1_pointer_overflow, "integer overflow in pointer validation: offset and size that sum past 2^32")
+TEST(advisory_1_pointer_overflow,
+     "integer overflow in pointer validation: offset and size that sum past 2^32")
 {
     CHECK_EQ(VERDICT(TestOld, wire_struct(0x1fffffff, 65535, 65535), 0), CAPNP_OUT_OF_BOUNDS);
     CHECK_EQ(VERDICT(TestOld, wire_struct(0, 0, 1), wire_list(0x1fffffff, WIRE_EIGHT, MAX29)),
@@ -266,7 +273,8 @@ TEST(advisory_1_pointer_overflow, "integer overflow in pointer validation: offse
              CAPNP_OUT_OF_BOUNDS);
 }
 
-TEST(advisory_2_pointer_underflow, "integer underflow in pointer validation: a list of structs whose tag would be past the end")
+TEST(advisory_2_pointer_underflow,
+     "integer underflow in pointer validation: a list of structs whose tag would be past the end")
 {
     CHECK_EQ(VERDICT(TestChain, wire_struct(0, 0, 2), 0, wire_list(0, WIRE_COMPOSITE, 0)),
              CAPNP_OUT_OF_BOUNDS);
@@ -276,7 +284,8 @@ TEST(advisory_2_pointer_underflow, "integer underflow in pointer validation: a l
              CAPNP_OK);
 }
 
-TEST(advisory_3_empty_structs, "amplification: a list of 2^29 structs without size is charged by element")
+TEST(advisory_3_empty_structs,
+     "amplification: a list of 2^29 structs without size is charged by element")
 {
     CHECK_EQ(VERDICT(TestEmpties, wire_struct(0, 0, 1), wire_list(0, WIRE_COMPOSITE, 0),
                      wire_tag(0x1fffffff, 0, 0)),
@@ -286,7 +295,8 @@ TEST(advisory_3_empty_structs, "amplification: a list of 2^29 structs without si
              CAPNP_OK);
 }
 
-TEST(advisory_4_void_lists, "amplification: a list of 2^29 voids is charged by element, known or not")
+TEST(advisory_4_void_lists,
+     "amplification: a list of 2^29 voids is charged by element, known or not")
 {
     CHECK_EQ(VERDICT(TestEmpties, wire_struct(0, 0, 2), 0, wire_list(0, WIRE_VOID, MAX29)),
              CAPNP_TOO_MUCH);
@@ -296,7 +306,9 @@ TEST(advisory_4_void_lists, "amplification: a list of 2^29 voids is charged by e
              CAPNP_TOO_MUCH);
 }
 
-TEST(advisory_5_elided_check, "bounds are compared as indices: no check rests on pointer arithmetic that a compiler may drop")
+TEST(
+    advisory_5_elided_check,
+    "bounds are compared as indices: no check rests on pointer arithmetic that a compiler may drop")
 {
     CHECK_EQ(VERDICT(TestOld, wire_struct(-0x20000000, 1, 0), 0), CAPNP_OUT_OF_BOUNDS);
     CHECK_EQ(VERDICT(TestOld, wire_struct(0, 0, 1), wire_list(-0x20000000, WIRE_BYTE, 1), 0),
@@ -304,7 +316,8 @@ TEST(advisory_5_elided_check, "bounds are compared as indices: no check rests on
     CHECK_EQ(VERDICT(TestFlat, wire_struct(-0x20000000, 65535, 0), 0), CAPNP_OUT_OF_BOUNDS);
 }
 
-TEST(advisory_6_pointer_list, "a list of structs without pointers never passes for a list of pointers")
+TEST(advisory_6_pointer_list,
+     "a list of structs without pointers never passes for a list of pointers")
 {
     CHECK_EQ(VERDICT(TestListOld, wire_struct(0, 0, 2), 0, wire_list(0, WIRE_COMPOSITE, 1),
                      wire_tag(1, 1, 0), 0xffffffffffffffff),
@@ -325,7 +338,8 @@ TEST(advisory_6_pointer_list, "a list of structs without pointers never passes f
     CHECK(capnp_text_is(capnp_text_list_at(TestListOld_get_texts(r), 0), "Q"));
 }
 
-TEST(advisory_7_expansion, "nothing expands: a frame that promises more or less than the file holds is refused")
+TEST(advisory_7_expansion,
+     "nothing expands: a frame that promises more or less than the file holds is refused")
 {
     const void *msg;
     size_t len;
@@ -341,7 +355,8 @@ TEST(advisory_7_expansion, "nothing expands: a frame that promises more or less 
     CHECK_EQ(capnp_unframe(frame, 0, &msg, &len), CAPNP_BAD_LENGTH);
 }
 
-TEST(advisory_8_size_validation, "a size that is negative in disguise is refused before a byte is read")
+TEST(advisory_8_size_validation,
+     "a size that is negative in disguise is refused before a byte is read")
 {
     uint64_t word = 0;
     struct capnp_struct out;
@@ -351,7 +366,8 @@ TEST(advisory_8_size_validation, "a size that is negative in disguise is refused
     CHECK_EQ(capnp_read_flat(&word, ((size_t)1 << 31) + 8, &TestFlat_type, &out), CAPNP_BAD_LENGTH);
 }
 
-TEST(advisory_9_segment_count, "segment counts of 1024, 2^32-1 and sizes whose sum wraps are refused")
+TEST(advisory_9_segment_count,
+     "segment counts of 1024, 2^32-1 and sizes whose sum wraps are refused")
 {
     const void *msg;
     size_t len;

@@ -72,8 +72,8 @@ static inline enum capnp_status wire_verdict(const struct capnp_struct_type *typ
     return status;
 }
 
-#define VERDICT(type, ...)                                                                         \
-    wire_verdict(&type##_type, (const uint64_t[]){__VA_ARGS__},                                    \
+#define VERDICT(type, ...) \
+    wire_verdict(&type##_type, (const uint64_t[]){__VA_ARGS__}, \
                  sizeof((const uint64_t[]){__VA_ARGS__}) / 8)
 
 #endif
