@@ -88,7 +88,7 @@ const manifest :M.Manifest = (
       onExit = shutdown,
       critical = true,
       limits = [
-        (class = frames, amount = 2048),
+        (class = frames, amount = 512),
         (class = slots, amount = 1024),
       ],
     ),
