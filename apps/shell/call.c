@@ -192,7 +192,8 @@ static void show_success(struct capos_call *call, Descriptor_r descriptor, Descr
                          const struct command *command)
 {
     char origin[ORIGIN_BYTES];
-    struct result_caps caps = {{result_name}, call, origin, command->assign, {{0}}};
+    struct result_caps caps = {
+        {result_name, registry_known_name}, call, origin, command->assign, {{0}}};
     struct capnp_struct results;
     fmt_format(origin, sizeof(origin), "@%.*s.%.*s", SPAN_ARGS(command->cap),
                SPAN_ARGS(command->method));
@@ -212,6 +213,9 @@ static void show_refusal(struct capos_call *call, const struct held *held)
 {
     char text[400];
     term_error("%s", capos_explain(call, text, sizeof(text)));
+    if (call->status == ST_BAD_ARGUMENT || call->status == ST_TOO_LARGE) {
+        term_printf("'help @%s.%s' tells what it takes\n", held->name, method_name);
+    }
     if (call->status == ST_DISCONNECTED || call->status == ST_BAD_CAP) {
         names_refresh();
         if (!held->live) {

@@ -326,7 +326,7 @@ static bool start(struct child *child, struct command *command, const struct res
     capos_cap_t stream = 0;
     child->has_stdio = stdio_works && !names_stdio(command);
     if (child->has_stdio) {
-        status_t status = stdio_open(child->program, child->foreground, &child->stdio, &stream);
+        status_t status = stdio_open(child->foreground, &child->stdio, &stream);
         if (status != ST_OK) {
             term_error("no stdio for %s: %s: %s", child->program, status_name(status),
                        status_text(status));
@@ -345,6 +345,9 @@ static bool start(struct child *child, struct command *command, const struct res
     if (!adopt(child, command)) {
         close_stdio(child);
         return false;
+    }
+    if (child->has_stdio) {
+        stdio_set_label(child->stdio, child->held->name);
     }
     return true;
 }

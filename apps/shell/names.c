@@ -143,7 +143,7 @@ static void update(CapabilityInfo_r info)
     held->transfer_mode = (uint8_t)CapabilityInfo_get_transfer_mode(info);
     held->live = CapabilityInfo_get_live(info);
     held->seen = true;
-    if (origin.len > 0) {
+    if (origin.len > 0 && held->granted) {
         copy_span(held->origin, sizeof(held->origin), (struct span){origin.ptr, origin.len});
     }
 }
@@ -197,6 +197,7 @@ void names_init(capos_cap_t capabilities)
         struct held *held =
             names_add(name, "", entry->cap, entry->interface, "granted at start", &why);
         if (held != NULL) {
+            held->granted = true;
             held->methods = entry->facet;
             held->transfer_mode = (uint8_t)entry->transfer_mode;
         }

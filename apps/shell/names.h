@@ -18,6 +18,7 @@ enum {
 
 struct held {
     bool used;
+    bool granted;   /* at start: the kernel knows its origin. Of the others the shell knows more */
     bool permanent; /* the shell itself lives on it: it cannot be dropped or moved */
     char name[NAME_BYTES];
     char origin[ORIGIN_BYTES];

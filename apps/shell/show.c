@@ -100,12 +100,27 @@ static bool is_signed(unsigned kind)
     return kind >= DESCRIBED_KIND_INT8 && kind <= DESCRIBED_KIND_INT64;
 }
 
+/* A number in a field called `interface` has a name that says more. */
+static void show_interface_name(struct show *show, const struct dyn_value *value,
+                                DescribedField_r field)
+{
+    const char *name = NULL;
+    if (value->kind == DESCRIBED_KIND_UINT64 &&
+        capnp_text_is(DescribedField_get_name(field), "interface")) {
+        name = show->caps->interface(value->bits);
+    }
+    if (name != NULL) {
+        fmt_to(show->sink, " (%s)", name);
+    }
+}
+
 static void show_integer(struct show *show, const struct dyn_value *value,
                          const DescribedField_r *field)
 {
     struct fmt_sink *sink = show->sink;
     if (field != NULL && DescribedField_get_hex(*field)) {
         fmt_to(sink, "0x%llx", (unsigned long long)value->bits);
+        show_interface_name(show, value, *field);
     } else if (is_signed(value->kind)) {
         fmt_to(sink, "%lld", (long long)value->bits);
     } else {

@@ -18,10 +18,12 @@ enum {
     SHOW_DATA_BYTES = 64, /* of data are shown in a line */
 };
 
-/* Says what a capability received with the result is called. */
+/* What the shell knows beyond the message. */
 struct show_caps {
-    /* Returns "@name", or NULL when there is no such capability. */
+    /* "@name" of a capability received with the result; NULL when there is no such capability. */
     const char *(*name)(struct show_caps *caps, uint64_t index);
+    /* The name of an interface; NULL when it is not known. */
+    const char *(*interface)(uint64_t id);
 };
 
 /* Shows the fields of a validated message (dyn_read). A method without results shows "done". */

@@ -53,9 +53,10 @@ static enum TerminalSession_Style style_of(bool error)
     return error ? TERMINAL_SESSION_STYLE_PROGRAM_ERROR : TERMINAL_SESSION_STYLE_PROGRAM;
 }
 
+/* In one style, so in one write: the terminal puts each write above the line being typed. */
 static void show_line(struct stream *stream, bool error)
 {
-    term_styled(TERMINAL_SESSION_STYLE_QUIET, "[%s] ", stream->label);
+    term_styled(style_of(error), "[@%s] ", stream->label);
     term_write(style_of(error), stream->line, stream->line_count);
     term_write(style_of(error), "\n", 1);
     stream->line_count = 0;
@@ -272,7 +273,7 @@ status_t stdio_init(capos_cap_t ledger, capos_cap_t terminal_session)
     return status;
 }
 
-status_t stdio_open(const char *label, bool foreground, unsigned *number, capos_cap_t *capability)
+status_t stdio_open(bool foreground, unsigned *number, capos_cap_t *capability)
 {
     unsigned place = 0;
     while (place < STDIO_STREAMS && streams[place].used) {
@@ -294,9 +295,13 @@ status_t stdio_open(const char *label, bool foreground, unsigned *number, capos_
     stream->used = true;
     stream->foreground = foreground;
     stream->generation = generation;
-    str_copy(stream->label, sizeof(stream->label), label);
     *number = place;
     return ST_OK;
+}
+
+void stdio_set_label(unsigned number, const char *label)
+{
+    str_copy(streams[number].label, sizeof(streams[number].label), label);
 }
 
 void stdio_close(unsigned number)

@@ -25,9 +25,11 @@ enum {
 /* Starts serving, on an endpoint of the shell's own ledger. */
 status_t stdio_init(capos_cap_t ledger, capos_cap_t terminal);
 
-/* Opens a stream and gives its capability; *number names it. label: shown before the lines of a
- * program in the background. */
-status_t stdio_open(const char *label, bool foreground, unsigned *number, capos_cap_t *stream);
+/* Opens a stream and gives its capability; *number names it. */
+status_t stdio_open(bool foreground, unsigned *number, capos_cap_t *stream);
+
+/* What is shown before the lines of a program in the background. */
+void stdio_set_label(unsigned number, const char *label);
 
 /* Shows what is left of the last line, ends a read that waits, and forgets the stream. */
 void stdio_close(unsigned number);

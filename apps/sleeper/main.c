@@ -3,10 +3,12 @@
  * Runs until it is ended from outside: something to interrupt, kill and wait for.
  *
  * Holds: timer (Timer, if granted), stdio. With a timer it says once a second that it is there;
- * without one it waits for a line that may never come.
+ * without one it repeats what is typed, and when nothing more can be typed it waits for the end of
+ * its stdio.
  */
 #include "bytestream.client.h"
 #include "capos/print.h"
+#include "capos/ring.h"
 #include "capos/start.h"
 #include "time.client.h"
 
@@ -22,7 +24,7 @@ static int sleep_for_ever(capos_cap_t timer)
     return 1;
 }
 
-static int wait_for_end(capos_cap_t stdio)
+static int repeat(capos_cap_t stdio)
 {
     bool end = false;
     while (!end) {
@@ -42,7 +44,10 @@ static int wait_for_end(capos_cap_t stdio)
         }
         capos_call_end(&call);
     }
-    return 0;
+    capos_print_flush();
+    struct capos_op wait;
+    capos_op_init_wait(&wait, stdio, CAPOS_EVENT_DEAD, 0);
+    return capos_op_run(&wait) < 0 ? 1 : 0;
 }
 
 int capos_main(void)
@@ -54,5 +59,5 @@ int capos_main(void)
     if (timer != 0) {
         return sleep_for_ever(timer);
     }
-    return stdio != 0 ? wait_for_end(stdio) : 2;
+    return stdio != 0 ? repeat(stdio) : 2;
 }

@@ -111,9 +111,14 @@ static const char *cap_name(struct show_caps *unused, uint64_t index)
     return index == 0 ? "@counter1" : NULL;
 }
 
+static const char *interface_name(uint64_t id)
+{
+    return id == Timer_ID ? "Timer" : NULL;
+}
+
 static const char *shown(DescribedMethod_r method, const void *bytes, size_t count)
 {
-    struct show_caps names = {cap_name};
+    struct show_caps names = {cap_name, interface_name};
     struct capnp_struct from;
     out = (struct text_sink){.sink = {text_write}};
     CHECK_EQ(dyn_read(bytes, count, &from), CAPNP_OK);
