@@ -34,13 +34,20 @@ static size_t explain_exception(const struct capos_call *call, char *buf, size_t
                       text[0] != '\0' ? ": " : "", text);
 }
 
-static size_t explain_needed(const struct capos_call *call, char *buf, size_t size)
+/* What the status means; with what the completion adds to it. */
+static size_t explain_status(const struct capos_call *call, char *buf, size_t size)
 {
-    if (call->status == ST_QUOTA) {
-        const char *class_name = LedgerClass_name((enum LedgerClass)call->needed);
-        return fmt_format(buf, size, " (%s)", class_name != NULL ? class_name : "unknown class");
+    bool told = (call->op.cqe.flags & CAPOS_CQE_NEEDED) != 0;
+    const char *class_name =
+        call->status == ST_QUOTA && told ? LedgerClass_name((enum LedgerClass)call->needed) : NULL;
+    if (class_name != NULL) {
+        return fmt_format(buf, size, "the limit of %s is reached", class_name);
     }
-    return fmt_format(buf, size, " (%u bytes needed)", call->needed);
+    if (call->status == ST_RESULT_TOO_SMALL && told) {
+        return fmt_format(buf, size, "%s (%u bytes needed)", status_text(call->status),
+                          call->needed);
+    }
+    return fmt_format(buf, size, "%s", status_text(call->status));
 }
 
 /* The method as the schema spells it: C names have underscores where it has capitals. */
@@ -69,10 +76,7 @@ const char *capos_explain(const struct capos_call *call, char *buf, size_t size)
         return buf;
     }
     if (at < size) {
-        at += fmt_format(buf + at, size - at, "%s", status_text(call->status));
-    }
-    if (at < size && call->needed != 0) {
-        at += explain_needed(call, buf + at, size - at);
+        at += explain_status(call, buf + at, size - at);
     }
     size_t index = (size_t)-call->status;
     if (at < size && index < sizeof(advice) / sizeof(advice[0]) && advice[index] != NULL) {

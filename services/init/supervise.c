@@ -77,8 +77,9 @@ static void service_start(struct service *s)
     service_set_state(s, SERVICE_STATE_STARTING);
     status_t status = service_spawn(s);
     if (status != ST_OK) {
-        fmt_format(s->last_end, sizeof(s->last_end), "could not be started: %s",
-                   status_name(status));
+        fmt_format(s->last_end, sizeof(s->last_end), "could not be started: %s%s",
+                   status_name(status),
+                   status == ST_QUOTA ? ", there is too little memory for it" : "");
         if (is_hopeless(status)) {
             service_over(s, false);
         } else {
