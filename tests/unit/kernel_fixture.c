@@ -55,7 +55,7 @@ const struct kernel_roots *fixture_roots(void)
     return roots;
 }
 
-/* A thread that is ready but not on a CPU gets one in time, and so does a job. */
+/* A thread that has a system call to make, but no CPU, gets one in time, and so does a job. */
 static bool somebody_waits(void)
 {
     for (unsigned i = 0; i < arch_cpu_count(); i++) {
@@ -64,7 +64,7 @@ static bool somebody_waits(void)
         }
     }
     for (unsigned i = 0; i < user_count; i++) {
-        if (!users[i].gone && atomic_load_relaxed(&users[i].thread->state) == THREAD_READY) {
+        if (!users[i].gone && users[i].thread->arch.wants_syscall) {
             return true;
         }
     }
@@ -162,25 +162,25 @@ struct user *user_new(const char *name)
     return user_new_limits(name, limits, USER_RING);
 }
 
-static void reap(struct user *user)
+void user_ended(struct user *user)
 {
+    user->gone = true; /* its thread may go any moment */
     fixture_settle();
     CHECK_EQ(user->process->state, PROCESS_REAPED);
-    user->gone = true;
     kobj_unref(&user->process->obj);
 }
 
 void user_exit(struct user *user, int64_t code)
 {
     host_syscall(user->thread, CAPOS_SYS_EXIT, (uint64_t)code, 0);
-    reap(user);
+    user_ended(user);
 }
 
 void user_terminate(struct user *user)
 {
     process_end(user->process, PROCESS_ENDED_TERMINATED, 0, NULL);
     host_interrupt(0, ARCH_VECTOR_RESCHEDULE);
-    reap(user);
+    user_ended(user);
 }
 
 uint64_t user_alloc(struct user *user, uint64_t bytes)

@@ -63,6 +63,8 @@ status_t user_try_new(const char *name, const uint64_t limits[LEDGER_CLASSES],
 void user_exit(struct user *user, int64_t code);
 /* As seen from outside. */
 void user_terminate(struct user *user);
+/* The process is on its way out by other means: waits until it has been reaped. */
+void user_ended(struct user *user);
 
 /* Memory of the user: an address that is 8-aligned, zeroed; the bytes behind it. Never freed. */
 uint64_t user_alloc(struct user *user, uint64_t bytes);
