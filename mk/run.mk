@@ -8,8 +8,8 @@ ACCEL ?=
 WORDS ?=
 
 # Whether KVM works here does not change from run to run.
-build/.accel: tools/accel | $(DEPS)
-	@tools/accel > $@
+build/.accel: tools/accel | $(O)/kernel.elf
+	@tools/accel $(O)/kernel.elf > $@
 
 RUN_OPTIONS = --build $(O) --cpus $(CPUS) --memory $(MEMORY) --boot $(BOOT) --accel $(or $(ACCEL),$$(cat build/.accel))
 IMAGE_FOR_BOOT = $(O)/kernel.elf $(O)/boot.archive $(if $(filter-out pvh,$(BOOT)),$(O)/capos.iso)
