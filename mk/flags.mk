@@ -19,6 +19,9 @@ O := build$(if $(filter clang,$(COMPILER)),/clang)$(if $(filter 1,$(DEBUG)),/deb
 ifeq ($(V),1)
 Q :=
 say = @:
+else ifneq ($(findstring s,$(firstword -$(MAKEFLAGS))),)
+Q := @
+say = @:
 else
 Q := @
 say = @printf '  %-7s %s\n' '$(1)' '$(2)'
