@@ -315,13 +315,16 @@ capos_cap_t capos_request_take(struct capos_request *req, uint16_t index, uint64
 
 /* Start */
 
+/* Waited for by every server: the kernel keeps, and charges, a served object without clients until
+ * its key has been told. */
 static void clients_changed(struct capos_op *op)
 {
     struct capos_server *server = CONTAINER_OF(op, struct capos_server, clients_wait);
     if (op->cqe.result < 0) {
         return;
     }
-    if (((uint32_t)op->cqe.result & CAPOS_EVENT_NO_CLIENTS) && (op->cqe.flags & CAPOS_CQE_SIGNAL)) {
+    bool gone = ((uint32_t)op->cqe.result & CAPOS_EVENT_NO_CLIENTS) != 0;
+    if (gone && (op->cqe.flags & CAPOS_CQE_SIGNAL) && server->no_clients != NULL) {
         server->no_clients(server, op->cqe.signal);
     }
     capos_op_submit(op);
@@ -363,11 +366,9 @@ status_t capos_server_start(struct capos_server *server, capos_cap_t endpoint, v
         at = place_slot(server, &server->slots[i], at);
         arm(&server->slots[i]);
     }
-    if (server->no_clients != NULL) {
-        capos_op_init_wait(&server->clients_wait, endpoint, CAPOS_EVENT_NO_CLIENTS, 0);
-        server->clients_wait.done = clients_changed;
-        capos_op_submit(&server->clients_wait);
-    }
+    capos_op_init_wait(&server->clients_wait, endpoint, CAPOS_EVENT_NO_CLIENTS, 0);
+    server->clients_wait.done = clients_changed;
+    capos_op_submit(&server->clients_wait);
     return ST_OK;
 }
 
