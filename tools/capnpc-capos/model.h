@@ -52,7 +52,7 @@ struct Interface {
     uint16_t scope = 0;
     std::string base; // "" unless this is a facet
     uint64_t base_id = 0;
-    uint64_t facet = 0; // its method bitmap; a base: all methods
+    uint64_t facet = 0;          // its method bitmap; a base: all methods
     std::vector<Method> methods; // by ordinal
     const Method *method(const std::string &name) const;
 };
