@@ -69,7 +69,8 @@ static const char *check_header(const struct capos_archive_header *header, uint6
     uint64_t index_bytes =
         sizeof(*header) + (uint64_t)header->entry_count * sizeof(struct capos_archive_entry);
     if (header->entry_count > CAPOS_ARCHIVE_MAX_ENTRIES || header->index_bytes != index_bytes ||
-        header->total_bytes > module_bytes || index_bytes > header->total_bytes) {
+        header->total_bytes > module_bytes || index_bytes > header->total_bytes ||
+        !page_aligned(header->total_bytes)) {
         return "its sizes contradict each other";
     }
     return NULL;
@@ -87,8 +88,7 @@ static const char *check_entry(const struct capos_archive_header *header,
         return "its names are not in order";
     }
     if (!page_aligned(entry->offset_bytes) || entry->offset_bytes < header->index_bytes ||
-        !add_checked(entry->offset_bytes, entry->size_bytes, &end) || end > header->total_bytes ||
-        page_ceil(end) > page_ceil(header->total_bytes)) {
+        !add_checked(entry->offset_bytes, entry->size_bytes, &end) || end > header->total_bytes) {
         return "a payload lies outside it";
     }
     return NULL;
@@ -233,7 +233,7 @@ static int compare_name(const char *entry, const char *name, size_t len)
 
 status_t archive_find(const char *name, size_t len, uint32_t *index_out)
 {
-    if (len == 0 || len >= CAPOS_ARCHIVE_NAME_BYTES) {
+    if (len == 0 || len >= CAPOS_ARCHIVE_NAME_BYTES || memchr(name, '\0', len) != NULL) {
         return ST_NOT_FOUND;
     }
     uint32_t low = 0;
@@ -262,7 +262,7 @@ static uint8_t state_of(uint32_t index)
     return state;
 }
 
-static uint8_t *bytes_of(uint32_t index)
+static const uint8_t *bytes_of(uint32_t index)
 {
     return arch_direct(paddr(archive.base.v + archive.entries[index].offset_bytes));
 }
@@ -287,18 +287,23 @@ bool archive_check_slice(struct archive_check *check)
     return check->done_bytes == entry->size_bytes;
 }
 
-/* Bytes behind the payload in its last page are in nobody's hash: a mapping must not show them. */
-static void clear_tail(uint32_t index)
+/* Bytes behind the payload in its last page are in nobody's hash, and a mapping shows them. */
+static bool tail_is_zero(uint32_t index)
 {
     uint64_t size = archive.entries[index].size_bytes;
-    memset(bytes_of(index) + size, 0, page_ceil(size) - size);
+    const uint8_t *bytes = bytes_of(index);
+    for (uint64_t at = size; at < page_ceil(size); at++) {
+        if (bytes[at] != 0) {
+            return false;
+        }
+    }
+    return true;
 }
 
 /* Lock held; the hash was right. */
 static status_t make_object(uint32_t index, struct payload *payload)
 {
     const struct capos_archive_entry *entry = &archive.entries[index];
-    clear_tail(index);
     status_t status = memory_object_create_borrowed(
         NULL, paddr(archive.base.v + entry->offset_bytes), entry->size_bytes, &payload->object);
     if (status == ST_OK) {
@@ -311,7 +316,8 @@ status_t archive_check_finish(struct archive_check *check, struct memory_object 
 {
     uint8_t digest[SHA256_BYTES];
     sha256_final(&check->state, digest);
-    bool right = memcmp(digest, archive.entries[check->index].sha256, sizeof(digest)) == 0;
+    bool right = memcmp(digest, archive.entries[check->index].sha256, sizeof(digest)) == 0 &&
+                 tail_is_zero(check->index);
     status_t status = ST_OK;
     lock_acquire(&archive.lock);
     struct payload *payload = payload_of(check->index);
