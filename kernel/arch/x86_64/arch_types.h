@@ -25,6 +25,7 @@ struct arch_frame {
 
 struct arch_aspace {
     struct paddr root;
+    struct paddr user_root;      /* with page-table isolation, once anything is prepared */
     _Atomic uint64_t generation; /* last ticket of arch_tlb_shoot */
     uint64_t table_count;        /* table pages, the root included */
 };

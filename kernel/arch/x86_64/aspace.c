@@ -5,12 +5,14 @@
  * A1: an entry of the lower half is either 0 or present, user-accessible; a leaf is never writable
  *     and executable. A2: a table is never taken out of a live address space, so the walk of another
  *     reader, the processor included, never meets a freed table; destroy runs when nobody has it.
- * A3: the last page below the non-canonical hole is never mapped (ARCH_USER_END); SYSRET relies on it.
+ * A3: with page-table isolation user_root's lower half equals root's: both name the same tables.
+ * A4: the last page below the non-canonical hole is never mapped (ARCH_USER_END); SYSRET relies on it.
  */
 #include "arch/arch.h"
 #include "lib/base/atomic.h"
 #include "lib/base/string.h"
 #include "paging.h"
+#include "processor.h"
 
 enum { LEVEL_LEAF = 1, LEVEL_ROOT = 4 };
 
@@ -56,6 +58,7 @@ void arch_aspace_init(struct arch_aspace *as, struct paddr root)
     memcpy(to + KERNEL_ROOT_FIRST, from + KERNEL_ROOT_FIRST,
            (TABLE_ENTRIES - KERNEL_ROOT_FIRST) * sizeof(*to));
     as->root = root;
+    as->user_root = PADDR_NONE;
     as->table_count = 1;
     atomic_store_relaxed(&as->generation, 1);
 }
@@ -101,6 +104,9 @@ bool arch_aspace_destroy(struct arch_aspace *as, size_t max_tables, arch_table_g
         return false;
     }
     as->table_count = 0;
+    if (!paddr_is_none(as->user_root)) {
+        give(context, as->user_root);
+    }
     give(context, as->root);
     return true;
 }
@@ -132,7 +138,25 @@ static size_t missing_below(struct paddr table, int level, uint64_t start, uint6
 
 size_t arch_map_missing(const struct arch_aspace *as, struct uaddr start, size_t npages)
 {
-    return missing_below(as->root, LEVEL_ROOT, start.v, start.v + (uint64_t)npages * PAGE_BYTES);
+    size_t user_root = features.pti && paddr_is_none(as->user_root) ? 1 : 0;
+    return user_root +
+           missing_below(as->root, LEVEL_ROOT, start.v, start.v + (uint64_t)npages * PAGE_BYTES);
+}
+
+/* The root that user code runs on: the same lower half, almost nothing above. */
+static bool prepare_user_root(struct arch_aspace *as, arch_table_take_fn take, void *context)
+{
+    struct paddr fresh = take(context);
+    if (paddr_is_none(fresh)) {
+        return false;
+    }
+    uint64_t *to = table_at(fresh);
+    memcpy(to, table_at(as->root), KERNEL_ROOT_FIRST * sizeof(*to));
+    memcpy(to + KERNEL_ROOT_FIRST, table_at(pti_root) + KERNEL_ROOT_FIRST,
+           (TABLE_ENTRIES - KERNEL_ROOT_FIRST) * sizeof(*to));
+    as->table_count++;
+    as->user_root = fresh;
+    return true;
 }
 
 static bool prepare_one(struct arch_aspace *as, uint64_t address, arch_table_take_fn take,
@@ -148,6 +172,9 @@ static bool prepare_one(struct arch_aspace *as, uint64_t address, arch_table_tak
             }
             as->table_count++;
             *entry = fresh.v | TABLE_FLAGS;
+            if (features.pti && level == LEVEL_ROOT) {
+                table_at(as->user_root)[index_at(address, level)] = *entry;
+            }
         }
         table = table_at(paddr(*entry & PTE_ADDRESS));
     }
@@ -159,6 +186,9 @@ bool arch_map_prepare(struct arch_aspace *as, struct uaddr start, size_t npages,
 {
     uint64_t end = start.v + (uint64_t)npages * PAGE_BYTES;
     uint64_t span = span_at(LEVEL_LEAF + 1);
+    if (features.pti && paddr_is_none(as->user_root) && !prepare_user_root(as, take, context)) {
+        return false;
+    }
     for (uint64_t at = start.v; at < end; at = (at & ~(span - 1)) + span) {
         if (!prepare_one(as, at, take, context)) {
             return false;

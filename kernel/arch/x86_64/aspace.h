@@ -4,6 +4,7 @@
 
 #include "lib/base/atomic.h"
 #include "percpu.h"
+#include "processor.h"
 #include "x86.h"
 
 /* Makes it this CPU's. The order matters: tlb.c. */
@@ -14,6 +15,10 @@ static ALWAYS_INLINE void aspace_load(struct cpu_block *cpu, struct arch_aspace 
     uint64_t generation = atomic_load_seq_cst(&as->generation);
     write_cr3(as->root.v);
     atomic_store_release(&cpu->seen_generation, generation);
+    if (UNLIKELY(features.pti)) {
+        cpu->root_kernel = as->root.v;
+        cpu->root_user = as->user_root.v;
+    }
 }
 
 /* Leaves this CPU with the kernel's half alone. */

@@ -20,6 +20,7 @@
 #include "lib/base/string.h"
 #include "paging.h"
 #include "percpu.h"
+#include "pti.h"
 #include "serial.h"
 #include "smp.h"
 #include "timer.h"
@@ -110,6 +111,7 @@ void boot_main(unsigned protocol, uint64_t information)
     settle_memory();
     struct paddr low_page = boot_low_page_take();
     idt_build();
+    pti_decide();
     boot_information.entropy_strong =
         features_seed(boot_information.entropy_seed, ARRAY_LEN(boot_information.entropy_seed));
     uint64_t seed;

@@ -11,7 +11,6 @@
 
     /* void bulk_copy_32(void *to, const void *from, size_t blocks): blocks of 256 bytes, at least one */
     .globl bulk_copy_32
-    .type bulk_copy_32, @function
 bulk_copy_32:
     pushq %rbp
     movq %rsp, %rbp
@@ -44,7 +43,6 @@ bulk_copy_32:
 
     /* void bulk_zero_page_32(void *page), bulk_zero_page_16(void *page) */
     .globl bulk_zero_page_32
-    .type bulk_zero_page_32, @function
 bulk_zero_page_32:
     subq $40, %rsp
     vmovdqu %ymm0, (%rsp)
@@ -64,7 +62,6 @@ bulk_zero_page_32:
     ret
 
     .globl bulk_zero_page_16
-    .type bulk_zero_page_16, @function
 bulk_zero_page_16:
     subq $24, %rsp
     movups %xmm0, (%rsp)

@@ -14,7 +14,10 @@
  *     struck.
  * E3: SYSRET is used only for frames made by SYSCALL, whose RIP is a user address since the last
  *     page below the non-canonical hole can never be mapped. All others are checked, then IRET.
- * E4: caller-saved registers are zero after a system call: nothing of the kernel leaks.
+ * E4: with page-table isolation only this section, the IDT and the CPU slots are mapped while CR3 is
+ *     the user's; nothing else is touched before an entry has loaded the kernel's tables or after an
+ *     exit has left them.
+ * E5: caller-saved registers are zero after a system call: nothing of the kernel leaks.
  */
 #include "offsets.h"
 #include "smap.inc"
@@ -36,13 +39,32 @@
     addq $16, %rsp                      /* vector, error */
     .endm
 
+    /* A place for a load of CR3 from RAX (0xd8) or RDI (0xdf); pti.c writes it when isolation is on. */
+    .macro PTI_SITE modrm
+.Lpti\@:
+    .byte 0x0f, 0x1f, 0x00
+    .pushsection .pti_sites, "a"
+    .quad .Lpti\@, \modrm
+    .popsection
+    .endm
+
     .section .text.entry, "ax"
 
+    /* With page-table isolation SYSCALL comes here, and the exits below are patched to jump to their
+     * counterparts at the end of the file. */
+    .globl entry_syscall_pti
+entry_syscall_pti:
+    swapgs
+    movq %rsp, %gs:CPU_SCRATCH
+    movq %gs:CPU_ROOT_KERNEL, %rsp
+    movq %rsp, %cr3
+    jmp entry_syscall_saved
+
     .globl entry_syscall
-    .type entry_syscall, @function
 entry_syscall:
     swapgs
     movq %rsp, %gs:CPU_SCRATCH
+entry_syscall_saved:
     movq %gs:CPU_CURRENT, %rsp
     movq %rax, FRAME_RAX(%rsp)
     movq %rdi, FRAME_RDI(%rsp)
@@ -86,6 +108,8 @@ exit_current:
     xorl %r8d, %r8d
     xorl %r9d, %r9d
     xorl %r10d, %r10d
+    .globl exit_sysret
+exit_sysret:
     swapgs
     sysretq
 
@@ -123,6 +147,8 @@ exit_full:
     movq FRAME_R14(%rax), %r14
     movq FRAME_R15(%rax), %r15
     movq FRAME_RAX(%rax), %rax
+    .globl exit_iret
+exit_iret:
     swapgs
     iretq
 
@@ -149,7 +175,6 @@ idle_end:
 
     /* void entry_first(stack_top, function, argument) */
     .globl entry_first
-    .type entry_first, @function
 entry_first:
     movq %rdi, %rsp
     xorl %ebp, %ebp
@@ -188,6 +213,8 @@ entry_from_user:
     cld
     SMAP_CLOSE
     pushq %rdi
+    movq %gs:CPU_ROOT_KERNEL, %rdi
+    PTI_SITE 0xdf
     movq %gs:CPU_CURRENT, %rdi
     movq %rax, FRAME_RAX(%rdi)
     movq %rbx, FRAME_RBX(%rdi)
@@ -263,16 +290,38 @@ entry_paranoid:
     movq %rax, %rdx
     shrq $32, %rdx
     wrmsr
+    movq %cr3, %r14
+    movq %gs:CPU_ROOT_BASE, %rax
+    PTI_SITE 0xd8
     movq %rsp, %rdi
     movq %rsp, %rbx
     andq $-16, %rsp
     call trap_paranoid
     movq %rbx, %rsp
+    movq %r14, %rax
+    PTI_SITE 0xd8
     movl $MSR_GS_BASE, %ecx
     movl %r12d, %eax
     movl %r13d, %edx
     wrmsr
     RESTORE_ALL
+    iretq
+
+    /* The exits with isolation: the user's tables are loaded by the last instructions that need no
+     * memory but this code and this CPU's slot. */
+    .globl exit_sysret_pti, exit_iret_pti
+exit_sysret_pti:
+    movq %gs:CPU_ROOT_USER, %rdx
+    movq %rdx, %cr3
+    xorl %edx, %edx
+    swapgs
+    sysretq
+exit_iret_pti:
+    pushq %rax
+    movq %gs:CPU_ROOT_USER, %rax
+    movq %rax, %cr3
+    popq %rax
+    swapgs
     iretq
 
     .section .note.GNU-stack, "", @progbits

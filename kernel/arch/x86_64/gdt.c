@@ -48,6 +48,7 @@ void cpu_slot_create(unsigned id, uint32_t apic_id)
     cpu->self = cpu;
     cpu->id = id;
     cpu->tag = id + 1;
+    cpu->root_base = kernel_root.v;
     cpu->apic_id = apic_id;
     cpu->stack_top = map_stack(&at, KERNEL_STACK_BYTES);
     cpu->tss.rsp[0] = cpu->stack_top;
@@ -90,7 +91,7 @@ void cpu_load_tables(struct cpu_block *cpu)
     write_msr(MSR_KERNEL_GS_BASE, 0);
     write_msr(MSR_FS_BASE, 0);
     write_msr(MSR_STAR, (uint64_t)SELECTOR_USER_BASE << 48 | (uint64_t)SELECTOR_KERNEL_CODE << 32);
-    write_msr(MSR_LSTAR, (uint64_t)(uintptr_t)entry_syscall);
+    write_msr(MSR_LSTAR, (uint64_t)(uintptr_t)(features.pti ? entry_syscall_pti : entry_syscall));
     write_msr(MSR_CSTAR, (uint64_t)(uintptr_t)entry_syscall_32);
     write_msr(MSR_SFMASK, RFLAGS_TF | RFLAGS_IF | RFLAGS_DF | RFLAGS_IOPL | RFLAGS_NT | RFLAGS_RF |
                               RFLAGS_AC | 0xd5);

@@ -10,6 +10,7 @@
 extern char boot_start[], boot_end[]; /* physical */
 extern char kernel_start[], kernel_end[];
 extern char text_start[], text_end[];
+extern char entry_text_end[]; /* of the entry code, which comes first */
 extern char rodata_start[], rodata_end[];
 extern char data_start[], data_end[];
 extern char symbols_start[], symbols_end[];

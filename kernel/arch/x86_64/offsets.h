@@ -35,6 +35,9 @@
 #define CPU_SCRATCH 24
 #define CPU_LOCAL 32
 #define CPU_ID 40
+#define CPU_ROOT_KERNEL 48
+#define CPU_ROOT_USER 56
+#define CPU_ROOT_BASE 64
 
 /* A CPU's slot (percpu.h): slot address = any of its stack addresses, rounded down. */
 #define CPU_SLOT_BYTES 0x40000

@@ -11,11 +11,13 @@
 #include "bootmem.h"
 #include "processor.h"
 #include "image.h"
+#include "trap.h"
 #include "x86.h"
 
 enum { LEVEL_4K = 1, LEVEL_2M = 2, LEVEL_1G = 3, LEVEL_ROOT = 4 };
 
 struct paddr kernel_root RO_AFTER_BOOT;
+struct paddr pti_root RO_AFTER_BOOT;
 uint64_t pte_nx RO_AFTER_BOOT;
 uint64_t x86_direct_base RO_AFTER_BOOT;
 
@@ -51,12 +53,13 @@ static int largest_level(uint64_t virtual, uint64_t physical, uint64_t left)
     return level;
 }
 
-void paging_map_kernel(uint64_t virtual, struct paddr physical, uint64_t size_bytes, uint64_t flags)
+static void map(struct paddr root, uint64_t virtual, struct paddr physical, uint64_t size_bytes,
+                uint64_t flags)
 {
     uint64_t at = physical.v;
     while (size_bytes > 0) {
         int level = largest_level(virtual, at, size_bytes);
-        struct paddr table = kernel_root;
+        struct paddr table = root;
         for (int l = LEVEL_ROOT; l > level; l--) {
             table = table_below(entry_at(table, virtual, l));
         }
@@ -66,6 +69,11 @@ void paging_map_kernel(uint64_t virtual, struct paddr physical, uint64_t size_by
         at += level_bytes(level);
         size_bytes -= level_bytes(level);
     }
+}
+
+void paging_map_kernel(uint64_t virtual, struct paddr physical, uint64_t size_bytes, uint64_t flags)
+{
+    map(kernel_root, virtual, physical, size_bytes, flags);
 }
 
 static void map_image_part(const char *start, const char *end, uint64_t flags)
@@ -115,6 +123,18 @@ static void map_direct(uint64_t direct_base)
     }
 }
 
+/* What user tables hold of the kernel: entry code, IDT, CPU slots. */
+static void build_pti_root(void)
+{
+    pti_root = boot_pages_take(1);
+    map(pti_root, (uint64_t)(uintptr_t)text_start, paddr(image_physical(text_start)),
+        (uint64_t)(entry_text_end - text_start), 0);
+    map(pti_root, (uint64_t)(uintptr_t)idt_table, paddr(image_physical((const char *)idt_table)),
+        page_ceil(IDT_BYTES), pte_nx);
+    *entry_at(pti_root, CPU_REGION_START, LEVEL_ROOT) =
+        *entry_at(kernel_root, CPU_REGION_START, LEVEL_ROOT);
+}
+
 void paging_start(uint64_t seed)
 {
     pte_nx = features.nx ? PTE_NX : 0;
@@ -131,6 +151,10 @@ void paging_start(uint64_t seed)
     }
     (void)table_below(entry_at(kernel_root, CPU_REGION_START, LEVEL_ROOT));
     (void)table_below(entry_at(kernel_root, DEVICE_REGION_START, LEVEL_ROOT));
+
+    if (features.pti) {
+        build_pti_root();
+    }
 
     x86_direct_base = direct_base;
     write_cr3(kernel_root.v);

@@ -36,6 +36,9 @@ enum { TABLE_ENTRIES = 512, KERNEL_ROOT_FIRST = 256 };
 /* The root that has the kernel's half only. */
 extern struct paddr kernel_root;
 
+/* The upper half of every user_root; PADDR_NONE without page-table isolation. */
+extern struct paddr pti_root;
+
 /* PTE_NX where the processor has it, else 0. */
 extern uint64_t pte_nx;
 

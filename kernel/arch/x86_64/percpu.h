@@ -47,6 +47,9 @@ struct cpu_block {
     void *local;                          /* [I] the portable kernel's */
     uint32_t id;                          /* [I] */
     uint32_t apic_id;                     /* [I] */
+    uint64_t root_kernel;                 /* [o] isolation: CR3 of an entry, */
+    uint64_t root_user;                   /* [o] and of an exit, for what is loaded */
+    uint64_t root_base;                   /* [I] kernel_root */
     uint32_t tag;                         /* [I] id + 1: what on_cpu and fpu_cpu hold */
     _Atomic(struct arch_aspace *) loaded; /* [a] NULL = kernel_root */
     _Atomic uint64_t seen_generation;     /* [a] of `loaded`: forgotten what was removed up to it */

@@ -60,6 +60,17 @@ static void read_standard(uint32_t max)
     }
 }
 
+/* Intel processors are vulnerable unless they say that they are not. */
+static bool may_leak(uint32_t max)
+{
+    enum { MSR_CAPABILITIES = 0x10a, RDCL_NO = 1, GENU = 0x756e6547 };
+    if (cpuid(0, 0).ebx != GENU) {
+        return false;
+    }
+    bool says = max >= 7 && bit(cpuid(7, 0).edx, 29);
+    return !says || (read_msr(MSR_CAPABILITIES) & RDCL_NO) == 0;
+}
+
 static bool hardware_random(uint64_t *out)
 {
     unsigned char ok = 0;
@@ -75,7 +86,9 @@ static bool hardware_random(uint64_t *out)
 NO_STACK_PROTECTOR void features_read(void)
 {
     uint32_t extended = cpuid(0x80000000, 0).eax;
-    read_standard(cpuid(0, 0).eax);
+    uint32_t max = cpuid(0, 0).eax;
+    read_standard(max);
+    features.leaks = may_leak(max);
     uint32_t flags = extended >= 0x80000001 ? cpuid(0x80000001, 0).edx : 0;
     features.nx = bit(flags, 20);
     features.pages_1g = bit(flags, 26);

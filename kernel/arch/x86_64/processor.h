@@ -15,6 +15,8 @@ struct features {
     bool xsave, xsaveopt;
     bool rdrand, rdseed;
     bool hypervisor;
+    bool leaks; /* Meltdown: user code can read what is mapped for the kernel */
+    bool pti;   /* so user code runs on tables that hold almost nothing of it: pti.h */
 };
 
 extern struct features features;

@@ -42,7 +42,8 @@ extern struct idt_gate idt_table[VECTORS];
 struct thread;
 
 /* entry.S */
-extern char entry_syscall[], entry_syscall_32[];
+extern char entry_syscall[], entry_syscall_pti[], entry_syscall_32[];
+extern char exit_sysret[], exit_iret[], exit_sysret_pti[], exit_iret_pti[];
 extern char entry_vectors[]; /* ENTRY_VECTOR_BYTES each */
 extern char idle_begin[], idle_end[];
 enum { ENTRY_VECTOR_BYTES = 16 };

@@ -18,7 +18,6 @@
 
     /* bool user_copy(void *to, const void *from, size_t size) */
     .globl user_copy
-    .type user_copy, @function
 user_copy:
     SMAP_OPEN
     movq %rdx, %rcx
@@ -35,38 +34,22 @@ user_copy:
     ret
 
     /* bool user_load32(const void *from, uint32_t *to), user_load64, user_store64(to, value) */
-    .globl user_load32, user_load64, user_store64
-    .type user_load32, @function
-user_load32:
+    .macro USER_WORD name, touch, keep
+    .globl \name
+\name:
     SMAP_OPEN
-.Lload32_start:
-    movl (%rdi), %eax
-.Lload32_end:
+.Lstart\@:
+    \touch
+.Lend\@:
     SMAP_CLOSE
-    movl %eax, (%rsi)
+    \keep
     movl $1, %eax
     ret
-
-    .type user_load64, @function
-user_load64:
-    SMAP_OPEN
-.Lload64_start:
-    movq (%rdi), %rax
-.Lload64_end:
-    SMAP_CLOSE
-    movq %rax, (%rsi)
-    movl $1, %eax
-    ret
-
-    .type user_store64, @function
-user_store64:
-    SMAP_OPEN
-.Lstore64_start:
-    movq %rsi, (%rdi)
-.Lstore64_end:
-    SMAP_CLOSE
-    movl $1, %eax
-    ret
+    FIXUP .Lstart\@, .Lend\@, .Lrefused
+    .endm
+    USER_WORD user_load32, "movl (%rdi), %eax", "movl %eax, (%rsi)"
+    USER_WORD user_load64, "movq (%rdi), %rax", "movq %rax, (%rsi)"
+    USER_WORD user_store64, "movq %rsi, (%rdi)"
 
 .Lrefused:
     SMAP_CLOSE
@@ -74,8 +57,5 @@ user_store64:
     ret
 
     FIXUP .Lcopy_start, .Lcopy_end, .Lrefused
-    FIXUP .Lload32_start, .Lload32_end, .Lrefused
-    FIXUP .Lload64_start, .Lload64_end, .Lrefused
-    FIXUP .Lstore64_start, .Lstore64_end, .Lrefused
 
     .section .note.GNU-stack, "", @progbits
