@@ -70,25 +70,38 @@ static status_t make_motd(void)
     return ST_OK;
 }
 
-/* Adds the programs of a launch set to the call, with their images in `images`. */
-static status_t open_programs(struct capos_call *call, ProcessSpawner_new_launcher_params_b params,
-                              struct capnp_list names, capos_cap_t *images)
+/* Opens the images of a launch set; one that cannot be had is left out (0) and said so: its holder
+ * can start the others. Returns how many there are. */
+static uint32_t open_programs(struct capnp_list names, capos_cap_t *images)
 {
-    uint32_t count = capnp_list_len(names);
-    Program_list_b list = ProcessSpawner_new_launcher_params_init_programs(params, count);
-    for (uint32_t i = 0; i < count; i++) {
+    uint32_t good = 0;
+    for (uint32_t i = 0; i < capnp_list_len(names); i++) {
         char payload[64];
-        struct capnp_text name = capnp_text_list_at(names, i);
-        fmt_format(payload, sizeof(payload), "bin/%s", name.ptr);
+        fmt_format(payload, sizeof(payload), "bin/%s", capnp_text_list_at(names, i).ptr);
         status_t status = payload_open(payload, &images[i], NULL);
-        if (status != ST_OK) {
-            capos_log("payload %s: %s: %s", payload, status_name(status), status_text(status));
-            return status;
+        if (status == ST_OK) {
+            good++;
+        } else {
+            images[i] = 0;
+            capos_log("payload %s: %s: %s; it cannot be launched", payload, status_name(status),
+                      status_text(status));
         }
-        Program_set_name(Program_list_b_at(list, i), name.ptr, name.len);
-        Program_set_image(Program_list_b_at(list, i), capos_call_copy(call, images[i]));
     }
-    return ST_OK;
+    return good;
+}
+
+static void put_programs(struct capos_call *call, Program_list_b list, struct capnp_list names,
+                         const capos_cap_t *images)
+{
+    uint32_t at = 0;
+    for (uint32_t i = 0; i < capnp_list_len(names); i++) {
+        if (images[i] != 0) {
+            struct capnp_text name = capnp_text_list_at(names, i);
+            Program_b program = Program_list_b_at(list, at++);
+            Program_set_name(program, name.ptr, name.len);
+            Program_set_image(program, capos_call_copy(call, images[i]));
+        }
+    }
 }
 
 static void copy_limits(ServiceLimit_list_r from, Limit_list_b to)
@@ -112,10 +125,10 @@ static status_t make_launcher(uint16_t launch_set, capos_cap_t *launcher)
     ProcessSpawner_new_launcher_params_set_max_children(params, LaunchSet_get_max_children(set));
     copy_limits(limits, ProcessSpawner_new_launcher_params_init_limits(
                             params, ServiceLimit_list_len(limits)));
-    status_t status = open_programs(&call, params, programs, images);
-    if (status == ST_OK) {
-        status = ProcessSpawner_new_launcher_call(&call);
-    }
+    uint32_t good = open_programs(programs, images);
+    put_programs(&call, ProcessSpawner_new_launcher_params_init_programs(params, good), programs,
+                 images);
+    status_t status = ProcessSpawner_new_launcher_call(&call);
     if (status == ST_OK) {
         *launcher = capos_call_take(&call, 0, Launcher_ID);
     }
