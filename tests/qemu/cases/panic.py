@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: MIT
+"""What a person sees when the kernel dies. A machine check is something that no kernel survives."""
+
+import re
+
+from case import case
+
+
+def panic_case(cpus):
+    @case(f"panic.{cpus}", f"a machine check with {cpus} CPU(s) is reported on the terminal, by name, and ends the machine",
+          weight=3)
+    def run(t):
+        guest = t.boot(cpus=cpus, deadline_s=60, quiet_s=20)
+        guest.prompt(seconds=40)
+        guest.monitor("human-monitor-command", **{"command-line": "mce 0 0 0xbe00000000000000 0x7 0 0"})
+        how = guest.wait_end(seconds=20)
+        t.check(how == "panic", "the machine ends with the panic code", f"it ended: {how}")
+        for place, text in (("terminal", guest.console.decode(errors="replace")), ("kernel log", guest.log())):
+            t.check("machine check" in text, f"the {place} says what happened")
+            t.check(re.search(r"rip\s+[0-9a-f]{16}", text) is not None, f"the {place} has the registers")
+            t.check(re.search(r"[0-9a-f]{16} [a-z_]\w+\+0x[0-9a-f]+", text) is not None,
+                    f"the {place} has a backtrace with names")
+
+    return run
+
+
+for _cpus in (1, 4):
+    panic_case(_cpus)
