@@ -58,13 +58,13 @@ entry_syscall_pti:
     movq %rsp, %gs:CPU_SCRATCH
     movq %gs:CPU_ROOT_KERNEL, %rsp
     movq %rsp, %cr3
-    jmp entry_syscall_saved
+    jmp .Lentry_syscall_saved
 
     .globl entry_syscall
 entry_syscall:
     swapgs
     movq %rsp, %gs:CPU_SCRATCH
-entry_syscall_saved:
+.Lentry_syscall_saved:
     movq %gs:CPU_CURRENT, %rsp
     movq %rax, FRAME_RAX(%rsp)
     movq %rdi, FRAME_RDI(%rsp)
