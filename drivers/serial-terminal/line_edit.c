@@ -95,23 +95,27 @@ static unsigned room(const struct line_edit *edit)
     return edit->columns > used + 8 ? edit->columns - used : 8;
 }
 
-static void to_start(struct line_edit *edit)
+static void to_column(struct line_edit *edit, unsigned column)
 {
     char text[16];
-    if (edit->start_column == 0) {
+    if (column == 0) {
         send(edit, "\r", 1);
     } else {
-        send(edit, text, fmt_format(text, sizeof(text), "\x1b[%uG", edit->start_column + 1));
+        send(edit, text, fmt_format(text, sizeof(text), "\x1b[%uG", column + 1));
     }
 }
 
-/* Keeps the cursor inside the window. */
+/* Keeps the cursor inside the window; past its end it jumps a quarter on, so that a long line does
+ * not draw its row anew with every key. */
 static void scroll(struct line_edit *edit)
 {
     if (edit->cursor < edit->window) {
         edit->window = edit->cursor;
     }
-    while (width_between(edit, edit->window, edit->cursor) > room(edit)) {
+    if (width_between(edit, edit->window, edit->cursor) <= room(edit)) {
+        return;
+    }
+    while (width_between(edit, edit->window, edit->cursor) > room(edit) - room(edit) / 4) {
         edit->window = next_char(edit, edit->window);
     }
 }
@@ -132,21 +136,15 @@ static size_t window_end(const struct line_edit *edit)
     return at;
 }
 
+/* Draws the line behind the prompt, which stays as it is. */
 static void redraw(struct line_edit *edit)
 {
-    edit->shown = true;
-    to_start(edit);
-    if (edit->prompt_bytes > 0) {
-        send(edit, "\x1b[1m", 4);
-        send(edit, edit->prompt, edit->prompt_bytes);
-        send(edit, "\x1b[0m", 4);
-    }
     if (!edit->echo) {
-        send(edit, "\x1b[K", 3);
         return;
     }
     scroll(edit);
     size_t end = window_end(edit);
+    to_column(edit, edit->start_column + edit->prompt_width);
     send(edit, edit->text + edit->window, end - edit->window);
     send(edit, "\x1b[K", 3);
     unsigned after = width_between(edit, edit->cursor, end);
@@ -156,10 +154,25 @@ static void redraw(struct line_edit *edit)
     }
 }
 
+static void draw(struct line_edit *edit)
+{
+    edit->shown = true;
+    to_column(edit, edit->start_column);
+    if (edit->prompt_bytes > 0) {
+        send(edit, "\x1b[1m", 4);
+        send(edit, edit->prompt, edit->prompt_bytes);
+        send(edit, "\x1b[0m", 4);
+    }
+    send(edit, "\x1b[K", 3);
+    if (edit->count > 0) {
+        redraw(edit);
+    }
+}
+
 void line_edit_hide(struct line_edit *edit)
 {
     if (edit->shown) {
-        to_start(edit);
+        to_column(edit, edit->start_column);
         send(edit, "\x1b[K", 3);
         edit->shown = false;
     }
@@ -168,7 +181,7 @@ void line_edit_hide(struct line_edit *edit)
 void line_edit_show(struct line_edit *edit, unsigned start_column)
 {
     edit->start_column = start_column;
-    redraw(edit);
+    draw(edit);
 }
 
 /* ---- changes ---- */
@@ -356,7 +369,7 @@ static enum line_event control_key(struct line_edit *edit, uint8_t key)
     case 'L' & 31:
         send(edit, "\x1b[H\x1b[2J", 7);
         edit->start_column = 0;
-        redraw(edit);
+        draw(edit);
         break;
     case ESCAPE:
         edit->key_state = KEY_ESCAPE;
@@ -546,7 +559,9 @@ void line_edit_init(struct line_edit *edit, struct fmt_sink *sink, unsigned colu
 /* Keeps the cursor, goes as far down and right as the screen goes, asks where that is, comes back. */
 void line_edit_ask_size(struct line_edit *edit)
 {
-    static const char question[] = "\x1b" "7\x1b[999;999H\x1b[6n\x1b" "8";
+    static const char question[] = "\x1b"
+                                   "7\x1b[999;999H\x1b[6n\x1b"
+                                   "8";
     send(edit, question, sizeof(question) - 1);
 }
 
@@ -585,5 +600,5 @@ void line_edit_begin(struct line_edit *edit, const char *prompt, size_t prompt_b
     edit->start_column = start_column;
     edit->key_state = KEY_GROUND;
     edit->partial_count = 0;
-    redraw(edit);
+    draw(edit);
 }

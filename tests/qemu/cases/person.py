@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: MIT
+"""A longer scripted person: help, values, programs, keys, foreign text, services that come back."""
+
+import re
+import time
+
+from case import case
+
+
+def all_in(t, guest, command, wanted, seconds=30.0):
+    """Type a line; every pattern must be in what it prints. Returns what it printed."""
+    printed = guest.command(command, seconds)
+    for pattern in wanted:
+        t.check(re.search(pattern, printed, re.MULTILINE) is not None, f"`{command}` prints /{pattern}/", printed)
+    return printed
+
+
+def let_run(guest, seconds):
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        guest.pump(0.1)
+
+
+def start(t, **options):
+    guest = t.boot(cpus=2, deadline_s=120, quiet_s=40, **options)
+    guest.prompt(seconds=60)
+    return guest
+
+
+@case("person.help", "help tells what is held, method by method, and where the text comes from", weight=5)
+def person_help(t):
+    guest = start(t)
+    all_in(t, guest, "help", ["run PROGRAM", "Pages", "^  start "])
+    all_in(t, guest, "help start", ["First steps", "@control.shutdown"])
+    all_in(t, guest, "help nowhere", ["error: no page is named 'nowhere'"])
+    all_in(t, guest, "help @counter", ["interface Counter", "package counter", r"increment\(by :Int64 = 1\)",
+                                       "as CounterReader only: read, info"])
+    all_in(t, guest, "@timer", ["interface Timer", "served by the kernel"])
+    all_in(t, guest, "help @motd", ["held as MemoryReader", r"3 of 7 methods"])
+    t.check("seal()" not in guest.command("help @motd"), "a method outside the facet is not shown")
+    all_in(t, guest, "help @launcher.launch", ["Grant holds", "one of these", "notFound: no entry", "limits:"])
+    all_in(t, guest, "help @timer.slep", ["error: Timer has no method 'slep'"])
+    guest.command("n = @ledger.newNotification()")
+    all_in(t, guest, "help @n", ["ring operation WAIT", "the command 'wait'"])
+    all_in(t, guest, "@n.wait()", ["error: wait stands for the ring operation WAIT and cannot be called"])
+    t.shutdown(guest)
+
+
+@case("person.values", "numbers, units, texts, data, lists, structs and enumerants are typed and checked", weight=5)
+def person_values(t):
+    guest = start(t)
+    all_in(t, guest, "@counter.increment(by=0x10)", ["value = 16"])
+    all_in(t, guest, "@counter.increment(-6)", ["value = 10"])
+    all_in(t, guest, "@counter.increment(by=9223372036854775807)", ["invalidArgument: the sum would not fit"])
+    all_in(t, guest, "@counter.increment(by=9223372036854775808)", ["error: by: .* is outside -9223372036854775808"])
+    all_in(t, guest, "@counter.increment(by=\"5\")", ["error: by: expected a number \\(Int64\\), found \"5\""])
+    all_in(t, guest, "@counter.increment(by=5s)", ["error: by: a number without unit"])
+    all_in(t, guest, "@counter.increment(1, 2)", ["error: there are only 1"])
+    all_in(t, guest, "@timer.sleep(untilNs=1ms)", ["nowNs = "])
+    all_in(t, guest, "@entropy.fill(countBytes=8)", ["data = 0x[0-9a-f]{16}"])
+    all_in(t, guest, "@entropy.fill(100000)", ["BAD_ARGUMENT", "'help @entropy.fill'"])
+    all_in(t, guest, "@memory.commit(address=0x1000, sizeBytes=4KiB, protection=readWrit)",
+           ["error: protection: expected one of none, read, readWrite, readExecute, found readWrit"])
+    all_in(t, guest, "@launcher.launch(program=\"hello\", name=\"h\", grants=[{name: \"t\", self: nothing}])",
+           ["error: self: expected one of ledger"])
+    all_in(t, guest, "@launcher.launch(program=\"hello\", grants=[{transfer: @timer, self: ledger}])",
+           ["error: only one of transfer and self"])
+    all_in(t, guest, "@control.restart(service=counter)", ["error: service: expected text in quotation marks"])
+    all_in(t, guest, "x = @counter.read()", ["value = 10", "nothing is named x"])
+    all_in(t, guest, "sub = @counter.child(name=\"sub\")", ["counter = @sub"])
+    all_in(t, guest, "caps sub", [r"@sub\s+Counter\s+all\s+copy\s+@counter.child"])
+    all_in(t, guest, "sub = @counter.child(name=\"sub\")", ["error: the name sub is taken"])
+    guest.command("drop @sub")
+    all_in(t, guest, "@sub.read()", ["error: you hold nothing named @sub"])
+    all_in(t, guest, "drop @terminal", ["error: @terminal stays"])
+    t.shutdown(guest)
+
+
+@case("person.programs", "programs hold exactly what they were given; both clients share one counter", weight=8)
+def person_programs(t):
+    guest = start(t)
+    printed = all_in(t, guest, "run hello with { timer: @timer, c: @counter as CounterReader }",
+                     ["I hold 3 capabilities", r"timer\s+Timer", r"c\s+Counter", r"stdio\s+ByteStream"])
+    t.check("ledger" not in printed, "nothing is inherited", printed)
+    all_in(t, guest, "run counter-client", ["missing grant: .*counter", "exit code 104"])
+    all_in(t, guest, "run counter-client with { counter: @counter as CounterReader }",
+           ["NO_METHOD", "exit code 1"])
+    all_in(t, guest, "run hello with { a: @terminal }", ["error: grant a: the terminal stays with the shell"])
+    all_in(t, guest, "run hello with { a: @ledger }", ["error: grant a: @ledger cannot leave"])
+    all_in(t, guest, "run hello with { a: @motd as MemoryObject }", ["motd|Memory"])
+    all_in(t, guest, "run hello with { a: @timer, a: @counter }", ["error: grant a is there twice"])
+    guest.command("c = @counter.child(name=\"c\")")
+    all_in(t, guest, "run hello with { move c: @c }", [r"c\s+Counter"])
+    all_in(t, guest, "@c.read()", ["error: you hold nothing named @c"])
+
+    guest.command("@counter.reset()")
+    guest.command("a = spawn counter-client with { counter: @counter, timer: @timer }")
+    guest.command("b = spawn counter-client with { counter: @counter as CounterClient, timer: @timer }")
+    all_in(t, guest, "ps", [r"@a\s+counter-client", r"@b\s+counter-client"])
+    guest.expect(r"@[ab] \(counter-client\) ended with exit code 0", 20)
+    guest.expect(r"@[ab] \(counter-client\) ended with exit code 0", 20)
+    guest.send("\r")
+    guest.prompt()
+    all_in(t, guest, "@counter.read()", ["value = 20"])
+    t.shutdown(guest)
+
+
+@case("person.restart", "a counter killed under its clients comes back, and what they hold stays good", weight=8)
+def person_restart(t):
+    guest = start(t)
+    guest.command("@counter.increment(by=1000)")
+    guest.command("a = spawn counter-client with { counter: @counter, timer: @timer }")
+    guest.expect("count 3: the counter is at 1003", 10)
+    guest.send("@control.restart(service=\"counter\")\r")
+    guest.expect("outcome = done", 10)
+    guest.expect("count 10: the counter is at [0-9]+", 20)
+    guest.expect(r"@a \(counter-client\) ended with exit code 0", 10)
+    guest.send("\r")
+    guest.prompt()
+    printed = guest.command("@counter.read()")
+    value = int(re.search(r"value = (\d+)", printed)[1])
+    t.check(5 <= value <= 8, "the new instance counted on from 0 for the same client", printed)
+    all_in(t, guest, "@control.services()", [r'name: "counter".*restarts: 1'])
+    t.shutdown(guest)
+
+
+@case("person.keys", "Ctrl-C ends what is in front and nothing else; typed input reaches the program in front", weight=8)
+def person_keys(t):
+    guest = start(t)
+    guest.send("run sleeper\r")
+    guest.expect("sleeping")
+    guest.send("hallo\x7f\x7fxy\r")
+    guest.expect("you said: halxy")
+    guest.send("\x03")
+    guest.expect(r"\^C")
+    guest.prompt(seconds=10)
+    t.check("no program" in guest.command("ps"), "the program has ended")
+
+    guest.command("back = spawn sleeper with { timer: @timer }")
+    guest.send("run sleeper with { timer: @timer }\r")
+    guest.expect(r"still here after 1 s")
+    guest.send("\x03")
+    guest.prompt(seconds=10)
+    all_in(t, guest, "ps", [r"@back\s+sleeper.*running"])
+    guest.send("@timer.sleep(untilNs=1000s)\r")
+    let_run(guest, 0.5)
+    guest.send("\x03")
+    guest.expect("interrupted", 10)
+    guest.prompt(seconds=10)
+    guest.send("wait @back\r")
+    let_run(guest, 0.5)
+    guest.send("\x03")
+    guest.expect("@back goes on", 10)
+    guest.prompt(seconds=10)
+    all_in(t, guest, "kill @back", [r"@back \(sleeper\)"])
+
+    guest.send("@counter.increment()\r@counter.increment()\r@counter.read()\r")  # typed ahead
+    guest.expect("value = 1", 10)
+    guest.expect("value = 2", 10)
+    guest.expect("value = 2", 10)
+    guest.prompt()
+    guest.send("\x1b[A\x1b[A\r")  # history
+    guest.expect("value = 3", 10)
+    guest.prompt()
+    guest.send("nonsense\x15ps\r")  # line kill
+    guest.expect("no program", 10)
+    guest.prompt()
+    t.shutdown(guest)
+
+
+HOSTILE = r"\x1b]0;owned\x07\x1b[2J\x9b31m\x08\r\x7f" + "\\u{202e}\\u{9b}"
+
+
+@case("person.foreign", "no text of others steers the terminal: names, answers, logs and output are escaped", weight=5)
+def person_foreign(t):
+    guest = start(t)
+    begin = len(guest.console)
+    all_in(t, guest, f"@terminal.write(text=\"{HOSTILE}\\n\")", [re.escape(r"\x1b]0;owned\x07\x1b[2J\x9b31m\x08\x0d\x7f\u{202e}\u{9b}")])
+    guest.command(r'@counter.child(name="a\x1b[2Jb\u{202e}")')
+    all_in(t, guest, "@counter.info()", [re.escape(r'"a\x1b[2Jb\u{202e}"')])
+    all_in(t, guest, r'@log.append(text="evil\x1b[2J\nforged line")', ["done"])
+    guest.expect_debug(r"shell: evil\\x1b\[2J", 5)
+    guest.expect_debug(r"shell: forged line", 5)  # a line of its own has its writer's name as well
+    guest.send("run sleeper\r")
+    guest.expect("sleeping")
+    guest.send("x\x9b\x1b[99;99;99;99;99;99;99;99zy\xe2\x80\xae\r".encode("latin-1"))
+    guest.expect("you said: xy", 10)
+    guest.send("\x03")
+    guest.prompt(seconds=10)
+    shown = bytes(guest.console[begin:])
+    for raw in (b"\x1b]", b"\x1b[2J", b"\x9b", b"\x08", b"\xe2\x80\xae", b"\xc2\x9b"):
+        t.check(raw not in shown.replace(b"\x1b[2J\x1b[H", b""), f"the screen never gets {raw!r}", repr(shown[-400:]))
+    t.shutdown(guest)
+
+
+@case("person.mistakes", "mistakes are marked where they are, and the shell goes on", weight=5)
+def person_mistakes(t):
+    guest = start(t)
+    for command, wanted in (
+            ("cpas", "no command 'cpas'; the nearest is 'caps'"),
+            ("hello", "the nearest is 'help'|'run hello' starts a program"),
+            ("call @timer", "expected a method, as @name.method"),
+            ("call timer.now", "expected a capability, as @name, found timer"),
+            ("@timer.now", "now"),
+            ("@timer.now() x", "expected the end of the line, found x"),
+            ("@timer.now(", "the line ends here"),
+            ("@counter.child(name=\"x)", "no closing quotation mark"),
+            ("@counter.child(\"\\q\")", "unknown escape"),
+            ("kill @timer", "@timer is no process"),
+            ("signal @timer", "@timer is of interface Timer; only a Notification"),
+            ("run", "expected the name of a program"),
+            ("run nothing-like-this", "can start: .*hello"),
+            ("run hello with { timer }", "as name: @capability"),
+            ("run hello with { t: @timer as Tmer }", "the nearest is Timer"),
+            ("@counter.increment(" + "[" * 40, "nest at most"),
+            ("x" * 3000, "no command|help"),
+            ("@counter.child(\"" + "y" * 3500 + "\")", "larger than the method takes|1 to 31 bytes")):
+        printed = guest.command(command)
+        t.check(re.search(wanted, printed) is not None, f"`{command[:40]}` says /{wanted}/", printed[-400:])
+    all_in(t, guest, "@timer.now()", ["nowNs"])
+    t.shutdown(guest)
