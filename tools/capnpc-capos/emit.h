@@ -48,3 +48,8 @@ std::string kind_name(Type::Reader type);
 std::string scalar_suffix(Type::Reader type);
 std::string scalar_type(Type::Reader type);
 bool is_scalar(Type::Reader type); // bool, integer, float, enum
+// The bits of a scalar default.
+uint64_t default_bits(Value::Reader v);
+// A constant or default as the words of a bare message; is there one?
+std::vector<uint64_t> message_of(Value::Reader value);
+bool is_null_pointer(Value::Reader value);

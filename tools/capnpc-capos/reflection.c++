@@ -166,46 +166,6 @@ uint16_t described_kind(Type::Reader type)
     }
 }
 
-uint64_t default_bits(Value::Reader v)
-{
-    switch (v.which()) {
-    case Value::BOOL:
-        return v.getBool();
-    case Value::INT8:
-        return (uint8_t)v.getInt8();
-    case Value::INT16:
-        return (uint16_t)v.getInt16();
-    case Value::INT32:
-        return (uint32_t)v.getInt32();
-    case Value::INT64:
-        return (uint64_t)v.getInt64();
-    case Value::UINT8:
-        return v.getUint8();
-    case Value::UINT16:
-        return v.getUint16();
-    case Value::UINT32:
-        return v.getUint32();
-    case Value::UINT64:
-        return v.getUint64();
-    case Value::ENUM:
-        return v.getEnum();
-    case Value::FLOAT32: {
-        float f = v.getFloat32();
-        uint32_t bits;
-        memcpy(&bits, &f, 4);
-        return bits;
-    }
-    case Value::FLOAT64: {
-        double f = v.getFloat64();
-        uint64_t bits;
-        memcpy(&bits, &f, 8);
-        return bits;
-    }
-    default:
-        return 0;
-    }
-}
-
 void Describer::write_type(Struct out, Type::Reader type)
 {
     out.bits(0, 16, described_kind(type));
