@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The benchmark: guest instructions per operation, user side included, under an instruction-counting
+ * emulator whose time stamp counter counts instructions. Method: shared with the peers' figures
+ * (docs/reference/bench.md): a warm-up of a tenth, ten batches, median, least and most.
+ * Every result is checked; a wrong one ends the program with a code.
+ */
+#include "capos/start.h"
+#include "counter.capnp.h"
+#include "process.capnp.h"
+#include "time.capnp.h"
+#include "raw.h"
+
+enum { BATCHES = 10, WARM_UP_SHARE = 10, MAX_BATCH = 32 };
+
+static struct raw_ring ring;
+static capos_cap_t log_cap, timer_cap, echo_cap, silent_cap, launcher_cap;
+
+/* One measured operation: runs `n` times. */
+typedef void (*bench_fn)(uint32_t n);
+
+static void sort(uint64_t *values, unsigned n)
+{
+    for (unsigned i = 1; i < n; i++) {
+        for (unsigned j = i; j > 0 && values[j - 1] > values[j]; j--) {
+            uint64_t t = values[j];
+            values[j] = values[j - 1];
+            values[j - 1] = t;
+        }
+    }
+}
+
+/* Tenths of an instruction per operation. */
+static void report(const char *name, uint64_t values[BATCHES])
+{
+    char line[200];
+    sort(values, BATCHES);
+    uint64_t median = (values[BATCHES / 2 - 1] + values[BATCHES / 2]) / 2;
+    fmt_format(line, sizeof(line), "@bench %s %llu.%llu instr %d %llu.%llu %llu.%llu", name,
+               (unsigned long long)(median / 10), (unsigned long long)(median % 10), BATCHES,
+               (unsigned long long)(values[0] / 10), (unsigned long long)(values[0] % 10),
+               (unsigned long long)(values[BATCHES - 1] / 10),
+               (unsigned long long)(values[BATCHES - 1] % 10));
+    raw_log(&ring, log_cap, line);
+}
+
+static void measure(const char *name, bench_fn run, uint32_t n)
+{
+    uint64_t values[BATCHES];
+    run(n / WARM_UP_SHARE);
+    for (unsigned batch = 0; batch < BATCHES; batch++) {
+        uint64_t start = raw_cycles();
+        run(n);
+        values[batch] = (raw_cycles() - start) * 10 / n;
+    }
+    report(name, values);
+}
+
+static inline void clear_sqe(struct capos_sqe *sqe)
+{
+    uint64_t *words = (uint64_t *)(void *)sqe;
+    for (unsigned i = 0; i < sizeof(*sqe) / 8; i++) {
+        words[i] = 0;
+    }
+}
+
+static inline void enter_and_reap(uint32_t count, int32_t expected)
+{
+    raw_publish(&ring);
+    raw_require((raw_enter(count, CAPOS_FOREVER) & (int64_t)CAPOS_ENTER_READY_MASK) == count, 11);
+    for (uint32_t i = 0; i < count; i++) {
+        raw_require(raw_reap(&ring) == expected, 12);
+    }
+    raw_reaped(&ring);
+}
+
+static inline void nops(uint32_t n, uint32_t batch)
+{
+    for (uint32_t done = 0; done < n; done += batch) {
+        for (uint32_t i = 0; i < batch; i++) {
+            clear_sqe(raw_sqe(&ring));
+        }
+        enter_and_reap(batch, ST_OK);
+    }
+}
+
+static void bench_nop_1(uint32_t n)
+{
+    nops(n, 1);
+}
+
+static void bench_nop_32(uint32_t n)
+{
+    nops(n, 32);
+}
+
+/* Timer.now by INLINE: the message of results goes to payload slot i. */
+static inline void fill_now(struct capos_sqe *sqe, uint32_t slot)
+{
+    clear_sqe(sqe);
+    sqe->op = CAPOS_OP_CALL;
+    sqe->flags = CAPOS_SQE_INLINE;
+    sqe->method = Timer_now_ORDINAL;
+    sqe->cap = timer_cap;
+    sqe->interface = Timer_ID;
+    sqe->result = slot * CAPOS_PAYLOAD_SLOT_BYTES;
+    sqe->result_len = CAPOS_PAYLOAD_SLOT_BYTES;
+}
+
+static inline void calls(uint32_t n, uint32_t batch)
+{
+    for (uint32_t done = 0; done < n; done += batch) {
+        for (uint32_t i = 0; i < batch; i++) {
+            fill_now(raw_sqe(&ring), i);
+        }
+        enter_and_reap(batch, 16);
+    }
+}
+
+static void bench_call_1(uint32_t n)
+{
+    calls(n, 1);
+}
+
+static void bench_call_32(uint32_t n)
+{
+    calls(n, 32);
+}
+
+static uint8_t message[4096 + 64] __attribute__((aligned(64)));
+static uint8_t answer[4096 + 64] __attribute__((aligned(64)));
+
+static inline void roundtrips(uint32_t n, uint32_t bytes)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        struct capos_sqe *sqe = raw_sqe(&ring);
+        clear_sqe(sqe);
+        sqe->op = CAPOS_OP_CALL;
+        sqe->method = Counter_increment_ORDINAL;
+        sqe->cap = echo_cap;
+        sqe->interface = Counter_ID;
+        sqe->params = (uint64_t)message;
+        sqe->params_len = bytes;
+        sqe->result = (uint64_t)answer;
+        sqe->result_len = bytes;
+        enter_and_reap(1, (int32_t)bytes);
+        raw_require(answer[bytes - 1] == message[bytes - 1], 13);
+    }
+}
+
+static void bench_roundtrip(uint32_t n)
+{
+    roundtrips(n, 32);
+}
+
+static void bench_roundtrip_4k(uint32_t n)
+{
+    roundtrips(n, 4096);
+}
+
+/* A call nobody will answer, and its cancellation; both completions. */
+static void bench_cancel(uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        uint64_t position = ring.sq_tail;
+        struct capos_sqe *sqe = raw_sqe(&ring);
+        clear_sqe(sqe);
+        sqe->op = CAPOS_OP_CALL;
+        sqe->method = Counter_increment_ORDINAL;
+        sqe->cap = silent_cap;
+        sqe->interface = Counter_ID;
+        sqe->params = (uint64_t)message;
+        sqe->params_len = 32;
+        sqe->result = (uint64_t)answer;
+        sqe->result_len = 32;
+        sqe = raw_sqe(&ring);
+        clear_sqe(sqe);
+        sqe->op = CAPOS_OP_CANCEL;
+        sqe->cap = position;
+        raw_publish(&ring);
+        raw_require((raw_enter(2, CAPOS_FOREVER) & (int64_t)CAPOS_ENTER_READY_MASK) == 2, 14);
+        raw_require(raw_reap(&ring) == ST_CANCELLED, 15);
+        raw_require(raw_reap(&ring) == ST_OK, 16);
+        raw_reaped(&ring);
+    }
+}
+
+/* The launch message is the same every time: built once, with its transfer area behind it. */
+static uint64_t launch_words[160];
+static uint32_t launch_bytes;
+enum { LAUNCH_GRANTS = 4 };
+
+static void add_grant(Grant_list_b list, uint32_t index, const char *name)
+{
+    Grant_b grant = Grant_list_b_at(list, index);
+    Grant_set_name(grant, name, strlen(name));
+    Grant_set_origin(grant, "bench", 5);
+    Grant_set_interface(grant, Timer_ID);
+    Grant_set_transfer(grant, 0);
+}
+
+static void build_launch(void)
+{
+    static const char *const names[LAUNCH_GRANTS] = {"a", "b", "c", "d"};
+    size_t len;
+    struct capnp_builder builder;
+    capnp_builder_init(&builder, launch_words, sizeof(launch_words) - 24);
+    Launcher_launch_params_b params = Launcher_launch_params_init(&builder);
+    Launcher_launch_params_set_program(params, "bench/null", 10);
+    Launcher_launch_params_set_name(params, "null", 4);
+    Grant_list_b grants = Launcher_launch_params_init_grants(params, LAUNCH_GRANTS);
+    for (uint32_t i = 0; i < LAUNCH_GRANTS; i++) {
+        add_grant(grants, i, names[i]);
+    }
+    raw_require(capnp_finish(&builder, &len) == CAPNP_OK, 17);
+    launch_bytes = (uint32_t)len;
+}
+
+static capos_cap_t launch(void)
+{
+    uint64_t *area = &launch_words[launch_bytes / 8];
+    area[0] = ring.sequence++;
+    struct capos_transfer *xfer = (struct capos_transfer *)(void *)&area[1];
+    *xfer = (struct capos_transfer){.cap = timer_cap, .mode = CAPOS_XFER_COPY};
+    uint64_t result[8];
+    struct capos_sqe sqe = {
+        .op = CAPOS_OP_CALL,
+        .method = Launcher_launch_ORDINAL,
+        .xfer_count = 1,
+        .accept_count = 1,
+        .cap = launcher_cap,
+        .interface = Launcher_ID,
+        .params = (uint64_t)launch_words,
+        .params_len = launch_bytes,
+        .result = (uint64_t)result,
+        .result_len = sizeof(result),
+    };
+    int32_t result_code = raw_run(&ring, &sqe);
+    raw_require(result_code >= 0, 100 - result_code);
+    return ((const struct capos_cap_record *)(void *)&result[2])->cap;
+}
+
+static void bench_process(uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        capos_cap_t child = launch();
+        struct capos_sqe wait = {.op = CAPOS_OP_WAIT, .method = CAPOS_EVENT_EXIT, .cap = child};
+        raw_require(raw_run(&ring, &wait) == CAPOS_EVENT_EXIT, 19);
+        struct capos_sqe release = {.op = CAPOS_OP_RELEASE, .cap = child};
+        raw_require(raw_run(&ring, &release) == ST_OK, 20);
+    }
+}
+
+int capos_main(void)
+{
+    raw_open(&ring);
+    log_cap = raw_cap("log");
+    timer_cap = raw_cap("timer");
+    echo_cap = raw_cap("echo");
+    silent_cap = raw_cap("silent");
+    launcher_cap = raw_cap("launcher");
+    memset(message, 0x5a, sizeof(message));
+    build_launch();
+
+    measure("ring.nop.1", bench_nop_1, 20000);
+    measure("ring.nop.32", bench_nop_32, 64000);
+    measure("call.kernel.1", bench_call_1, 20000);
+    measure("call.kernel.32", bench_call_32, 64000);
+    measure("ipc.roundtrip", bench_roundtrip, 20000);
+    measure("ipc.roundtrip.4k", bench_roundtrip_4k, 20000);
+    measure("call.cancel", bench_cancel, 20000);
+    measure("process.lifecycle", bench_process, 2000);
+    capos_sys_exit(0); /* the manifest then shuts the machine down */
+}

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: MIT
+@0xc41a57b0a5f3de21;
+
+# What make bench boots: nothing but the measuring program and what it calls.
+
+using M = import "/schema/manifest.capnp";
+
+const manifest :M.Manifest = (
+  schemaVersion = 1,
+  services = [
+    (
+      name = "echo",
+      program = "bench/echo",
+      grants = [(name = "serve", interface = "EndpointServe", source = (serve = void))],
+      exports = [(name = "echo", interface = "Counter")],
+      maxCaps = 1,
+    ),
+    (
+      name = "silent",
+      program = "bench/silent",
+      grants = [(name = "serve", interface = "EndpointServe", source = (serve = void))],
+      exports = [(name = "silent", interface = "Counter")],
+    ),
+    (
+      name = "bench",
+      program = "bench/bench",
+      grants = [
+        (name = "log", interface = "LogWriter", source = (kernel = log)),
+        (name = "timer", interface = "Timer", source = (kernel = timer)),
+        (name = "launcher", interface = "Launcher", source = (launcher = "null")),
+        (name = "echo", interface = "Counter",
+         source = (export = (service = "echo", export = "echo"))),
+        (name = "silent", interface = "Counter",
+         source = (export = (service = "silent", export = "silent"))),
+      ],
+      onExit = shutdown,
+      ringEntries = 64,
+    ),
+  ],
+  launchSets = [(name = "null", programs = ["bench/null"], maxChildren = 2)],
+);
