@@ -258,6 +258,9 @@ struct thread *sched_next(struct thread *prev)
         return prev;
     }
     if (job_pending()) {
+        if (!running) {
+            arch_thread_let_go(); /* it may be wanted elsewhere while this CPU works */
+        }
         (void)job_run_slice();
         if (running && bury(prev)) {
             running = false;

@@ -88,6 +88,7 @@ static ALWAYS_INLINE void take(struct cpu_block *cpu, struct arch_thread *next)
     }
     if (cpu->fpu_last != next || next->fpu_cpu != cpu->tag) {
         fpu_restore(next->fpu);
+        cpu->fpu_last = NULL; /* what the registers held is gone, whoever's it was */
     }
     write_msr(MSR_FS_BASE, next->fs_base);
 }
