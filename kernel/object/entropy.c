@@ -62,15 +62,23 @@ void entropy_init(const struct boot_info *boot)
     klog("entropy: seeded%s", strong ? "" : " from timing alone: weak");
 }
 
+/* The lock is held for a seed only; the bytes come from a generator of their own. */
 void entropy_bytes(void *out, size_t bytes)
 {
-    lock_acquire(&pool.lock);
+    struct drbg once;
+    uint8_t seed[32];
     uint64_t word;
+    lock_acquire(&pool.lock);
     if (!pool.fixed && arch_entropy(&word)) {
         drbg_mix(&pool.drbg, &word, sizeof(word));
     }
-    drbg_generate(&pool.drbg, out, bytes);
+    drbg_generate(&pool.drbg, seed, sizeof(seed));
     lock_release(&pool.lock);
+    drbg_init(&once, seed, sizeof(seed));
+    drbg_generate(&once, out, bytes);
+    memset(seed, 0, sizeof(seed));
+    memset(&once, 0, sizeof(once));
+    COMPILER_BARRIER();
 }
 
 status_t entropy_create(struct kobj **out)

@@ -2,10 +2,14 @@
 /*
  * Theory: the port masks a level line when it fires, and `acknowledge` unmasks it, so a stuck device
  * costs one interrupt per acknowledgement; an edge line stays open, for an edge that comes while it is
- * masked would be lost. `pending` remembers an event that nobody waited for. States of a line: free, claimed (an object in `lines`).
+ * masked would be lost. `pending` remembers an event that nobody waited for. States of a line: free,
+ * claimed (an object in `lines`).
+ *
  * Invariants: I1 lines[n] is non-NULL exactly while an object claims line n. I2 the object in lines[n]
- * is alive as long as the registry lock is held. Locks: the registry lock for `lines`, obj.lock for
- * `pending`; the registry lock is never held while obj.lock is taken, so firing takes a ref in between.
+ * is alive as long as the registry lock is held. I3 a line is routed, unrouted, masked and unmasked
+ * for its holder under the registry lock, so a former holder never touches the next one's line.
+ * Locks: the registry lock for `lines`, obj.lock for `pending`; the registry lock is never held while
+ * obj.lock is taken, so firing takes a ref in between.
  */
 #include "object/interrupt.h"
 
@@ -60,15 +64,12 @@ static void interrupt_no_slots(struct kobj *obj)
 {
     struct interrupt *interrupt = interrupt_of(obj);
     lock_acquire(&claims.lock);
-    bool ours = claims.lines[interrupt->line] == interrupt;
-    if (ours) {
+    if (claims.lines[interrupt->line] == interrupt) {
         claims.lines[interrupt->line] = NULL;
-    }
-    lock_release(&claims.lock);
-    if (ours) {
         arch_irq_mask(interrupt->line);
         arch_irq_unroute(interrupt->line);
     }
+    lock_release(&claims.lock);
     kobj_kill(obj);
 }
 
@@ -148,8 +149,15 @@ status_t Interrupt_kernel_acknowledge(struct invocation *inv, Interrupt_acknowle
 {
     (void)params;
     (void)results;
-    arch_irq_unmask(interrupt_of(inv->target.object)->line);
-    return ST_OK;
+    struct interrupt *interrupt = interrupt_of(inv->target.object);
+    status_t status = ST_DISCONNECTED;
+    lock_acquire(&claims.lock);
+    if (claims.lines[interrupt->line] == interrupt) {
+        arch_irq_unmask(interrupt->line);
+        status = ST_OK;
+    }
+    lock_release(&claims.lock);
+    return status;
 }
 
 void interrupt_fire(unsigned line)
