@@ -33,13 +33,14 @@ interface SystemControl $A.transfer(copy) $A.scope(sameSession) {
   reboot @1 () -> ();
   # The same, then starts the machine anew.
 
-  restart @2 (service :Text) -> (outcome :RestartOutcome) $A.maxParams(128);
-  # Ends one service and starts it again; its clients keep their capabilities. Does not count as a failure.
+  restart @2 (service :Text) -> (outcome :RestartOutcome) $A.mayBlock $A.maxParams(128);
+  # Ends one service and starts it again; its clients keep their capabilities. Does not count as a
+  # failure. Answered once the new instance is ready, or has failed.
 
   services @3 () -> (services :List(ServiceStatus)) $A.maxResults(8192);
   # Every service of the manifest, in start order.
 
-  enum RestartOutcome { done @0; unknownService @1; notRunning @2; shuttingDown @3; }
+  enum RestartOutcome { done @0; unknownService @1; notRunning @2; shuttingDown @3; failed @4; }
 }
 
 interface SystemStatus $A.facet(base = "SystemControl", methods = ["services"]) {}

@@ -59,8 +59,9 @@ struct service {
     capos_cap_t exports[GRAPH_EXPORTS_MAX];
     capos_cap_t process;
     struct capos_op exit_op;
-    struct capos_request *stop_request;   /* a kept awaitStop */
-    uint64_t ends_ns[GRAPH_RESTARTS_MAX]; /* when it was restarted, newest last */
+    struct capos_request *stop_request;    /* a kept awaitStop */
+    struct capos_request *restart_request; /* a kept SystemControl.restart */
+    uint64_t ends_ns[GRAPH_RESTARTS_MAX];  /* when it was restarted, newest last */
     uint32_t ends_count;
     uint32_t restarts;
     int64_t last_exit_code;
@@ -118,6 +119,8 @@ void services_shut_down(void);
 
 /* serve.c: Supervisor and SystemControl */
 void serve_start(void);
+/* Answers the restart that an operator waits for, if there is one. */
+void serve_restarted(struct service *s, enum SystemControl_RestartOutcome outcome);
 status_t serve_mint_supervisor(struct service *s, capos_cap_t *object);
 status_t serve_mint_control(capos_cap_t *object);
 

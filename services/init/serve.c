@@ -3,7 +3,7 @@
  * What init serves: Supervisor, one object for each instance of a service, and SystemControl.
  *
  * They have an endpoint each: every living service may have an awaitStop waiting, so Supervisor has
- * many small requests; SystemControl has two large ones.
+ * many small requests; SystemControl has a few large ones, of which restart may keep some.
  */
 #include "capos/print.h"
 #include "capos/serve.h"
@@ -18,7 +18,7 @@
 enum {
     SUPERVISOR_REQUESTS = GRAPH_SERVICES_MAX + 4,
     SUPERVISOR_MESSAGE = 64,
-    CONTROL_REQUESTS = 2,
+    CONTROL_REQUESTS = 4,
     CONTROL_REPLY = SystemControl_services_MAX_RESULTS_BYTES,
     CONTROL_KEY = 1,
 };
@@ -108,18 +108,31 @@ static enum capos_outcome control_restart(struct capos_request *req,
                                           SystemControl_restart_params_r params,
                                           SystemControl_restart_results_b results)
 {
-    enum SystemControl_RestartOutcome outcome = SYSTEM_CONTROL_RESTART_OUTCOME_DONE;
     struct service *s = find_service(SystemControl_restart_params_get_service(params));
-    (void)req;
+    enum SystemControl_RestartOutcome outcome = SYSTEM_CONTROL_RESTART_OUTCOME_NOT_RUNNING;
     if (init.goal != GOAL_RUN) {
         outcome = SYSTEM_CONTROL_RESTART_OUTCOME_SHUTTING_DOWN;
     } else if (s == NULL) {
         outcome = SYSTEM_CONTROL_RESTART_OUTCOME_UNKNOWN_SERVICE;
-    } else if (!service_restart_by_operator(s)) {
-        outcome = SYSTEM_CONTROL_RESTART_OUTCOME_NOT_RUNNING;
+    } else if (s->restart_request == NULL && service_restart_by_operator(s)) {
+        s->restart_request = req;
+        return CAPOS_DEFERRED;
     }
     SystemControl_restart_results_set_outcome(results, outcome);
     return CAPOS_REPLY;
+}
+
+void serve_restarted(struct service *s, enum SystemControl_RestartOutcome outcome)
+{
+    struct capos_request *req = s->restart_request;
+    if (req == NULL) {
+        return;
+    }
+    s->restart_request = NULL;
+    SystemControl_restart_results_b results =
+        SystemControl_restart_results_init(capos_results_builder(req));
+    SystemControl_restart_results_set_outcome(results, outcome);
+    SystemControl_restart_reply(req);
 }
 
 static void put_status(ServiceStatus_b out, const struct service *s)

@@ -135,6 +135,7 @@ void service_is_ready(struct service *s)
     uint64_t took_ns = init_now_ns() - s->since_ns;
     service_set_state(s, SERVICE_STATE_READY);
     s->has_been_ready = true;
+    serve_restarted(s, SYSTEM_CONTROL_RESTART_OUTCOME_DONE);
     if (Service_get_readiness(s->r) == SERVICE_READINESS_READY) {
         capos_log("%s: ready after %llu ms", s->name, (unsigned long long)(took_ns / NS_PER_MS));
     }
@@ -261,6 +262,7 @@ static void service_over(struct service *s, bool clean)
 {
     hold_vacant(s, 0);
     service_set_state(s, clean ? SERVICE_STATE_STOPPED : SERVICE_STATE_FAILED);
+    serve_restarted(s, SYSTEM_CONTROL_RESTART_OUTCOME_FAILED);
     enum Service_OnExit action = Service_get_on_exit(s->r);
     if (!clean) {
         note_dependents(s);
@@ -295,6 +297,7 @@ static void service_ended(struct service *s, bool clean)
 {
     if (init.goal != GOAL_RUN) {
         service_set_state(s, SERVICE_STATE_STOPPED);
+        serve_restarted(s, SYSTEM_CONTROL_RESTART_OUTCOME_SHUTTING_DOWN);
         return;
     }
     if (s->restart_asked) {
