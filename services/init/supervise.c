@@ -322,6 +322,7 @@ static void service_ended(struct service *s, bool clean)
 
 bool service_restart_by_operator(struct service *s)
 {
+    s->ends_count = 0;
     switch (s->state) {
     case SERVICE_STATE_STARTING:
     case SERVICE_STATE_READY:
