@@ -1,14 +1,28 @@
 # SPDX-License-Identifier: MIT
 @0xa1dc68d04698aee6;
 
-# How interfaces say what the language of Cap'n Proto cannot: see docs/reference/annotations.
+# How interfaces say what the language of Cap'n Proto cannot. `make docs` makes the page
+# annotations of the book's reference from this file.
 
-enum TransferMode { copy @0; move @1; none @2; }
-# May a holder copy a capability of this interface to another process, only move it, or neither.
+enum TransferMode {
+  # May a holder give a capability of this interface to another process?
+  copy @0;  # copy it, or move it
+  move @1;  # only move it
+  none @2;  # neither
+}
 
-enum SessionScope { sameSession @0; crossSession @1; regrantOnly @2; }
+enum SessionScope {
+  # How far a capability may go.
+  sameSession @0;   # to processes of the holder's own session
+  crossSession @1;  # to any process
+  regrantOnly @2;   # across sessions only by the service that serves it
+}
 
-struct FacetSpec { base @0 :Text; methods @1 :List(Text); }
+struct FacetSpec {
+  # What a facet narrows.
+  base @0 :Text;           # the interface whose methods these are
+  methods @1 :List(Text);  # the methods it keeps, by name
+}
 
 annotation kernel(interface) :Void;
 # Implemented by the kernel: the generator writes its method table.
@@ -21,15 +35,24 @@ annotation facet(interface) :FacetSpec;
 # Its body stays empty.
 
 annotation transfer(interface) :TransferMode;
+# Whether holders may copy or move their capabilities; copy when not said. A facet has its base's.
+
 annotation scope(interface) :SessionScope;
+# How far a capability may go; sameSession when not said. A facet has its base's.
 
 annotation maxParams(method) :UInt32;
-# Bytes, bare message. Needed only where the parameters hold text, data or lists.
+# Largest parameter message in bytes, at most 16384. Needed only where the parameters hold text,
+# data or lists.
+
 annotation maxResults(method) :UInt32;
+# Largest result message in bytes, at most 16384. Needed only where the results hold text, data or
+# lists.
 
 annotation paramCaps(method) :UInt16;
 # How many capabilities a call may carry at most; fields that name one say capability().
+
 annotation resultCaps(method) :UInt16;
+# How many capabilities a result may carry at most.
 
 annotation capability(field, param) :Text;
 # This UInt16 is an index into the capabilities carried beside the message; the text names the
@@ -42,6 +65,10 @@ annotation opcode(method) :Text;
 # The ordinal stands for a ring opcode; a CALL to it is refused.
 
 annotation mayBlock(method) :Void;
+# The answer may wait for something else to happen; a caller sets a deadline or can cancel.
+
 annotation unit(field, param) :Text;
+# The unit of the number, as shown behind it.
+
 annotation hex(field, param) :Void;
 # Printed in hexadecimal.

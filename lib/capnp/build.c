@@ -29,7 +29,13 @@ static uint32_t allocate(struct capnp_builder *b, uint64_t words)
         return NO_WORD;
     }
     uint32_t word = b->used_words;
-    __builtin_memset(word_ptr(b, word), 0, (size_t)words * 8);
+    if (words <= 8) {
+        for (uint32_t i = 0; i < words; i++) {
+            store_le64(word_ptr(b, word + i), 0);
+        }
+    } else {
+        __builtin_memset(word_ptr(b, word), 0, (size_t)words * 8);
+    }
     b->used_words += (uint32_t)words;
     return word;
 }

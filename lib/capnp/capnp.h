@@ -157,6 +157,12 @@ static inline enum capnp_status capnp_read_flat(const void *msg, size_t len_byte
                                                 const struct capnp_struct_type *type,
                                                 struct capnp_struct *out)
 {
+    if (len_bytes == 0) {
+        out->data = NULL;
+        out->data_bytes = 0;
+        out->ptr_count = 0;
+        return CAPNP_OK;
+    }
     if (len_bytes >= CAPNP_WORD && len_bytes <= CAPNP_SEGMENT_MAX_BYTES && len_bytes % 8 == 0) {
         uint64_t root = load_le64(msg);
         uint64_t offset = (root >> 2) & 0x3fffffff;

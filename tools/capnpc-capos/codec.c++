@@ -158,7 +158,7 @@ void Codec::enumeration(uint64_t id)
     h.line("/* The enumerant as the schema spells it; NULL when the schema does not know it. */");
     h.line("const char *%s_name(enum %s v);\n", n.c_str(), n.c_str());
     c.line("    default:\n        return NULL;\n    }\n}\n");
-    if (model.has_annotation(model.node(id).getAnnotations(), "wireStatus") || n == "Status") {
+    if (file.stem == "status" && n == "Status") {
         emit_statuses(model, id, h, c);
     }
 }

@@ -249,6 +249,36 @@ void statuses(const Model &model, const std::string &dir)
     }
 }
 
+// What an annotation may stand on.
+std::string targets(capnp::schema::Node::Annotation::Reader a)
+{
+    std::string out;
+    out += a.getTargetsInterface() ? "interface " : "";
+    out += a.getTargetsMethod() ? "method " : "";
+    out += a.getTargetsField() ? "field " : "";
+    out += a.getTargetsParam() ? "parameter " : "";
+    out += a.getTargetsEnum() ? "enum " : "";
+    out += a.getTargetsStruct() ? "struct " : "";
+    return out;
+}
+
+void annotations(const Model &model, const std::string &dir)
+{
+    Out out;
+    out.line("# Annotations\n\nWhat a schema can say of its interfaces. Generated from `schema/annotations.capnp`.\n");
+    out.line("| annotation | on | meaning |\n|---|---|---|");
+    for (const auto &file : model.files) {
+        for (auto nested : model.node(file.id).getNestedNodes()) {
+            auto n = model.node(nested.getId());
+            if (n.isAnnotation()) {
+                out.line("| `$%s` | %s | %s |", nested.getName().cStr(), targets(n.getAnnotation()).c_str(),
+                         cell(model.doc(nested.getId())).c_str());
+            }
+        }
+    }
+    out.save(dir + "/annotations.md");
+}
+
 } // namespace
 
 void emit_docs(const Model &model, const std::string &dir)
@@ -259,7 +289,7 @@ void emit_docs(const Model &model, const std::string &dir)
     }
     std::sort(list.begin(), list.end(), [](const Interface *a, const Interface *b) { return a->name < b->name; });
     Out index;
-    index.line("# Interfaces\n\nGenerated from the schema. See also [transfer](transfer.md) and [statuses](statuses.md).\n");
+    index.line("# Interfaces\n\nGenerated from the schema. See also [transfer](transfer.md), [statuses](statuses.md)\nand [annotations](annotations.md).\n");
     index.line("| interface | id | served by | what it is |\n|---|---|---|---|");
     for (const Interface *i : list) {
         if (!i->base.empty()) {
@@ -274,4 +304,5 @@ void emit_docs(const Model &model, const std::string &dir)
     index.save(dir + "/index.md");
     matrix(model, list, dir);
     statuses(model, dir);
+    annotations(model, dir);
 }
