@@ -28,3 +28,11 @@ def boot_case(boot, cpus):
 for _boot in WAYS:
     for _cpus in (1, 2, 4):
         boot_case(_boot, _cpus)
+
+
+@case("boot.pti", "the system runs with page-table isolation switched on", weight=4)
+def boot_pti(t):
+    guest = t.boot(cpus=2, cmdline="pti=on", deadline_s=60, quiet_s=20)
+    guest.prompt(seconds=40)
+    t.check("Hello" in guest.command("run hello"), "hello runs")
+    t.shutdown(guest)
