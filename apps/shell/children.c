@@ -26,7 +26,7 @@ struct child {
     bool foreground;
     bool told; /* its end has been shown */
     bool has_stdio;
-    unsigned stdio;
+    uint64_t stdio;
     int64_t code;
     struct held *held;
     struct capos_op exit;

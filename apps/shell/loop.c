@@ -52,11 +52,6 @@ void loop_interrupt(void)
     interrupted = true;
 }
 
-void loop_forget_interrupt(void)
-{
-    interrupted = false;
-}
-
 enum loop_outcome loop_until(bool (*done)(void *context), void *context)
 {
     term_flush();
@@ -118,6 +113,14 @@ int32_t loop_op(struct capos_op *op, bool *was_interrupted)
 
 CAPOS_CALL_STATIC(line_call, TerminalSession, read_line);
 
+/* The terminal answers in the order of what happens: a Ctrl-C told of before the line came while
+ * nothing could be interrupted; one told of after it is meant for what the line says. */
+static void line_came(struct capos_op *op)
+{
+    interrupted = false;
+    mark_done(op);
+}
+
 static status_t read_once(const char *prompt, enum TerminalSession_LineOutcome *outcome, char *line,
                           size_t size, size_t *len)
 {
@@ -126,7 +129,7 @@ static status_t read_once(const char *prompt, enum TerminalSession_LineOutcome *
     TerminalSession_read_line_params_b params = TerminalSession_read_line_begin(&line_call);
     TerminalSession_read_line_params_set_prompt(params, prompt, strlen(prompt));
     TerminalSession_read_line_params_set_max_bytes(params, (uint32_t)size);
-    line_call.op.done = mark_done;
+    line_call.op.done = line_came;
     line_call.op.cookie = &done;
     status_t status = TerminalSession_read_line_submit(&line_call);
     if (status != ST_OK) {

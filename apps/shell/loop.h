@@ -24,9 +24,6 @@ void loop_init(capos_cap_t terminal);
 /* Turns until done() says so or Ctrl-C is pressed. */
 enum loop_outcome loop_until(bool (*done)(void *context), void *context);
 
-/* Forgets a Ctrl-C that came while nothing could be interrupted. */
-void loop_forget_interrupt(void);
-
 /* Ctrl-C was pressed while a line was read for a program. */
 void loop_interrupt(void);
 

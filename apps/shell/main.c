@@ -82,7 +82,6 @@ static bool one_line(void)
         capos_log("shell: the terminal does not read: %s", status_name(status));
         return false;
     }
-    loop_forget_interrupt();
     if (outcome == TERMINAL_SESSION_LINE_OUTCOME_END) {
         term_printf("exit\n");
         return false;

@@ -23,7 +23,7 @@ struct stream {
     bool foreground;
     bool reading; /* `request` waits for a line */
     bool ended;   /* the person said Ctrl-D */
-    uint32_t generation;
+    uint64_t key;
     struct capos_request *request;
     ByteStream_read_results_b results;
     uint32_t wanted;
@@ -36,7 +36,7 @@ struct stream {
 };
 
 static struct stream streams[STDIO_STREAMS];
-static uint32_t generations;
+static uint64_t streams_opened;
 static capos_cap_t endpoint;
 static capos_cap_t terminal;
 
@@ -228,15 +228,26 @@ static const struct ByteStream_server operations = {
     .write_error = do_write_error,
 };
 
+/* A key is the number of streams opened so far, then eight bits of place. */
+static struct stream *stream_of(uint64_t key)
+{
+    uint64_t place = key & 0xff;
+    if (place >= STDIO_STREAMS || !streams[place].used || streams[place].key != key) {
+        return NULL;
+    }
+    return &streams[place];
+}
+
 static bool find(struct capos_request *req)
 {
-    uint64_t number = req->key & 0xff;
-    if (number >= STDIO_STREAMS || !streams[number].used ||
-        streams[number].generation != req->key >> 8) {
-        return false;
-    }
-    req->object = &streams[number];
-    return true;
+    req->object = stream_of(req->key);
+    return req->object != NULL;
+}
+
+static void no_clients(struct capos_server *of, uint64_t key)
+{
+    (void)of;
+    stdio_close(key);
 }
 
 static const struct capos_interface interfaces[] = {
@@ -258,6 +269,7 @@ static struct capos_server server = {
     .params_max_bytes = MESSAGE_BYTES,
     .reply_max_bytes = MESSAGE_BYTES,
     .find = find,
+    .no_clients = no_clients,
     .ended = server_ended,
 };
 
@@ -273,7 +285,7 @@ status_t stdio_init(capos_cap_t ledger, capos_cap_t terminal_session)
     return status;
 }
 
-status_t stdio_open(bool foreground, unsigned *number, capos_cap_t *capability)
+status_t stdio_open(bool foreground, uint64_t *number, capos_cap_t *capability)
 {
     unsigned place = 0;
     while (place < STDIO_STREAMS && streams[place].used) {
@@ -283,30 +295,35 @@ status_t stdio_open(bool foreground, unsigned *number, capos_cap_t *capability)
         return ST_BUSY;
     }
     struct stream *stream = &streams[place];
-    uint32_t generation = ++generations;
+    uint64_t key = ++streams_opened << 8 | place;
     uint64_t all = BIT64(ByteStream_read_ORDINAL) | BIT64(ByteStream_write_ORDINAL) |
                    BIT64(ByteStream_end_ORDINAL) | BIT64(ByteStream_write_error_ORDINAL);
-    status_t status =
-        capos_mint(endpoint, (uint64_t)generation << 8 | place, ByteStream_ID, all, capability);
+    status_t status = capos_mint(endpoint, key, ByteStream_ID, all, capability);
     if (status != ST_OK) {
         return status;
     }
     memset(stream, 0, sizeof(*stream));
     stream->used = true;
     stream->foreground = foreground;
-    stream->generation = generation;
-    *number = place;
+    stream->key = key;
+    *number = key;
     return ST_OK;
 }
 
-void stdio_set_label(unsigned number, const char *label)
+void stdio_set_label(uint64_t number, const char *label)
 {
-    str_copy(streams[number].label, sizeof(streams[number].label), label);
+    struct stream *stream = stream_of(number);
+    if (stream != NULL) {
+        str_copy(stream->label, sizeof(stream->label), label);
+    }
 }
 
-void stdio_close(unsigned number)
+void stdio_close(uint64_t number)
 {
-    struct stream *stream = &streams[number];
+    struct stream *stream = stream_of(number);
+    if (stream == NULL) {
+        return;
+    }
     if (stream->line_count > 0) {
         show_line(stream, false);
     }

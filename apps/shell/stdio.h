@@ -6,13 +6,15 @@
  * line with its name before it. A child in the foreground reads what the person types; one in the
  * background reads the end.
  *
- * The key of a stream is the child's number, so a stream that outlives its child names nothing.
+ * The number of a stream is its key, and no number is used twice: a stream that outlives its child
+ * names nothing.
  */
 #ifndef CAPOS_SHELL_STDIO_H
 #define CAPOS_SHELL_STDIO_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "abi/types.h"
 
@@ -26,12 +28,13 @@ enum {
 status_t stdio_init(capos_cap_t ledger, capos_cap_t terminal);
 
 /* Opens a stream and gives its capability; *number names it. */
-status_t stdio_open(bool foreground, unsigned *number, capos_cap_t *stream);
+status_t stdio_open(bool foreground, uint64_t *number, capos_cap_t *stream);
 
 /* What is shown before the lines of a program in the background. */
-void stdio_set_label(unsigned number, const char *label);
+void stdio_set_label(uint64_t number, const char *label);
 
-/* Shows what is left of the last line, ends a read that waits, and forgets the stream. */
-void stdio_close(unsigned number);
+/* Shows what is left of the last line, ends a read that waits, and forgets the stream. Harmless for
+ * one that is closed already: it closes by itself when nobody holds it any more. */
+void stdio_close(uint64_t number);
 
 #endif

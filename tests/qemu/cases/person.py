@@ -21,6 +21,13 @@ def let_run(guest, seconds):
         guest.pump(0.1)
 
 
+def settle(guest):
+    """After text that came by itself: the prompt behind a line of our own, not one drawn again."""
+    guest.send("clear\r")
+    guest.expect("clear\\r\n", 10)
+    guest.prompt(seconds=10)
+
+
 def start(t, **options):
     guest = t.boot(cpus=2, deadline_s=120, quiet_s=40, **options)
     guest.prompt(seconds=60)
@@ -99,8 +106,7 @@ def person_programs(t):
     all_in(t, guest, "ps", [r"@a\s+counter-client", r"@b\s+counter-client"])
     guest.expect(r"@[ab] \(counter-client\) ended with exit code 0", 20)
     guest.expect(r"@[ab] \(counter-client\) ended with exit code 0", 20)
-    guest.send("\r")
-    guest.prompt()
+    settle(guest)
     all_in(t, guest, "@counter.read()", ["value = 20"])
     t.shutdown(guest)
 
@@ -115,8 +121,7 @@ def person_restart(t):
     guest.expect("outcome = done", 10)
     guest.expect("count 10: the counter is at [0-9]+", 20)
     guest.expect(r"@a \(counter-client\) ended with exit code 0", 10)
-    guest.send("\r")
-    guest.prompt()
+    settle(guest)
     printed = guest.command("@counter.read()")
     value = int(re.search(r"value = (\d+)", printed)[1])
     t.check(5 <= value <= 8, "the new instance counted on from 0 for the same client", printed)
