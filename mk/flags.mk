@@ -19,7 +19,7 @@ O := build$(if $(filter clang,$(COMPILER)),/clang)$(if $(filter 1,$(DEBUG)),/deb
 ifeq ($(V),1)
 Q :=
 say = @:
-else ifneq ($(findstring s,$(firstword -$(MAKEFLAGS))),)
+else ifneq ($(SILENT),)
 Q := @
 say = @:
 else
