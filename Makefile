@@ -3,7 +3,8 @@
 # The front door. `make help` lists the verbs; docs/how-to/build.md says how the build is made up.
 # GNU make, one process, no recursion. A new source file is found by its folder: nothing here needs editing.
 
-SILENT := $(findstring s,$(filter-out -%,$(firstword $(MAKEFLAGS)))) # make -s
+# make -s
+SILENT := $(findstring s,$(filter-out -%,$(firstword $(MAKEFLAGS))))
 MAKEFLAGS += --no-builtin-rules -j2
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
