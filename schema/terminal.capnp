@@ -17,9 +17,9 @@ interface TerminalSession $A.transfer(copy) $A.scope(sameSession) {
 
   readLine @2 (prompt :Text, echo :Bool = true, maxBytes :UInt32 = 1024) -> (outcome :LineOutcome, line :Text) $A.mayBlock
       $A.maxParams(160) $A.maxResults(4128);
-  # Let the person edit one line. Without echo nothing typed is shown and nothing is remembered. The
-  # prompt is 128 bytes at most; maxBytes 1 to 4096. Keys typed ahead are kept. A later readLine takes
-  # the place of an earlier one, which ends interrupted.
+  # Let the person edit one line. Without echo nothing typed is shown; without echo or prompt nothing
+  # is remembered for the arrow keys. The prompt is 128 bytes at most; maxBytes 1 to 4096. Keys typed
+  # ahead are kept. A later readLine takes the place of an earlier one, which ends interrupted.
 
   waitInterrupt @3 () -> (count :UInt64) $A.mayBlock;
   # Completes when the person presses Ctrl-C while no line is being read, or has pressed it since the

@@ -263,9 +263,15 @@ static void swap_chars(struct line_edit *edit)
     redraw(edit);
 }
 
+/* What is typed for a program (without a prompt) or without echo is not remembered. */
+static bool has_history(const struct line_edit *edit)
+{
+    return edit->echo && edit->prompt_bytes > 0;
+}
+
 static void browse(struct line_edit *edit, int step)
 {
-    if (!edit->echo || (step < 0 && edit->back == 0) ||
+    if (!has_history(edit) || (step < 0 && edit->back == 0) ||
         (step > 0 && edit->back >= edit->history.count)) {
         bell(edit);
         return;
@@ -288,6 +294,10 @@ static void browse(struct line_edit *edit, int step)
 
 static enum line_event finish(struct line_edit *edit, enum line_event event)
 {
+    if (edit->cursor < edit->count) {
+        edit->cursor = edit->count;
+        redraw(edit);
+    }
     edit->shown = false;
     edit->key_state = KEY_GROUND;
     edit->partial_count = 0;
@@ -298,7 +308,7 @@ static enum line_event finish(struct line_edit *edit, enum line_event event)
         edit->text[0] = 0;
     }
     send(edit, "\r\n", 2);
-    if (event == LINE_DONE && edit->echo) {
+    if (event == LINE_DONE && has_history(edit)) {
         line_history_add(&edit->history, edit->text, edit->count);
     }
     return event;

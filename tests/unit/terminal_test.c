@@ -181,7 +181,7 @@ TEST(line_limit, "a line never grows beyond its limit, whatever is typed or reca
     CHECK_EQ(type("abcdef\r"), LINE_DONE);
     CHECK_STR_EQ(console.edit.text, "abc");
     check_line("a longer line\r", "a longer line");
-    CHECK_EQ(console_read_line(&console, "", 0, true, 3), LINE_NONE);
+    CHECK_EQ(console_read_line(&console, "> ", 2, true, 3), LINE_NONE);
     CHECK_EQ(type("\x10\r"), LINE_DONE);
     CHECK_STR_EQ(console.edit.text, "");
     CHECK_EQ(console_read_line(&console, "", 0, true, 1u << 30), LINE_NONE);
@@ -190,6 +190,16 @@ TEST(line_limit, "a line never grows beyond its limit, whatever is typed or reca
     }
     CHECK_EQ(type("\r"), LINE_DONE);
     CHECK_EQ(console.edit.count, LINE_MAX_BYTES);
+}
+
+TEST(line_program, "what is typed for a program, without a prompt, is not remembered")
+{
+    setup();
+    check_line("command\r", "command");
+    CHECK_EQ(console_read_line(&console, "", 0, true, 64), LINE_NONE);
+    CHECK_EQ(type("answer\x10\r"), LINE_DONE);
+    CHECK_STR_EQ(console.edit.text, "answer");
+    check_line("\x10\r", "command");
 }
 
 TEST(line_secret, "without echo nothing typed is shown or remembered")
