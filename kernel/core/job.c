@@ -23,7 +23,7 @@ void job_submit(struct job *job)
 {
     struct cpu *cpu = cpu_this();
     push(cpu, job);
-    cpu->resched = true;
+    cpu->attention |= CPU_RESCHED;
 }
 
 bool job_pending(void)

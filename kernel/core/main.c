@@ -226,10 +226,10 @@ struct thread *kernel_interrupt(struct thread *thread, unsigned vector)
         uint64_t now_ns = arch_time_ns();
         sched_tick(now_ns);
         if (timers_expire(now_ns)) {
-            cpu->rearm = true;
+            cpu->attention |= CPU_REARM;
         }
     } else if (vector == ARCH_VECTOR_RESCHEDULE) {
-        cpu->resched = true;
+        cpu->attention |= CPU_RESCHED;
     } else if (vector >= ARCH_VECTOR_DEVICE) {
         interrupt_fire(vector - ARCH_VECTOR_DEVICE);
     }

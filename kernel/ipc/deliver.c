@@ -30,6 +30,13 @@ struct delivery {
 
 enum fault { FAULT_NONE, FAULT_CALLER, FAULT_RECEIVER };
 
+/* Nothing is delivered to a process that is ending: its receives end, and the call waits for whoever
+ * comes next. */
+static bool receiver_ending(const struct delivery *delivery)
+{
+    return process_is_exiting(delivery->receive->ring->process);
+}
+
 static uint64_t call_id_of(const struct record *call)
 {
     uint64_t generation = atomic_load_relaxed(&call->generation);
@@ -168,7 +175,7 @@ static void restore_receive(struct delivery *delivery)
     struct record *receive = delivery->receive;
     lock_acquire(&delivery->endpoint->obj.lock);
     status_t status = receive->doom;
-    if (status == ST_OK && kobj_is_dead(&delivery->endpoint->obj)) {
+    if (status == ST_OK && (kobj_is_dead(&delivery->endpoint->obj) || receiver_ending(delivery))) {
         status = ST_DISCONNECTED;
     }
     if (status == ST_OK) {
@@ -245,28 +252,33 @@ static void deliver(struct delivery *delivery)
     } else if (fault == FAULT_RECEIVER) {
         finish_receive_refused(delivery, status);
         restore_call(delivery);
-    } else if (call_doomed(delivery)) {
+    } else if (call_doomed(delivery) || receiver_ending(delivery)) {
         abandon(delivery);
     } else {
         commit(delivery);
     }
 }
 
-static bool take_pair(struct delivery *delivery)
+enum pairing { PAIR_NONE, PAIR_TAKEN, PAIR_RECEIVE_ENDED };
+
+static enum pairing take_pair(struct delivery *delivery)
 {
     struct endpoint *endpoint = delivery->endpoint;
-    bool paired = false;
+    enum pairing pairing = PAIR_NONE;
     lock_acquire(&endpoint->obj.lock);
     if (!list_empty(&endpoint->callers) && !list_empty(&endpoint->receives) &&
         !kobj_is_dead(&endpoint->obj)) {
-        delivery->call = endpoint_first_call_locked(endpoint);
         struct list_node *node = list_pop_front(&endpoint->receives);
         delivery->receive = list_entry(node, struct record, link);
         delivery->receive->state = RECORD_CLAIMED;
-        paired = true;
+        pairing = PAIR_RECEIVE_ENDED;
+        if (!receiver_ending(delivery)) {
+            delivery->call = endpoint_first_call_locked(endpoint);
+            pairing = PAIR_TAKEN;
+        }
     }
     lock_release(&endpoint->obj.lock);
-    return paired;
+    return pairing;
 }
 
 static bool queue_job_locked(struct endpoint *endpoint)
@@ -286,10 +298,15 @@ void endpoint_match(struct endpoint *endpoint)
     struct delivery delivery;
     delivery.endpoint = endpoint;
     for (unsigned i = 0; i < ENDPOINT_MAX_SKIPS; i++) {
-        if (!take_pair(&delivery)) {
+        enum pairing pairing = take_pair(&delivery);
+        if (pairing == PAIR_NONE) {
             return;
         }
-        deliver(&delivery);
+        if (pairing == PAIR_TAKEN) {
+            deliver(&delivery);
+        } else {
+            record_complete(delivery.receive, ST_DISCONNECTED);
+        }
     }
     lock_acquire(&endpoint->obj.lock);
     bool left = !list_empty(&endpoint->callers) && !list_empty(&endpoint->receives);

@@ -32,11 +32,11 @@ static uint32_t process_poll(struct kobj *obj, uint32_t mask, uint64_t bits, uin
 {
     (void)bits;
     struct process *process = process_of(obj);
-    if (process->state != PROCESS_REAPED || (mask & CAPOS_EVENT_EXIT) == 0) {
+    if (process->state != PROCESS_REAPED) {
         return 0;
     }
     *signal_out = (uint64_t)process->exit_code;
-    return CAPOS_EVENT_EXIT;
+    return mask & (CAPOS_EVENT_EXIT | CAPOS_EVENT_DEAD);
 }
 
 static void process_destroy(struct kobj *obj)
@@ -67,6 +67,7 @@ static void init_fields(struct process *process, struct ledger *parent, const ch
     lock_init(&process->inflight_lock, LOCK_INFLIGHT);
     list_init(&process->inflight);
     job_init(&process->exit_job, process_exit_slice);
+    kobj_ref(&process->obj); /* its own, until it is reaped: dropping every handle ends nothing */
 }
 
 /* Address space, table, capset page and the first thread, all charged to the process's ledger. */
@@ -144,11 +145,10 @@ void process_end(struct process *process, enum process_end_kind kind, int64_t co
             process->fault = *fault;
         }
         atomic_store_release(&process->exiting, 1);
-        kobj_ref(obj); /* the exit job's */
     }
     lock_release(&obj->lock);
     if (first) {
-        job_submit(&process->exit_job);
+        job_submit(&process->exit_job); /* which makes this CPU look again before it resumes */
     }
 }
 
@@ -302,8 +302,7 @@ static bool stage_close(struct process *process)
         process->launcher = NULL;
     }
     lock_acquire(&process->obj.lock);
-    process->state = PROCESS_REAPED;
-    atomic_store_release(&process->obj.dead, 1);
+    process->state = PROCESS_REAPED; /* not dead: its handle tells how it ended */
     lock_release(&process->obj.lock);
     kobj_notify(&process->obj);
     return true;

@@ -7,7 +7,7 @@
  * had received (their callers get DISCONNECTED); drop its capabilities; tear down the address space
  * and threads; close the ledger; tell the waiters. The struct lives on while a ProcessHandle does.
  *
- * Invariants: P1 `exiting` is one-way; a thread of an exiting process is never resumed. P2 after
+ * Invariants: P0 until it is reaped a process holds a ref of itself. P1 `exiting` is one-way; a thread of an exiting process is never resumed. P2 after
  * `server_gone` nothing is added to `inflight`. P3 the session never changes.
  */
 #ifndef CAPOS_KERNEL_OBJECT_PROCESS_H

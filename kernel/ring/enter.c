@@ -32,67 +32,76 @@ static void op_unsupported(struct op *op)
     op_complete(op, ST_UNSUPPORTED);
 }
 
-/* The bits of the SQE's words that an operation understands. Word 0 is op, pipe_index, flags,
- * method, xfer_count, accept_count; word 5 is params_len and result_len. */
+/* The bits of the SQE's words that an operation refuses: all that it does not understand. Word 0 is op,
+ * pipe_index, flags, method, xfer_count, accept_count; word 5 is params_len and result_len. */
 #define W0_OP UINT64_C(0xff)
 #define W0_INLINE ((uint64_t)CAPOS_SQE_INLINE << 16)
 #define W0_METHOD (UINT64_C(0xffff) << 32)
 #define W0_XFER (UINT64_C(0xff) << 48)
 #define W0_ACCEPT (UINT64_C(0xff) << 56)
-#define ANY UINT64_MAX
 #define W5_PARAMS UINT64_C(0xffffffff)
 #define W5_RESULT (UINT64_C(0xffffffff) << 32)
+#define ALL UINT64_MAX
+#define NOT(bits) (~(uint64_t)(bits))
 
 struct op_entry {
     op_fn run;
-    bool reserve;             /* may use the CQ reserve */
-    uint64_t uses[SQE_WORDS]; /* bits that may be set */
+    bool reserve; /* may use the CQ reserve */
+    uint64_t
+        refuses[SQE_WORDS]; /* op, cap, user_data, params, result, lengths, interface, deadline */
 };
 
-static const struct op_entry ops[CAPOS_OP_COUNT] = {
-    [CAPOS_OP_NOP] = {op_nop, false, {W0_OP, 0, ANY}},
-    [CAPOS_OP_CALL] = {op_call,
-                       false,
-                       {W0_OP | W0_INLINE | W0_METHOD | W0_XFER | W0_ACCEPT, ANY, ANY, ANY, ANY,
-                        ANY, ANY, ANY}},
+static const struct op_entry ops[CAPOS_OP_COUNT + 1] = {
+    [CAPOS_OP_NOP] = {op_nop, false, {NOT(W0_OP), ALL, 0, ALL, ALL, ALL, ALL, ALL}},
+    [CAPOS_OP_CALL] = {op_call, false, {NOT(W0_OP | W0_INLINE | W0_METHOD | W0_XFER | W0_ACCEPT)}},
     [CAPOS_OP_RECV] = {op_recv,
                        false,
-                       {W0_OP | W0_INLINE | W0_ACCEPT, ANY, ANY, 0, ANY, W5_RESULT, 0, ANY}},
-    [CAPOS_OP_RETURN] = {op_return,
-                         true,
-                         {W0_OP | W0_INLINE | W0_METHOD | W0_XFER, 0, ANY, ANY, 0, W5_PARAMS, ANY}},
+                       {NOT(W0_OP | W0_INLINE | W0_ACCEPT), 0, 0, ALL, 0, NOT(W5_RESULT), ALL}},
+    [CAPOS_OP_RETURN] =
+        {op_return,
+         true,
+         {NOT(W0_OP | W0_INLINE | W0_METHOD | W0_XFER), ALL, 0, 0, ALL, NOT(W5_PARAMS), 0, ALL}},
     [CAPOS_OP_RETURN_RECV] = {op_return_recv,
                               false,
-                              {W0_OP | W0_INLINE | W0_METHOD | W0_XFER | W0_ACCEPT, ANY, ANY, ANY,
-                               ANY, ANY, ANY, ANY}},
-    [CAPOS_OP_WAIT] = {op_wait, false, {W0_OP | W0_METHOD, ANY, ANY, ANY, 0, 0, 0, ANY}},
-    [CAPOS_OP_SIGNAL] = {op_signal, true, {W0_OP, ANY, ANY, ANY}},
-    [CAPOS_OP_RELEASE] = {op_release, true, {W0_OP, ANY, ANY}},
-    [CAPOS_OP_CANCEL] = {op_cancel, true, {W0_OP, ANY, ANY}},
-    [CAPOS_OP_FINISH] = {op_unsupported, true, {ANY, ANY, ANY, ANY, ANY, ANY, ANY, ANY}},
-    [CAPOS_OP_PARK] = {op_unsupported, false, {ANY, ANY, ANY, ANY, ANY, ANY, ANY, ANY}},
-    [CAPOS_OP_UNPARK] = {op_unsupported, true, {ANY, ANY, ANY, ANY, ANY, ANY, ANY, ANY}},
-    [CAPOS_OP_HANDOVER] = {op_unsupported, false, {ANY, ANY, ANY, ANY, ANY, ANY, ANY, ANY}},
+                              {NOT(W0_OP | W0_INLINE | W0_METHOD | W0_XFER | W0_ACCEPT)}},
+    [CAPOS_OP_WAIT] = {op_wait, false, {NOT(W0_OP | W0_METHOD), 0, 0, 0, ALL, ALL, ALL}},
+    [CAPOS_OP_SIGNAL] = {op_signal, true, {NOT(W0_OP), 0, 0, 0, ALL, ALL, ALL, ALL}},
+    [CAPOS_OP_RELEASE] = {op_release, true, {NOT(W0_OP), 0, 0, ALL, ALL, ALL, ALL, ALL}},
+    [CAPOS_OP_CANCEL] = {op_cancel, true, {NOT(W0_OP), 0, 0, ALL, ALL, ALL, ALL, ALL}},
+    [CAPOS_OP_FINISH] = {op_unsupported, true, {0}},
+    [CAPOS_OP_PARK] = {op_unsupported, false, {0}},
+    [CAPOS_OP_UNPARK] = {op_unsupported, true, {0}},
+    [CAPOS_OP_HANDOVER] = {op_unsupported, false, {0}},
+    [CAPOS_OP_COUNT] = {op_unsupported, false, {ALL}},
 };
 
-/* Copies the SQE out of shared memory, one load a word; true when its op exists and no bit is set
- * that the op does not understand. */
+/* One word of an SQE out of shared memory: loaded once, kept, and checked for bits the op refuses. */
+static ALWAYS_INLINE uint64_t sqe_word(const uint8_t *shared, struct capos_sqe *sqe, unsigned i)
+{
+    uint64_t word = ring_load(shared + i * 8);
+    __builtin_memcpy((uint8_t *)sqe + i * 8, &word, sizeof(word));
+    return word;
+}
+
+/* Copies the SQE; true when its op exists and no bit is set that the op does not understand. Written
+ * out, for it is the hottest code of all and compilers leave the loop a loop. */
 static ALWAYS_INLINE bool sqe_copy(const void *shared, struct capos_sqe *sqe)
 {
-    uint64_t words[SQE_WORDS];
-    for (unsigned i = 0; i < SQE_WORDS; i++) {
-        words[i] = ring_load((const uint8_t *)shared + i * 8);
+    uint64_t first = sqe_word(shared, sqe, 0);
+    uint8_t opcode = (uint8_t)first;
+    if (UNLIKELY(opcode >= CAPOS_OP_COUNT)) {
+        opcode = CAPOS_OP_COUNT; /* a row that refuses everything */
     }
-    __builtin_memcpy(sqe, words, sizeof(words));
-    if (sqe->op >= CAPOS_OP_COUNT) {
-        return false;
-    }
-    const uint64_t *uses = ops[sqe->op].uses;
-    uint64_t strange = 0;
-    for (unsigned i = 0; i < SQE_WORDS; i++) {
-        strange |= words[i] & ~uses[i];
-    }
-    return strange == 0;
+    const uint64_t *refuses = ops[opcode].refuses;
+    uint64_t strange = first & refuses[0];
+    strange |= sqe_word(shared, sqe, 1) & refuses[1];
+    strange |= sqe_word(shared, sqe, 2) & refuses[2];
+    strange |= sqe_word(shared, sqe, 3) & refuses[3];
+    strange |= sqe_word(shared, sqe, 4) & refuses[4];
+    strange |= sqe_word(shared, sqe, 5) & refuses[5];
+    strange |= sqe_word(shared, sqe, 6) & refuses[6];
+    strange |= sqe_word(shared, sqe, 7) & refuses[7];
+    return strange == 0 && opcode != CAPOS_OP_COUNT;
 }
 
 /* CQ slots not claimed by anything; SIZE_MAX never: a bad client index gives UINT64_MAX. */
@@ -107,12 +116,22 @@ static ALWAYS_INLINE uint64_t cq_room(struct ring *ring)
     return ring->cq_entries - (ring->claimed - head);
 }
 
+/* An SQE that transfers spends the ring's number whatever becomes of it. */
+static void refuse(struct op *op)
+{
+    bool transfers = op->sqe.op == CAPOS_OP_CALL || op->sqe.op == CAPOS_OP_RETURN ||
+                     op->sqe.op == CAPOS_OP_RETURN_RECV;
+    if (!transfers || op->sqe.xfer_count == 0 || op_spend_number(op)) {
+        op_unsupported(op);
+    }
+}
+
 static ALWAYS_INLINE void run_one(struct op *op, bool known)
 {
     if (LIKELY(known)) {
         ops[op->sqe.op].run(op);
     } else {
-        op_unsupported(op);
+        refuse(op);
     }
 }
 
@@ -124,7 +143,9 @@ static enum drain drain_slice(struct ring *ring)
     if (tail - ring->sq_head > ring->sq_entries) {
         return DRAIN_BAD;
     }
-    struct op op = {.ring = ring, .process = ring->process};
+    struct op op;
+    op.ring = ring;
+    op.process = ring->process;
     enum drain result = DRAIN_EMPTY;
     for (unsigned n = 0; ring->sq_head != tail; n++) {
         if (n == RING_SLICE_SQES) {
@@ -256,7 +277,7 @@ static void answer_or_wait(struct ring *ring, uint32_t min_complete, uint64_t de
     ring->wait_min = min_complete;
     ring->wait_generation++;
     atomic_store_relaxed(&thread->state, THREAD_BLOCKED);
-    cpu_this()->current_gone = true;
+    cpu_this()->attention |= CPU_GONE;
     if (deadline_ns != CAPOS_FOREVER) {
         timer_arm(&thread->deadline, deadline_ns, ring->wait_generation);
     }

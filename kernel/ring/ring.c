@@ -149,7 +149,8 @@ static uint64_t lay_out(struct ring *ring, uint32_t sq_entries)
 
 static void write_header(struct ring *ring, uint64_t total_bytes)
 {
-    struct capos_ring_header *header = ring_header(ring);
+    ring->header = (struct capos_ring_header *)(void *)karray_page(&ring->shared, 0);
+    struct capos_ring_header *header = ring->header;
     header->magic = CAPOS_RING_MAGIC;
     header->version = CAPOS_RING_VERSION;
     header->sq_entries = ring->sq_entries;

@@ -34,8 +34,9 @@ struct thread;
 
 /* [I] immutable  [a] atomic  [c] only its thread, in cap_enter  [r] lock */
 struct ring {
-    struct thread *thread;   /* [I] */
-    struct process *process; /* [I] */
+    struct capos_ring_header *header; /* [I] kernel address of the first shared page */
+    struct thread *thread;            /* [I] */
+    struct process *process;          /* [I] */
     struct spinlock lock;
     _Atomic uint32_t refs;                         /* [a] users found through the registry */
     uint32_t id;                                   /* [I] in the registry; part of call ids */
@@ -120,13 +121,16 @@ static ALWAYS_INLINE void ring_store_release(void *p, uint64_t v)
 
 static ALWAYS_INLINE struct capos_ring_header *ring_header(struct ring *ring)
 {
-    return (struct capos_ring_header *)(void *)karray_page(&ring->shared, 0);
+    return ring->header;
 }
 
 /* Address of byte `offset` of the shared pages; entries and payload slots never straddle a page. */
 static ALWAYS_INLINE void *ring_at(struct ring *ring, uint64_t offset)
 {
-    return karray_page(&ring->shared, (uint32_t)(offset / PAGE_BYTES)) + offset % PAGE_BYTES;
+    uint32_t index = (uint32_t)(offset / PAGE_BYTES);
+    uint8_t *page = LIKELY(index < KARRAY_DIRECTORY) ? ring->shared.directory[0][index]
+                                                     : karray_page(&ring->shared, index);
+    return page + offset % PAGE_BYTES;
 }
 
 /* Posts under the lock; true when the thread's wait is over: the caller unlocks, then ring_wake. */

@@ -25,7 +25,7 @@ static int32_t outcome_locked(struct kobj *obj, uint32_t mask, uint64_t bits, ui
     *signal_out = 0;
     uint32_t events = 0;
     if (obj->ops->poll != NULL) {
-        events = obj->ops->poll(obj, mask & ~(uint32_t)CAPOS_EVENT_DEAD, bits, signal_out);
+        events = obj->ops->poll(obj, mask, bits, signal_out);
     }
     if (kobj_is_dead(obj)) {
         events |= mask & CAPOS_EVENT_DEAD;

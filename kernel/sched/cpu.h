@@ -13,6 +13,13 @@
 #include "object/thread.h"
 #include "sched/timer.h"
 
+/* struct cpu.attention */
+enum {
+    CPU_RESCHED = 1 << 0, /* look for another thread */
+    CPU_REARM = 1 << 1,   /* the timer was spent, or a slice is to begin */
+    CPU_GONE = 1 << 2,    /* who entered has blocked: it may run elsewhere already */
+};
+
 enum {
     CPU_SCRATCH_BYTES = CAPOS_MAX_MESSAGE_BYTES + 2048, /* a message, its transfers and records */
     CPU_WORK_BYTES = 16384,
@@ -23,9 +30,7 @@ struct cpu {
     unsigned id;            /* [I] */
     struct thread *current; /* [c] what entered the kernel, or was last resumed */
     struct thread idle;     /* [c] */
-    bool resched;           /* [c] look for another thread before leaving */
-    bool rearm;             /* [c] the timer was spent */
-    bool current_gone;      /* [c] current has blocked: it may run elsewhere already */
+    uint32_t attention;     /* [c] CPU_* bits: why sched_next must look; 0 = resume who entered */
     uint64_t slice_end_ns;  /* [c] of current, when others wait; else ARCH_TIME_NEVER */
 
     struct spinlock queue_lock;   /* rank LOCK_RUN_QUEUE */
@@ -48,6 +53,15 @@ struct cpu {
 static inline struct cpu *cpu_this(void)
 {
     return arch_cpu_local();
+}
+
+struct thread *sched_choose(struct thread *prev);
+
+/* See sched.h. */
+static inline struct thread *sched_next(struct thread *prev)
+{
+    struct cpu *cpu = cpu_this();
+    return LIKELY(cpu->attention == 0 && prev != &cpu->idle) ? prev : sched_choose(prev);
 }
 
 struct cpu *cpu_of(unsigned id);

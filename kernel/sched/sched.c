@@ -89,7 +89,10 @@ static void make_ready(struct cpu *cpu, struct thread *thread)
     enqueue(cpu, thread);
     if (cpu != cpu_this()) {
         arch_cpu_reschedule(bit_of(cpu->id));
-    } else if (atomic_load_relaxed(&cpu->ready_count) > 1) {
+        return;
+    }
+    cpu->attention |= CPU_REARM;
+    if (atomic_load_relaxed(&cpu->ready_count) > 1) {
         call_idle_cpu();
     }
 }
@@ -130,10 +133,10 @@ void sched_tick(uint64_t now_ns)
 {
     struct cpu *cpu = cpu_this();
     if (now_ns >= cpu->slice_end_ns) {
-        cpu->resched = true;
+        cpu->attention |= CPU_RESCHED;
     }
     cpu->timers.armed_ns = ARCH_TIME_NEVER; /* the interrupt has spent it */
-    cpu->rearm = true;
+    cpu->attention |= CPU_REARM;
 }
 
 static struct thread *steal(struct cpu *thief)
@@ -193,7 +196,7 @@ static void arm(struct cpu *cpu, const struct thread *next)
     if (next == &cpu->idle && jobs) {
         deadline_ns = 0; /* take what is pending, then come back to the jobs at once */
     }
-    cpu->rearm = false;
+    cpu->attention &= ~(uint32_t)CPU_REARM;
     if (deadline_ns != cpu->timers.armed_ns) {
         cpu->timers.armed_ns = deadline_ns;
         arch_timer_arm(deadline_ns);
@@ -213,7 +216,7 @@ static void set_idle(struct cpu *cpu, bool idle)
 
 static struct thread *resume(struct cpu *cpu, struct thread *next)
 {
-    cpu->resched = false;
+    cpu->attention = 0;
     if (next != &cpu->idle) {
         atomic_store_relaxed(&next->state, THREAD_RUNNING);
         atomic_store_relaxed(&next->cpu, (uint16_t)cpu->id);
@@ -242,20 +245,22 @@ static struct thread *idle_with_jobs(struct cpu *cpu)
     }
 }
 
-struct thread *sched_next(struct thread *prev)
+/* A thread that may go on and was not asked to make room. */
+static struct thread *carry_on(struct cpu *cpu, struct thread *prev)
+{
+    if (cpu->slice_end_ns == ARCH_TIME_NEVER || cpu->timers.armed_ns == ARCH_TIME_NEVER) {
+        arm(cpu, prev);
+    }
+    cpu->attention = 0;
+    return prev;
+}
+
+struct thread *sched_choose(struct thread *prev)
 {
     struct cpu *cpu = cpu_this();
-    bool running = prev != &cpu->idle && !cpu->current_gone;
-    cpu->current_gone = false;
-    if (running && bury(prev)) {
-        running = false;
-    }
-    if (LIKELY(running && !cpu->resched)) {
-        bool waiting = atomic_load_relaxed(&cpu->ready_count) != 0;
-        if (UNLIKELY(cpu->rearm || (waiting && cpu->slice_end_ns == ARCH_TIME_NEVER))) {
-            arm(cpu, prev);
-        }
-        return prev;
+    bool running = prev != &cpu->idle && (cpu->attention & CPU_GONE) == 0 && !bury(prev);
+    if (running && (cpu->attention & CPU_RESCHED) == 0) {
+        return carry_on(cpu, prev);
     }
     if (job_pending()) {
         if (!running) {

@@ -20,8 +20,9 @@ void sched_wake(struct thread *thread);
 /* Chooses the CPU for a new thread and makes it ready. */
 void sched_start(struct thread *thread);
 
-/* What this CPU resumes now. `prev` entered the kernel; its state says what became of it. */
-struct thread *sched_next(struct thread *prev);
+/* What this CPU resumes now. `prev` entered the kernel. sched_next is sched_choose with the common
+ * case, that nothing asks for attention, in line. */
+struct thread *sched_choose(struct thread *prev);
 
 /* A timer interrupt: has the slice ended? */
 void sched_tick(uint64_t now_ns);
