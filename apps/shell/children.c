@@ -47,6 +47,11 @@ static struct child *child_of(const struct held *held)
     return NULL;
 }
 
+bool children_owns(const struct held *process)
+{
+    return child_of(process) != NULL;
+}
+
 void children_init(capos_cap_t launcher_cap, capos_cap_t ledger, capos_cap_t terminal)
 {
     launcher = launcher_cap;
@@ -419,7 +424,6 @@ void children_wait(struct held *process)
 {
     struct child *child = child_of(process);
     if (child == NULL) {
-        term_error("@%s was not started by this shell", process->name);
         return;
     }
     bool told_before = child->told;
@@ -450,6 +454,8 @@ void children_kill(struct held *process)
         term_error("ProcessHandle.terminate: %s: %s", status_name(status), status_text(status));
     } else if (child != NULL) {
         children_wait(process);
+    } else {
+        term_printf("@%s was told to end\n", process->name);
     }
 }
 

@@ -17,7 +17,10 @@ void children_start(struct command *command);
 void children_kill(struct held *process);
 void children_list(void);
 
-/* Waits for the end of a process the shell has started. */
+/* True for a process that was started by run or spawn, and so is watched. */
+bool children_owns(const struct held *process);
+
+/* Waits for the end of such a process. */
 void children_wait(struct held *process);
 
 /* A name is dropped: if it is a child's, the shell forgets the child; the process goes on. */

@@ -298,10 +298,15 @@ static void wait_command(struct command *command)
     if (held == NULL || !bits_argument(command, UINT64_MAX, &bits)) {
         return;
     }
-    if (held->interface == Notification_ID || held->interface == Interrupt_ID) {
+    bool signalled = held->interface == Notification_ID || held->interface == Interrupt_ID;
+    if (!signalled && command->args != NULL) {
+        term_error("only a Notification or an Interrupt is waited for with bits");
+    } else if (signalled) {
         wait_for_event(held, CAPOS_EVENT_SIGNALLED, bits);
-    } else if (held->interface == ProcessHandle_ID) {
+    } else if (held->interface == ProcessHandle_ID && children_owns(held)) {
         children_wait(held);
+    } else if (held->interface == ProcessHandle_ID) {
+        wait_for_event(held, CAPOS_EVENT_EXIT, 0);
     } else {
         term_printf("waiting for the end of @%s; Ctrl-C stops waiting\n", held->name);
         wait_for_event(held, CAPOS_EVENT_DEAD, 0);
