@@ -22,7 +22,6 @@ enum {
     MIN_BLOCK = 32, /* header and the two links of a free block */
     GROW_BYTES = 64 * 1024,
     COMMIT_BYTES = 4 * 1024 * 1024, /* at most, in one call */
-    CAPOS_EXIT_HEAP = 105,
 };
 
 struct block;

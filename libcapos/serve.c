@@ -8,6 +8,7 @@
  *   HANDLING   a handler has the request, or has kept it   -> ANSWERING or RETURNING
  *   ANSWERING  RETURN_RECV in flight: reply and next receive in one completion -> HANDLING
  *   RETURNING  RETURN alone in flight                      -> RECEIVING
+ *   REFUSING   RETURN of an exception after a refused reply -> RECEIVING
  *
  * A reply that gives capabilities away goes out by RETURN alone: RETURN_RECV does not tell whether
  * the caller was gone, and then the capabilities are still ours to release. A reply that is refused
@@ -236,26 +237,40 @@ static void receive_refused(struct capos_server_slot *slot, status_t status)
     }
 }
 
+/* A RETURN that gave capabilities away. When the caller was gone they are still ours. */
+static void returned(struct capos_server_slot *slot, status_t status)
+{
+    if (status != ST_OK && status != ST_GONE) {
+        refuse_reply(slot, status);
+        return;
+    }
+    if (status == ST_GONE) {
+        release_given(&slot->request);
+    }
+    arm(slot);
+}
+
 static void slot_done(struct capos_op *op)
 {
     struct capos_server_slot *slot = CONTAINER_OF(op, struct capos_server_slot, op);
     status_t status = op->cqe.result < 0 ? op->cqe.result : ST_OK;
     switch ((enum phase)slot->phase) {
     case PHASE_RECEIVING:
-        status == ST_OK ? handle(slot) : receive_refused(slot, status);
+        if (status == ST_OK) {
+            handle(slot);
+        } else {
+            receive_refused(slot, status);
+        }
         break;
     case PHASE_ANSWERING:
-        status == ST_OK ? handle(slot) : refuse_reply(slot, status);
-        break;
-    case PHASE_RETURNING:
-        if (status == ST_OK || status == ST_GONE) {
-            if (status == ST_GONE) {
-                release_given(&slot->request);
-            }
-            arm(slot);
+        if (status == ST_OK) {
+            handle(slot);
         } else {
             refuse_reply(slot, status);
         }
+        break;
+    case PHASE_RETURNING:
+        returned(slot, status);
         break;
     case PHASE_REFUSING:
         receive_refused(slot, status == ST_DISCONNECTED ? status : ST_OK);

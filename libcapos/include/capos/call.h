@@ -73,7 +73,6 @@ struct capos_call {
     uint8_t accept;         /* result capabilities taken, at most CAPOS_MAX_TRANSFERS */
     uint8_t transfer_count; /* of transfers[], in use */
     uint8_t transfer_capacity;
-    bool taken_all;
     uint16_t cap_count; /* capabilities received with the result */
     /* The parameter message. The storage has capos_params_room() bytes: behind the message the
      * library writes the transfer area. params_bytes is set by the generated code. */

@@ -20,6 +20,7 @@ enum capos_exit_code {
     CAPOS_EXIT_BAD_RING = 102,  /* the kernel refused the ring: its words were overwritten */
     CAPOS_EXIT_STACK = 103,     /* a stack guard value was overwritten */
     CAPOS_EXIT_NO_GRANT = 104,  /* a capability the program cannot do without is missing */
+    CAPOS_EXIT_HEAP = 105,      /* the heap's own words were overwritten, or freed twice */
 };
 
 int capos_main(void);
