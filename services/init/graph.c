@@ -9,6 +9,7 @@
 #include "lib/base/bits.h"
 #include "lib/base/fmt.h"
 #include "lib/base/string.h"
+#include "nearest.h"
 
 /* Names in a manifest may hold anything until they have been checked; a message may not. */
 static void hide_control_bytes(char *text)
@@ -101,6 +102,36 @@ static void check_service_names(struct graph_check *check)
             }
         }
     }
+}
+
+/* Hints */
+
+static const char *hint_text(struct graph_check *check, const struct nearest *search,
+                             const char *otherwise)
+{
+    if (search->best == NULL) {
+        return otherwise;
+    }
+    fmt_format(check->hint, sizeof(check->hint), "did you mean \"%s\"?", search->best);
+    return check->hint;
+}
+
+const char *graph_hint_service(struct graph_check *check, const char *name, const char *otherwise)
+{
+    struct nearest search = nearest_to(name);
+    for (uint32_t i = 0; i < check->graph->service_count; i++) {
+        nearest_try(&search, Service_get_name(graph_service_at(check, i)).ptr);
+    }
+    return hint_text(check, &search, otherwise);
+}
+
+const char *graph_hint_interface(struct graph_check *check, const char *name, const char *otherwise)
+{
+    struct nearest search = nearest_to(name);
+    for (size_t i = 0; i < check->input->interface_count; i++) {
+        nearest_try(&search, check->input->interfaces[i].name);
+    }
+    return hint_text(check, &search, otherwise);
 }
 
 /* Numbers */
@@ -273,9 +304,9 @@ static void collect_needs(struct graph_check *check, uint32_t index)
         struct capnp_text name = capnp_text_list_at(needs, i);
         int found = graph_find_service(check, name);
         if (found < 0) {
-            graph_problem(
-                check, "services.%s.needs: there is no service \"%s\"; add it or take the need out",
-                Service_get_name(service).ptr, name.ptr);
+            graph_problem(check, "services.%s.needs: there is no service \"%s\"; %s",
+                          Service_get_name(service).ptr, name.ptr,
+                          graph_hint_service(check, name.ptr, "add it or take the need out"));
         } else {
             check->graph->services[index].needs |= BIT64((unsigned)found);
         }

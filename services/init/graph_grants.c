@@ -38,10 +38,10 @@ static void check_export(struct graph_check *check, uint32_t index, uint32_t num
     }
     const struct capos_interface_info *info = graph_interface(check->input, type);
     if (info == NULL || info->kernel) {
-        graph_problem(check, "services.%s.exports.%s: %s \"%s\"", service_name, name,
-                      info == NULL ? "schema/ has no interface"
-                                   : "services cannot export, only the kernel can serve",
-                      type);
+        graph_problem(check, "services.%s.exports.%s: %s \"%s\"; %s", service_name, name,
+                      info == NULL ? "there is no interface" : "only the kernel can serve", type,
+                      info == NULL ? graph_hint_interface(check, type, "name one of schema/")
+                                   : "export one that a service can implement");
         return;
     }
     unsigned mode = (unsigned)ServiceExport_get_transfer_mode(export);
@@ -168,10 +168,9 @@ static struct offer offer_export(struct line *line)
     const char *export_name = ExportRef_get_export(ref).ptr;
     int service = graph_find_service(line->check, ExportRef_get_service(ref));
     if (service < 0) {
-        graph_problem(
-            line->check,
-            "services.%s.grants.%s: there is no service \"%s\"; add it or correct the name",
-            line->service, line->grant, service_name);
+        graph_problem(line->check, "services.%s.grants.%s: there is no service \"%s\"; %s",
+                      line->service, line->grant, service_name,
+                      graph_hint_service(line->check, service_name, "add it or correct the name"));
         return (struct offer){NULL, 0};
     }
     int export = find_export(line, (uint32_t)service, export_name);
@@ -259,10 +258,10 @@ static void check_interface(struct line *line, struct offer offered)
     const char *type = ServiceGrant_get_interface(line->r).ptr;
     const struct capos_interface_info *info = graph_interface(line->check->input, type);
     if (info == NULL) {
-        graph_problem(line->check,
-                      "services.%s.grants.%s: there is no interface \"%s\"; name one of schema/ (a "
-                      "facet is a type of its own)",
-                      line->service, line->grant, type);
+        graph_problem(line->check, "services.%s.grants.%s: there is no interface \"%s\"; %s",
+                      line->service, line->grant, type,
+                      graph_hint_interface(line->check, type,
+                                           "name one of schema/ (a facet is a type of its own)"));
         return;
     }
     if (offered.interface == NULL) {

@@ -10,12 +10,19 @@ struct graph_check {
     const struct graph_input *input;
     struct graph *graph;
     uint32_t problems;
+    char hint[96];
 };
 
 void graph_problem(struct graph_check *check, const char *format, ...) PRINTF_LIKE(2, 3);
 Service_r graph_service_at(const struct graph_check *check, uint32_t index);
 int graph_find_service(const struct graph_check *check, struct capnp_text name);
 bool graph_name_ok(struct capnp_text name);
+
+/* What a name that does not exist was probably meant to be, as the end of a message: "did you mean
+ * "x"?", or `otherwise`. The text is valid until the next of these calls. */
+const char *graph_hint_service(struct graph_check *check, const char *name, const char *otherwise);
+const char *graph_hint_interface(struct graph_check *check, const char *name,
+                                 const char *otherwise);
 
 /* graph_grants.c. Exports of all services are checked before any grants. */
 void graph_check_exports(struct graph_check *check, uint32_t index);

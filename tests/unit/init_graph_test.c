@@ -240,7 +240,7 @@ REFUSED(graph_wrong_type, "an import under another interface is refused", grant_
 REFUSED(graph_unknown_type, "an interface nobody knows is refused", grant_type, "Nonsense",
         "services.user.grants.counter", "no interface \"Nonsense\"")
 REFUSED(graph_unknown_export_type, "an export of an unknown interface is refused", export_type,
-        "Nonsense", "services.maker.exports.counter", "has no interface")
+        "Nonsense", "services.maker.exports.counter", "no interface")
 REFUSED(graph_kernel_export, "an export of a kernel interface is refused", export_type, "Timer",
         "services.maker.exports.counter", "only the kernel")
 REFUSED(graph_wider_log, "a grant may not be wider than its base allows by name", log_type, "Timer",
@@ -294,6 +294,11 @@ TEST(graph_duplicate_service, "two services of one name are refused")
     CHECK(!check(&spec));
     CHECK(strstr(problems, "two services") != NULL);
 }
+
+REFUSED(graph_near_service, "a name that is nearly right is told", ref_service, "makre",
+        "services.user.grants.counter", "did you mean \"maker\"?")
+REFUSED(graph_near_interface, "an interface that is nearly right is told", log_type, "LogWriten",
+        "services.maker.grants.log", "did you mean \"LogWriter\"?")
 
 TEST(graph_escapes, "a message shows no control byte of a name")
 {
