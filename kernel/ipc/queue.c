@@ -63,6 +63,7 @@ void endpoint_requeue_locked(struct endpoint *endpoint, struct record *call)
     call->state = RECORD_QUEUED;
     struct record *head = head_of(endpoint, call->ring);
     if (head != NULL) {
+        list_remove(&head->link);
         list_splice_back(&call->followers, &head->followers);
         list_push_front(&call->followers, &head->link);
         cease_head(head);

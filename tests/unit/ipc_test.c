@@ -436,6 +436,24 @@ TEST(ipc_receiver_too_small,
     fixture_end();
 }
 
+TEST(ipc_put_back_in_order, "a call that goes back in line is still the first of its ring's calls")
+{
+    struct pair p = pair_start(2);
+    static const uint8_t big[64];
+    for (uint16_t i = 0; i < 3; i++) {
+        struct capos_sqe sqe = call(p.client, p.object, i, big, 64);
+        user_start(p.client, &sqe);
+    }
+    for (unsigned turn = 0; turn < 2; turn++) {
+        struct capos_sqe small = sqe_recv(p.server, p.endpoint, 64, 0);
+        CHECK_EQ(user_do(p.server, &small).result, ST_RESULT_TOO_SMALL);
+    }
+    for (uint16_t i = 0; i < 3; i++) {
+        CHECK_EQ(receive(p.server, p.endpoint, NULL).method, i);
+    }
+    fixture_end();
+}
+
 TEST(ipc_bad_result_memory, "a client whose result buffer is too small or bad hurts itself alone")
 {
     struct pair p = pair_start(2);
