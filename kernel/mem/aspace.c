@@ -341,15 +341,14 @@ bool aspace_tlb_done(struct aspace *as, uint64_t ticket)
 static bool empty_slice(struct aspace *as, struct region *region, unsigned *budget)
 {
     uint64_t at = region->span_start;
-    while (region->committed > 0 && *budget > 0) {
+    uint64_t freed = 0;
+    while (region->committed > freed && *budget > 0) {
         (*budget)--;
         KASSERT(at < region->span_end);
         struct paddr frame = arch_unmap_page(&as->arch, uaddr(at));
         if (!paddr_is_none(frame)) {
             frame_free(frame);
-            ledger_refund(as->ledger, LEDGER_CLASS_FRAMES, 1);
-            region->committed--;
-            as->committed_pages--;
+            freed++;
             at += PAGE_BYTES;
         } else if (arch_map_missing(&as->arch, uaddr(at), 1) > 0) {
             at = align_down(at, TABLE_SPAN_BYTES) + TABLE_SPAN_BYTES;
@@ -358,6 +357,9 @@ static bool empty_slice(struct aspace *as, struct region *region, unsigned *budg
         }
     }
     region->span_start = at;
+    region->committed -= freed;
+    as->committed_pages -= freed;
+    ledger_refund(as->ledger, LEDGER_CLASS_FRAMES, freed);
     return region->committed == 0;
 }
 

@@ -57,11 +57,16 @@ static status_t chain_make(struct aspace *as, uint64_t pages, struct frame_chain
     return ST_OK;
 }
 
-/* True when not one page of the range is mapped. */
-static bool all_empty(const struct aspace *as, uint64_t start, uint64_t end)
+/* True when not one page of the range, which lies in the reservation, is committed. */
+static bool all_empty(const struct aspace *as, const struct region *region, uint64_t start,
+                      uint64_t end)
 {
     struct paddr frame;
-    for (uint64_t at = start; at < end; at += PAGE_BYTES) {
+    if (region->committed == 0) {
+        return true;
+    }
+    end = min_u64(end, region->span_end);
+    for (uint64_t at = max_u64(start, region->span_start); at < end; at += PAGE_BYTES) {
         if (arch_translate(&as->arch, uaddr(at), false, &frame)) {
             return false;
         }
@@ -108,7 +113,7 @@ status_t aspace_commit(struct aspace *as, uint64_t address, uint64_t size_bytes,
     struct region *region = region_holding(as, address, end);
     status_t status = ST_BAD_STATE;
     if (!as->dying && region != NULL && region->kind == REGION_RESERVED &&
-        all_empty(as, address, end)) {
+        all_empty(as, region, address, end)) {
         status = tables_prepare(as, address, pages);
     }
     if (status == ST_OK) {

@@ -4,7 +4,7 @@
  *
  * A free frame is in exactly one of four places:
  *   virgin   above a section's cursor: never handed out, nothing written to it;
- *   pool     in the global list, linked through the frames themselves;
+ *   pool     in a batch: CACHE_BATCH frames of which the first holds the numbers of the others;
  *   cache    in the array of one CPU;
  *   nowhere  it is in use.
  * So a free frame costs no memory, and boot touches none. Debug builds keep one bit per frame more,
@@ -29,7 +29,7 @@
 #include "lib/base/atomic.h"
 #include "lib/base/bits.h"
 
-enum { CACHE_FRAMES = 30, CACHE_BATCH = 15 };
+enum { CACHE_BATCH = 16, CACHE_FRAMES = 2 * CACHE_BATCH };
 
 struct section {
     uint64_t first;  /* frame numbers */
@@ -44,16 +44,17 @@ struct frame_cache {
     struct paddr frame[CACHE_FRAMES];
 } ALIGNED(ARCH_CACHE_LINE_BYTES);
 
-/* What a frame in the pool holds in its first word. */
-struct pool_link {
-    struct paddr next;
+/* What the first frame of a batch in the pool holds. */
+struct pool_batch {
+    struct paddr next; /* first frame of the next batch */
+    struct paddr others[CACHE_BATCH - 1];
 };
 
 static struct section sections[BOOT_MEMORY_MAX];
 static size_t section_count;
 static struct frame_cache caches[ARCH_CPU_MAX];
 static struct spinlock pool_lock = SPINLOCK_INIT(LOCK_FRAMES);
-static struct paddr pool_head = {UINT64_MAX}; /* [l] */
+static struct paddr pool_head = {UINT64_MAX}; /* [l] first batch */
 static _Atomic uint64_t pool_count;           /* written under the lock */
 static _Atomic uint64_t virgin_count;         /* written under the lock */
 static uint64_t total_count;
@@ -162,52 +163,64 @@ void frames_init(const struct boot_info *boot)
     atomic_store_relaxed(&virgin_count, total_count);
 }
 
-/* One frame that no cache holds; the lock is held. */
-static struct paddr take_locked(void)
+/* Takes a batch out of the pool; the lock is held. */
+static void take_batch(struct paddr frames[CACHE_BATCH])
 {
-    if (!paddr_is_none(pool_head)) {
-        struct paddr frame = pool_head;
-        pool_head = ((const struct pool_link *)arch_direct(frame))->next;
-        atomic_store_relaxed(&pool_count, atomic_load_relaxed(&pool_count) - 1);
-        return frame;
+    const struct pool_batch *batch = arch_direct(pool_head);
+    frames[0] = pool_head;
+    pool_head = batch->next;
+    for (uint32_t i = 1; i < CACHE_BATCH; i++) {
+        frames[i] = batch->others[i - 1];
     }
-    for (; carve_section < section_count; carve_section++) {
-        struct section *s = &sections[carve_section];
-        if (s->cursor < s->end) {
-            atomic_store_relaxed(&virgin_count, atomic_load_relaxed(&virgin_count) - 1);
-            return paddr(s->cursor++ << PAGE_SHIFT);
-        }
-    }
-    return PADDR_NONE;
+    atomic_store_relaxed(&pool_count, atomic_load_relaxed(&pool_count) - CACHE_BATCH);
 }
 
-static void refill(struct frame_cache *cache)
+/* Takes virgin frames, up to a batch; returns how many there were. The lock is held. */
+static uint32_t take_virgin(struct paddr frames[CACHE_BATCH])
 {
-    uint32_t count = atomic_load_relaxed(&cache->count);
-    lock_acquire(&pool_lock);
-    while (count < CACHE_BATCH) {
-        struct paddr frame = take_locked();
-        if (paddr_is_none(frame)) {
-            break;
+    uint32_t count = 0;
+    while (count < CACHE_BATCH && carve_section < section_count) {
+        struct section *s = &sections[carve_section];
+        if (s->cursor == s->end) {
+            carve_section++;
+        } else {
+            frames[count++] = paddr(s->cursor++ << PAGE_SHIFT);
         }
-        cache->frame[count++] = frame;
+    }
+    atomic_store_relaxed(&virgin_count, atomic_load_relaxed(&virgin_count) - count);
+    return count;
+}
+
+/* The cache is empty. */
+static NOINLINE void refill(struct frame_cache *cache)
+{
+    uint32_t count = CACHE_BATCH;
+    lock_acquire(&pool_lock);
+    if (!paddr_is_none(pool_head)) {
+        take_batch(cache->frame);
+    } else {
+        count = take_virgin(cache->frame);
     }
     lock_release(&pool_lock);
     atomic_store_relaxed(&cache->count, count);
 }
 
-static void drain(struct frame_cache *cache)
+/* The cache is full: its older half, which is colder, goes to the pool. */
+static NOINLINE void drain(struct frame_cache *cache)
 {
-    uint32_t count = atomic_load_relaxed(&cache->count);
-    lock_acquire(&pool_lock);
-    for (uint32_t i = 0; i < CACHE_BATCH; i++) {
-        struct paddr frame = cache->frame[--count];
-        ((struct pool_link *)arch_direct(frame))->next = pool_head;
-        pool_head = frame;
+    struct pool_batch *batch = arch_direct(cache->frame[0]);
+    for (uint32_t i = 1; i < CACHE_BATCH; i++) {
+        batch->others[i - 1] = cache->frame[i];
     }
+    lock_acquire(&pool_lock);
+    batch->next = pool_head;
+    pool_head = cache->frame[0];
     atomic_store_relaxed(&pool_count, atomic_load_relaxed(&pool_count) + CACHE_BATCH);
     lock_release(&pool_lock);
-    atomic_store_relaxed(&cache->count, count);
+    for (uint32_t i = 0; i < CACHE_BATCH; i++) {
+        cache->frame[i] = cache->frame[i + CACHE_BATCH];
+    }
+    atomic_store_relaxed(&cache->count, CACHE_BATCH);
 }
 
 struct paddr frame_alloc(void)
@@ -266,21 +279,6 @@ uint64_t frames_total_count(void)
 uint64_t frames_reserve_count(void)
 {
     return (uint64_t)arch_cpu_count() * CACHE_FRAMES;
-}
-
-void *frame_ptr(struct paddr frame)
-{
-    return arch_direct(frame);
-}
-
-struct paddr frame_of_ptr(const void *ptr)
-{
-    return arch_direct_to_paddr(ptr);
-}
-
-void frame_zero(struct paddr frame)
-{
-    arch_zero_page(arch_direct(frame));
 }
 
 void page_zero(void *page)

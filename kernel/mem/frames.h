@@ -11,6 +11,8 @@
 #include <stdint.h>
 
 #include "abi/types.h"
+#include "arch/mmu.h"
+#include "arch/user.h"
 #include "core/addr.h"
 #include "core/boot.h"
 
@@ -33,10 +35,20 @@ uint64_t frames_total_count(void);
 uint64_t frames_reserve_count(void);
 
 /* Kernel's own view of a frame through the direct map. */
-void *frame_ptr(struct paddr frame);
-struct paddr frame_of_ptr(const void *ptr);
+static ALWAYS_INLINE void *frame_ptr(struct paddr frame)
+{
+    return arch_direct(frame);
+}
 
-void frame_zero(struct paddr frame);
+static ALWAYS_INLINE struct paddr frame_of_ptr(const void *ptr)
+{
+    return arch_direct_to_paddr(ptr);
+}
+
+static ALWAYS_INLINE void frame_zero(struct paddr frame)
+{
+    arch_zero_page(arch_direct(frame));
+}
 
 /* Clears the page at this kernel address with unrolled 8-byte stores: cheapest by
  * reference measurements (perf-baselines 4.3). */

@@ -63,9 +63,12 @@ static struct slab_set *set_of(struct ledger *ledger)
     return ledger != NULL ? &ledger->slabs : &kernel_set;
 }
 
-static uint8_t class_for(size_t size)
+static inline uint8_t class_for(size_t size)
 {
-    uint8_t i = 0;
+    if (LIKELY(size <= 256)) {
+        return size <= 64 ? 0 : size <= 128 ? 1 : 2;
+    }
+    uint8_t i = 3;
     while (classes[i].size_bytes < size) {
         i++;
     }
