@@ -82,12 +82,12 @@ static void drop_param_caps(struct kernel_call *call)
     }
 }
 
-static void start_invocation(struct op *op, struct capability *cap, struct kernel_call *call)
+/* Everything but the target, which the look-up filled in. */
+static ALWAYS_INLINE void start_invocation(struct op *op, struct kernel_call *call)
 {
     struct invocation *inv = &call->inv;
     inv->process = op->process;
     inv->thread = op->ring->thread;
-    inv->target = *cap;
     inv->record = NULL;
     inv->caps = call->caps;
     inv->cap_count = 0;
@@ -97,7 +97,6 @@ static void start_invocation(struct op *op, struct capability *cap, struct kerne
     inv->reserved_caps = 0;
     inv->quota_class = 0;
     inv->deadline_ns = op->sqe.deadline_ns;
-    call->method = NULL;
 }
 
 /* Installs what the handler made, in the order it made it. */
@@ -140,8 +139,12 @@ static void complete_success(struct op *op, struct kernel_call *call, struct cap
     if (capnp_finish(results, &len) != CAPNP_OK) {
         len = 0;
     }
-    bool told = op_write_result(op, 0, results->base, (uint32_t)len) &&
-                write_records(op, inv, (uint32_t)len);
+    bool told = op_write_result(op, 0, results->base, (uint32_t)len);
+    if (inv->reserved_caps == 0) {
+        ring_post(op->ring, op->sqe.user_data, told ? (int32_t)len : ST_BAD_ADDRESS, 0, 0, 0);
+        return;
+    }
+    told = told && write_records(op, inv, (uint32_t)len);
     install_results(op, inv);
     if (UNLIKELY(!told)) {
         /* Another thread took the buffer away after the probe: the results are lost, and with them
@@ -238,7 +241,9 @@ static void finish_call(struct op *op, const struct op_transfers *xfers, struct 
         KASSERT(call->inv.result_cap_count == 0);
         status = ST_RESULT_TOO_SMALL;
     }
-    op_end_transfers(op, xfers, status == ST_OK && call->inv.moves_taken);
+    if (xfers->count != 0) {
+        op_end_transfers(op, xfers, status == ST_OK && call->inv.moves_taken);
+    }
     if (call->inv.record != NULL) {
         finish_blocking(op, call, status, results);
     } else if (status == ST_RESULT_TOO_SMALL) {
@@ -251,55 +256,55 @@ static void finish_call(struct op *op, const struct op_transfers *xfers, struct 
     }
 }
 
-static void call_kernel(struct op *op, struct capability *cap, const struct op_transfers *xfers)
+static void call_kernel(struct op *op, struct kernel_call *call, const struct op_transfers *xfers)
 {
-    struct kernel_call call;
-    start_invocation(op, cap, &call);
-    status_t status = find_method(op, cap, &call.method);
-    uint32_t needed = status == ST_OK ? result_bytes_needed(call.method) : 0;
+    start_invocation(op, call);
+    status_t status = find_method(op, &call->inv.target, &call->method);
+    uint32_t needed = status == ST_OK ? result_bytes_needed(call->method) : 0;
     if (status == ST_OK &&
-        (op->sqe.result_len < needed || op->sqe.accept_count < call.method->result_caps)) {
+        (op->sqe.result_len < needed || op->sqe.accept_count < call->method->result_caps)) {
         op_end_transfers(op, xfers, false);
         op_complete_needed(op, ST_RESULT_TOO_SMALL, needed);
-        capability_put(cap);
+        capability_put(&call->inv.target);
         return;
     }
     if (status == ST_OK) {
-        status = prepare_call(op, xfers, &call);
+        status = prepare_call(op, xfers, call);
     }
-    struct capnp_builder results = {.status = CAPNP_OK};
+    struct capnp_builder results;
+    results.status = CAPNP_OK;
     if (status == ST_OK) {
-        status = run_handler(op, &call, &results);
+        status = run_handler(op, call, &results);
     }
-    finish_call(op, xfers, &call, status, &results);
-    drop_param_caps(&call);
-    capability_put(cap);
+    finish_call(op, xfers, call, status, &results);
+    drop_param_caps(call);
+    capability_put(&call->inv.target);
 }
 
 void op_call(struct op *op)
 {
     struct op_transfers xfers;
-    if (!op_capture_transfers(op, INVOKE_MAX_PARAM_CAPS, &xfers)) {
-        return;
-    }
-    struct capability cap;
+    struct kernel_call call;
     uint64_t caller[2];
-    status_t status = table_get(&op->process->table, op->sqe.cap, &cap, caller);
-    if (status != ST_OK) {
-        op_end_transfers(op, &xfers, false);
-        op_complete(op, status);
+    struct capability *cap = &call.inv.target;
+    xfers.count = 0;
+    xfers.move_mask = 0;
+    if (op->sqe.xfer_count != 0 && !op_capture_transfers(op, INVOKE_MAX_PARAM_CAPS, &xfers)) {
         return;
     }
-    status = check_call(op, &cap);
-    if (status != ST_OK) {
-        op_end_transfers(op, &xfers, false);
-        capability_put(&cap);
-        op_complete(op, status);
-        return;
+    status_t status = table_get(&op->process->table, op->sqe.cap, cap, caller);
+    if (status == ST_OK) {
+        status = check_call(op, cap);
+        if (UNLIKELY(status != ST_OK)) {
+            capability_put(cap);
+        }
     }
-    if (cap.ktype == 0) {
-        endpoint_submit_call(op, &cap, caller, &xfers);
+    if (UNLIKELY(status != ST_OK)) {
+        op_end_transfers(op, &xfers, false);
+        op_complete(op, status);
+    } else if (cap->ktype == 0) {
+        endpoint_submit_call(op, cap, caller, &xfers);
     } else {
-        call_kernel(op, &cap, &xfers);
+        call_kernel(op, &call, &xfers);
     }
 }

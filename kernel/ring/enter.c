@@ -187,8 +187,8 @@ uint64_t ring_answer_locked(struct ring *ring)
     return ready | (ring->wait_stalled ? CAPOS_ENTER_STALLED : 0);
 }
 
-bool ring_post_locked(struct ring *ring, uint64_t user_data, int32_t result, uint16_t flags,
-                      uint16_t cap_count, uint64_t extra)
+static ALWAYS_INLINE bool post_locked(struct ring *ring, uint64_t user_data, int32_t result,
+                                      uint16_t flags, uint16_t cap_count, uint64_t extra)
 {
     uint64_t tail = atomic_load_relaxed(&ring->cq_tail);
     uint64_t slot = tail & (ring->cq_entries - 1);
@@ -206,6 +206,12 @@ bool ring_post_locked(struct ring *ring, uint64_t user_data, int32_t result, uin
     return true;
 }
 
+bool ring_post_locked(struct ring *ring, uint64_t user_data, int32_t result, uint16_t flags,
+                      uint16_t cap_count, uint64_t extra)
+{
+    return post_locked(ring, user_data, result, flags, cap_count, extra);
+}
+
 void ring_wake(struct ring *ring, uint64_t result)
 {
     struct thread *thread = ring->thread;
@@ -219,7 +225,7 @@ void ring_post(struct ring *ring, uint64_t user_data, int32_t result, uint16_t f
 {
     lock_acquire(&ring->lock);
     ring->claimed++;
-    (void)ring_post_locked(ring, user_data, result, flags, cap_count, extra);
+    (void)post_locked(ring, user_data, result, flags, cap_count, extra);
     lock_release(&ring->lock);
 }
 

@@ -59,17 +59,6 @@ static struct capnp_list_b no_list(struct capnp_builder *b, enum capnp_kind kind
     return l;
 }
 
-void capnp_builder_init(struct capnp_builder *b, void *buf, size_t bytes)
-{
-    if (bytes > CAPNP_SEGMENT_MAX_BYTES) {
-        bytes = CAPNP_SEGMENT_MAX_BYTES;
-    }
-    b->base = buf;
-    b->capacity_words = (uint32_t)(bytes / CAPNP_WORD);
-    b->used_words = 0;
-    b->status = CAPNP_OK;
-}
-
 /* Allocates a struct for the pointer at word `at`. */
 static struct capnp_struct_b struct_at(struct capnp_builder *b, uint32_t at, uint16_t data_words,
                                        uint16_t ptr_count)
@@ -85,18 +74,12 @@ static struct capnp_struct_b struct_at(struct capnp_builder *b, uint32_t at, uin
     return s;
 }
 
-struct capnp_struct_b capnp_init_root(struct capnp_builder *b, uint16_t data_words,
-                                      uint16_t ptr_count)
+struct capnp_struct_b capnp_init_root_general(struct capnp_builder *b, uint16_t data_words,
+                                              uint16_t ptr_count)
 {
     b->used_words = 0;
     uint32_t at = allocate(b, 1);
     return at == NO_WORD ? no_struct(b) : struct_at(b, at, data_words, ptr_count);
-}
-
-enum capnp_status capnp_finish(const struct capnp_builder *b, size_t *len)
-{
-    *len = b->status == CAPNP_OK ? (size_t)b->used_words * CAPNP_WORD : 0;
-    return b->status;
 }
 
 /* The word of pointer `slot`; NO_WORD (failure noted) outside the struct. */

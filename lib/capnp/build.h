@@ -32,15 +32,48 @@ struct capnp_list_b {
 
 /* Starts a builder over `bytes` bytes at buf (no alignment needed; a tail below 8 bytes is unused).
  * Words are zeroed as they are allocated. */
-void capnp_builder_init(struct capnp_builder *b, void *buf, size_t bytes);
+static inline void capnp_builder_init(struct capnp_builder *b, void *buf, size_t bytes)
+{
+    if (bytes > CAPNP_SEGMENT_MAX_BYTES) {
+        bytes = CAPNP_SEGMENT_MAX_BYTES;
+    }
+    b->base = (uint8_t *)buf;
+    b->capacity_words = (uint32_t)(bytes / CAPNP_WORD);
+    b->used_words = 0;
+    b->status = CAPNP_OK;
+}
 
-/* Allocates the root. Called again it starts the message anew; a failure already noted stays. */
-struct capnp_struct_b capnp_init_root(struct capnp_builder *b, uint16_t data_words,
-                                      uint16_t ptr_count);
+/* capnp_init_root of any size, with or without room. */
+struct capnp_struct_b capnp_init_root_general(struct capnp_builder *b, uint16_t data_words,
+                                              uint16_t ptr_count);
+
+/* Allocates the root. Called again it starts the message anew; a failure already noted stays. In line
+ * for small structs that fit: generated code passes constants, and a kernel call's results are one. */
+static inline struct capnp_struct_b capnp_init_root(struct capnp_builder *b, uint16_t data_words,
+                                                    uint16_t ptr_count)
+{
+    enum { SMALL_WORDS = 8 };
+    uint32_t words = (uint32_t)data_words + ptr_count;
+    if (words == 0 || words > SMALL_WORDS || b->status != CAPNP_OK ||
+        words + 1 > b->capacity_words) {
+        return capnp_init_root_general(b, data_words, ptr_count);
+    }
+    store_le64(b->base, (uint64_t)data_words << 32 | (uint64_t)ptr_count << 48);
+    for (uint32_t i = 1; i <= words; i++) {
+        store_le64(b->base + i * CAPNP_WORD, 0);
+    }
+    b->used_words = words + 1;
+    struct capnp_struct_b root = {b, 1, data_words, ptr_count};
+    return root;
+}
 
 /* Ends building: the status, and on CAPNP_OK *len = bytes of the message (else 0). A builder in
  * which nothing was initialised gives the empty message, length 0. */
-enum capnp_status capnp_finish(const struct capnp_builder *b, size_t *len);
+static inline enum capnp_status capnp_finish(const struct capnp_builder *b, size_t *len)
+{
+    *len = b->status == CAPNP_OK ? (size_t)b->used_words * CAPNP_WORD : 0;
+    return b->status;
+}
 
 /* Notes a failure if none is noted yet. */
 static inline void capnp_builder_fail(struct capnp_builder *b, enum capnp_status status)
