@@ -28,18 +28,32 @@ static uint64_t *table_at(struct paddr p)
     return arch_direct(p);
 }
 
-/* The leaf entry; NULL when a table is missing. */
-static uint64_t *leaf(const struct arch_aspace *as, uint64_t address)
+/* One step of the walk, as an expression of constants: this is the inner loop of every map, unmap and
+ * page-wise copy. Table entries have no bits above the address. */
+static ALWAYS_INLINE uint64_t *entry_in(uint64_t base, uint64_t table, uint64_t address, int level)
 {
-    uint64_t *table = table_at(as->root);
-    for (int level = LEVEL_ROOT; level > LEVEL_LEAF; level--) {
-        uint64_t entry = table[index_at(address, level)];
-        if ((entry & PTE_PRESENT) == 0) {
-            return NULL;
-        }
-        table = table_at(paddr(entry & PTE_ADDRESS));
+    enum { ENTRY_SHIFT = 3, INDEX_MASK = (TABLE_ENTRIES - 1) << ENTRY_SHIFT };
+    uint64_t offset = address >> (PAGE_SHIFT + 9 * (level - 1) - ENTRY_SHIFT) & INDEX_MASK;
+    return (uint64_t *)(uintptr_t)(base + (table & ~(uint64_t)(PAGE_BYTES - 1)) + offset);
+}
+
+/* The leaf entry; NULL when a table is missing. */
+static ALWAYS_INLINE uint64_t *leaf(const struct arch_aspace *as, uint64_t address)
+{
+    uint64_t base = x86_direct_base;
+    uint64_t e4 = *entry_in(base, as->root.v, address, 4);
+    if (UNLIKELY((e4 & PTE_PRESENT) == 0)) {
+        return NULL;
     }
-    return &table[index_at(address, LEVEL_LEAF)];
+    uint64_t e3 = *entry_in(base, e4, address, 3);
+    if (UNLIKELY((e3 & PTE_PRESENT) == 0)) {
+        return NULL;
+    }
+    uint64_t e2 = *entry_in(base, e3, address, 2);
+    if (UNLIKELY((e2 & PTE_PRESENT) == 0)) {
+        return NULL;
+    }
+    return entry_in(base, e2, address, 1);
 }
 
 static uint64_t leaf_flags(unsigned prot)
@@ -64,17 +78,26 @@ void arch_aspace_init(struct arch_aspace *as, struct paddr root)
 }
 
 struct destroyer {
-    size_t left;
+    size_t left;   /* tables that may still be given back now */
+    uint64_t last; /* table_count when only the roots remain */
     arch_table_give_fn give;
     void *context;
 };
 
-/* Gives back the tables below `table` (at `level`), deepest first. False: the bound was reached. */
+/* Gives back the tables below `table` (at `level`), deepest first. False: the bound was reached. Most
+ * entries are empty: eight are looked at together, and the search ends with the last table. */
 static bool give_below(struct arch_aspace *as, struct paddr table, int level, struct destroyer *d)
 {
+    enum { GROUP = 8 };
     uint64_t *entries = table_at(table);
     unsigned count = level == LEVEL_ROOT ? KERNEL_ROOT_FIRST : TABLE_ENTRIES;
-    for (unsigned i = 0; i < count; i++) {
+    uint64_t last = d->last + (uint64_t)(LEVEL_ROOT - level); /* and this one and those above it */
+    for (unsigned i = 0; i < count && as->table_count > last; i++) {
+        const uint64_t *e = &entries[i];
+        if (i % GROUP == 0 && (e[0] | e[1] | e[2] | e[3] | e[4] | e[5] | e[6] | e[7]) == 0) {
+            i += GROUP - 1;
+            continue;
+        }
         if ((entries[i] & PTE_PRESENT) == 0) {
             continue;
         }
@@ -96,7 +119,8 @@ static bool give_below(struct arch_aspace *as, struct paddr table, int level, st
 bool arch_aspace_destroy(struct arch_aspace *as, size_t max_tables, arch_table_give_fn give,
                          void *context)
 {
-    struct destroyer d = {max_tables, give, context};
+    uint64_t roots = paddr_is_none(as->user_root) ? 1 : 2;
+    struct destroyer d = {max_tables, roots, give, context};
     if (as->table_count == 0) {
         return true;
     }
