@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # `make check`: everything that can be said without booting, in under a minute when warm.
 
-C_FILES = $(shell git ls-files -co --exclude-standard '*.c' '*.h')
+C_FILES = $(shell find . -path ./build -prune -o -path ./.git -prune -o -name '*.[ch]' -print)
 
 .PHONY: fmt
 fmt: ## format the C files [F=path]

@@ -251,9 +251,22 @@ class Guest:
     def command(self, line, seconds=30.0):
         """Type a line at the prompt; what it printed, as text."""
         self.send(line + "\r")
-        text = self.prompt(seconds)
+        # A program in the background may print at any time; the terminal then draws prompt and line anew. So the echo
+        # comes first, and only a prompt after it is the end of the command.
+        start, until = self.seen, self._from_now(seconds)
+        while True:
+            text = plain(bytes(self.console[start:]))
+            echo = text.find(line[:40].encode())
+            if echo >= 0 and PROMPT.search(text, echo + len(line[:40])):
+                break
+            if self._note_end():
+                raise Failure(f"the machine ended ({self.ended}) during `{line}`")
+            self._check_time(until, f"the end of `{line}`")
+            self.pump(0.1)
+        self.seen = len(self.console)
+        text = text[echo:].decode(errors="replace")
         lines = text.splitlines()
-        # The first line is the echo, the last one the next prompt.
+        # What is left of the echo comes first, the next prompt last.
         return "\n".join(lines[1:-1] if len(lines) > 1 else [])
 
     def wait_end(self, seconds=30.0):

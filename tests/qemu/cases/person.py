@@ -7,9 +7,19 @@ import time
 from case import case
 
 
+def say(guest, line, seconds=30.0):
+    """Type a line; what it prints. The line's own echo is waited for: text of programs in the background draws the
+    prompt again, and that prompt is not the end of this line."""
+    guest.send(line + "\r")
+    guest.expect(rb"capos> (?:\x1b\[[0-9;]*[A-Za-z])*" + re.escape(line[:40].encode()), seconds)
+    guest.expect("\r\n", seconds)
+    lines = guest.prompt(seconds).splitlines()
+    return "\n".join(lines[:-1])
+
+
 def all_in(t, guest, command, wanted, seconds=30.0):
     """Type a line; every pattern must be in what it prints. Returns what it printed."""
-    printed = guest.command(command, seconds)
+    printed = say(guest, command, seconds)
     for pattern in wanted:
         t.check(re.search(pattern, printed, re.MULTILINE) is not None, f"`{command}` prints /{pattern}/", printed)
     return printed
@@ -19,13 +29,6 @@ def let_run(guest, seconds):
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         guest.pump(0.1)
-
-
-def settle(guest):
-    """After text that came by itself: the prompt behind a line of our own, not one drawn again."""
-    guest.send("clear\r")
-    guest.expect("clear\\r\n", 10)
-    guest.prompt(seconds=10)
 
 
 def start(t, **options):
@@ -44,10 +47,10 @@ def person_help(t):
                                        "as CounterReader only: read, info"])
     all_in(t, guest, "@timer", ["interface Timer", "served by the kernel"])
     all_in(t, guest, "help @motd", ["held as MemoryReader", r"3 of 7 methods"])
-    t.check("seal()" not in guest.command("help @motd"), "a method outside the facet is not shown")
+    t.check("seal()" not in say(guest, "help @motd"), "a method outside the facet is not shown")
     all_in(t, guest, "help @launcher.launch", ["Grant holds", "one of these", "notFound: no entry", "limits:"])
     all_in(t, guest, "help @timer.slep", ["error: Timer has no method 'slep'"])
-    guest.command("n = @ledger.newNotification()")
+    say(guest, "n = @ledger.newNotification()")
     all_in(t, guest, "help @n", ["ring operation WAIT", "the command 'wait'"])
     all_in(t, guest, "@n.wait()", ["error: wait stands for the ring operation WAIT and cannot be called"])
     t.shutdown(guest)
@@ -77,7 +80,7 @@ def person_values(t):
     all_in(t, guest, "sub = @counter.child(name=\"sub\")", ["counter = @sub"])
     all_in(t, guest, "caps sub", [r"@sub\s+Counter\s+all\s+copy\s+@counter.child"])
     all_in(t, guest, "sub = @counter.child(name=\"sub\")", ["error: the name sub is taken"])
-    guest.command("drop @sub")
+    say(guest, "drop @sub")
     all_in(t, guest, "@sub.read()", ["error: you hold nothing named @sub"])
     all_in(t, guest, "drop @terminal", ["error: @terminal stays"])
     t.shutdown(guest)
@@ -96,17 +99,16 @@ def person_programs(t):
     all_in(t, guest, "run hello with { a: @ledger }", ["error: grant a: @ledger cannot leave"])
     all_in(t, guest, "run hello with { a: @motd as MemoryObject }", ["motd|Memory"])
     all_in(t, guest, "run hello with { a: @timer, a: @counter }", ["error: grant a is there twice"])
-    guest.command("c = @counter.child(name=\"c\")")
+    say(guest, "c = @counter.child(name=\"c\")")
     all_in(t, guest, "run hello with { move c: @c }", [r"c\s+Counter"])
     all_in(t, guest, "@c.read()", ["error: you hold nothing named @c"])
 
-    guest.command("@counter.reset()")
-    guest.command("a = spawn counter-client with { counter: @counter, timer: @timer }")
-    guest.command("b = spawn counter-client with { counter: @counter as CounterClient, timer: @timer }")
+    say(guest, "@counter.reset()")
+    say(guest, "a = spawn counter-client with { counter: @counter, timer: @timer }")
+    say(guest, "b = spawn counter-client with { counter: @counter as CounterClient, timer: @timer }")
     all_in(t, guest, "ps", [r"@a\s+counter-client", r"@b\s+counter-client"])
     guest.expect(r"@[ab] \(counter-client\) ended with exit code 0", 20)
     guest.expect(r"@[ab] \(counter-client\) ended with exit code 0", 20)
-    settle(guest)
     all_in(t, guest, "@counter.read()", ["value = 20"])
     t.shutdown(guest)
 
@@ -114,15 +116,14 @@ def person_programs(t):
 @case("person.restart", "a counter killed under its clients comes back, and what they hold stays good", weight=8)
 def person_restart(t):
     guest = start(t)
-    guest.command("@counter.increment(by=1000)")
-    guest.command("a = spawn counter-client with { counter: @counter, timer: @timer }")
+    say(guest, "@counter.increment(by=1000)")
+    say(guest, "a = spawn counter-client with { counter: @counter, timer: @timer }")
     guest.expect("count 3: the counter is at 1003", 10)
     guest.send("@control.restart(service=\"counter\")\r")
     guest.expect("outcome = done", 10)
     guest.expect("count 10: the counter is at [0-9]+", 20)
     guest.expect(r"@a \(counter-client\) ended with exit code 0", 10)
-    settle(guest)
-    printed = guest.command("@counter.read()")
+    printed = say(guest, "@counter.read()")
     value = int(re.search(r"value = (\d+)", printed)[1])
     t.check(5 <= value <= 8, "the new instance counted on from 0 for the same client", printed)
     all_in(t, guest, "@control.services()", [r'name: "counter".*restarts: 1'])
@@ -139,9 +140,9 @@ def person_keys(t):
     guest.send("\x03")
     guest.expect(r"\^C")
     guest.prompt(seconds=10)
-    t.check("no program" in guest.command("ps"), "the program has ended")
+    t.check("no program" in say(guest, "ps"), "the program has ended")
 
-    guest.command("back = spawn sleeper with { timer: @timer }")
+    say(guest, "back = spawn sleeper with { timer: @timer }")
     guest.send("run sleeper with { timer: @timer }\r")
     guest.expect(r"still here after 1 s")
     guest.send("\x03")
@@ -181,7 +182,7 @@ def person_foreign(t):
     guest = start(t)
     begin = len(guest.console)
     all_in(t, guest, f"@terminal.write(text=\"{HOSTILE}\\n\")", [re.escape(r"\x1b]0;owned\x07\x1b[2J\x9b31m\x08\x0d\x7f\u{202e}\u{9b}")])
-    guest.command(r'@counter.child(name="a\x1b[2Jb\u{202e}")')
+    say(guest, r'@counter.child(name="a\x1b[2Jb\u{202e}")')
     all_in(t, guest, "@counter.info()", [re.escape(r'"a\x1b[2Jb\u{202e}"')])
     all_in(t, guest, r'@log.append(text="evil\x1b[2J\nforged line")', ["done"])
     guest.expect_debug(r"shell: evil\\x1b\[2J", 5)
@@ -220,7 +221,7 @@ def person_mistakes(t):
             ("@counter.increment(" + "[" * 40, "nest at most"),
             ("x" * 3000, "no command|help"),
             ("@counter.child(\"" + "y" * 3500 + "\")", "larger than the method takes|1 to 31 bytes")):
-        printed = guest.command(command)
+        printed = say(guest, command)
         t.check(re.search(wanted, printed) is not None, f"`{command[:40]}` says /{wanted}/", printed[-400:])
     all_in(t, guest, "@timer.now()", ["nowNs"])
     t.shutdown(guest)
