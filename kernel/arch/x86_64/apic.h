@@ -34,6 +34,9 @@ void ioapic_add(uint64_t registers, uint32_t gsi_base);
 /* An ISA interrupt that is on another line, or has an unusual trigger, by firmware's word. */
 void irq_override(uint8_t isa, uint32_t gsi, bool level, bool active_low);
 
+/* The highest vector that a device was ever given; 0 = none yet. They are given from below. */
+unsigned irq_last_vector(void);
+
 /* Acknowledges vector; true and *logical for kernel_interrupt, false: nothing to tell it. */
 bool irq_accept(unsigned vector, unsigned *logical);
 

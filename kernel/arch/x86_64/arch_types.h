@@ -23,11 +23,16 @@ struct arch_frame {
     uint64_t kind;
 };
 
+/* Enough for every process of usual size. */
+enum { ARCH_ASPACE_NOTED = 24 };
+
 struct arch_aspace {
     struct paddr root;
     struct paddr user_root;      /* with page-table isolation, once anything is prepared */
     _Atomic uint64_t generation; /* last ticket of arch_tlb_shoot */
     uint64_t table_count;        /* table pages, the root included */
+    uint32_t noted_count; /* of these below the roots; more than ARCH_ASPACE_NOTED: not all */
+    struct paddr noted[ARCH_ASPACE_NOTED];
 };
 
 struct arch_thread {

@@ -74,6 +74,7 @@ void arch_aspace_init(struct arch_aspace *as, struct paddr root)
     as->root = root;
     as->user_root = PADDR_NONE;
     as->table_count = 1;
+    as->noted_count = 0;
     atomic_store_relaxed(&as->generation, 1);
 }
 
@@ -116,6 +117,17 @@ static bool give_below(struct arch_aspace *as, struct paddr table, int level, st
     return true;
 }
 
+/* Every table is noted: no search. False: the bound was reached. */
+static bool give_noted(struct arch_aspace *as, struct destroyer *d)
+{
+    for (; as->noted_count > 0 && d->left > 0; d->left--) {
+        as->noted_count--;
+        as->table_count--;
+        d->give(d->context, as->noted[as->noted_count]);
+    }
+    return as->noted_count == 0;
+}
+
 bool arch_aspace_destroy(struct arch_aspace *as, size_t max_tables, arch_table_give_fn give,
                          void *context)
 {
@@ -124,7 +136,9 @@ bool arch_aspace_destroy(struct arch_aspace *as, size_t max_tables, arch_table_g
     if (as->table_count == 0) {
         return true;
     }
-    if (!give_below(as, as->root, LEVEL_ROOT, &d) || d.left == 0) {
+    bool given = as->noted_count <= ARCH_ASPACE_NOTED ? give_noted(as, &d)
+                                                      : give_below(as, as->root, LEVEL_ROOT, &d);
+    if (!given || d.left == 0) {
         return false;
     }
     as->table_count = 0;
@@ -183,6 +197,15 @@ static bool prepare_user_root(struct arch_aspace *as, arch_table_take_fn take, v
     return true;
 }
 
+static void note_table(struct arch_aspace *as, struct paddr table)
+{
+    as->table_count++;
+    if (as->noted_count < ARCH_ASPACE_NOTED) {
+        as->noted[as->noted_count] = table;
+    }
+    as->noted_count++;
+}
+
 static bool prepare_one(struct arch_aspace *as, uint64_t address, arch_table_take_fn take,
                         void *context)
 {
@@ -194,7 +217,7 @@ static bool prepare_one(struct arch_aspace *as, uint64_t address, arch_table_tak
             if (paddr_is_none(fresh)) {
                 return false;
             }
-            as->table_count++;
+            note_table(as, fresh);
             *entry = fresh.v | TABLE_FLAGS;
             if (features.pti && level == LEVEL_ROOT) {
                 table_at(as->user_root)[index_at(address, level)] = *entry;

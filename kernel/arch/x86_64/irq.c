@@ -48,6 +48,7 @@ static struct line lines[LINES_MAX];
 static uint16_t isa_line[ISA_IRQS];
 static uint16_t vector_irq[VECTORS];
 static uint8_t message_vector[ARCH_IRQ_MAX]; /* by device interrupt number, 0 = free */
+static _Atomic unsigned last_vector;         /* written under the lock, only grows */
 static struct spin lock;
 static bool tables_ready;
 
@@ -145,10 +146,18 @@ static uint8_t take_vector(unsigned irq)
     for (unsigned v = VECTOR_DEVICE_FIRST; v <= VECTOR_DEVICE_LAST; v++) {
         if (vector_irq[v] == NONE) {
             vector_irq[v] = (uint16_t)irq;
+            if (v > atomic_load_relaxed(&last_vector)) {
+                atomic_store_relaxed(&last_vector, v);
+            }
             return (uint8_t)v;
         }
     }
     return 0;
+}
+
+unsigned irq_last_vector(void)
+{
+    return atomic_load_relaxed(&last_vector);
 }
 
 unsigned arch_irq_lines(void)

@@ -176,8 +176,13 @@ void lapic_timer_unmask(bool tsc_deadline)
 
 bool arch_interrupt_pending(void)
 {
-    enum { WORDS = VECTORS / 32 };
-    for (unsigned i = VECTOR_EXCEPTIONS / 32; i < WORDS; i++) {
+    enum { WORD_BITS = 32, LOCAL_WORD = VECTOR_TIMER / WORD_BITS };
+    static_assert(VECTOR_KICK / WORD_BITS == LOCAL_WORD, "our own vectors share a word");
+    if (reg_read(REG_REQUESTS + LOCAL_WORD * 16) != 0) {
+        return true;
+    }
+    unsigned last = irq_last_vector();
+    for (unsigned i = VECTOR_DEVICE_FIRST / WORD_BITS; i <= last / WORD_BITS; i++) {
         if (reg_read(REG_REQUESTS + i * 16) != 0) {
             return true;
         }
