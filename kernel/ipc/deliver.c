@@ -109,16 +109,16 @@ static status_t write_receiver(const struct delivery *delivery)
     return record_write_result(receive, offset, records, delivery->ncaps * sizeof(records[0]));
 }
 
-/* Which side's memory made the copy fail: a read of one byte after another tells. */
+/* Which side's memory made the copy fail: whether the message can be read tells. */
 static enum fault copy_message(const struct delivery *delivery, status_t *status_out)
 {
     struct record *call = delivery->call;
-    *status_out = record_copy_message(call, delivery->receive, sizeof(struct capos_received),
-                                      call->params_len);
+    struct buffer message = record_params(call);
+    *status_out = record_copy_message(&message, delivery->receive, sizeof(struct capos_received));
     if (*status_out == ST_OK) {
         return FAULT_NONE;
     }
-    return record_params_readable(call, call->params_len) ? FAULT_RECEIVER : FAULT_CALLER;
+    return buffer_readable(&message) ? FAULT_RECEIVER : FAULT_CALLER;
 }
 
 /* Everything that can fail. On success refs are taken, slots reserved and bytes written. */

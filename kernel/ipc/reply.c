@@ -92,23 +92,22 @@ static uint32_t reply_bytes(const struct reply *reply)
            reply->ncaps * (uint32_t)sizeof(struct capos_cap_record);
 }
 
-/* The server's message as a record's params, so that one copy routine serves both directions. */
-static struct record message_of(const struct reply *reply)
+static struct buffer message_of(const struct reply *reply)
 {
     const struct op *op = reply->op;
-    struct record message = {
+    struct buffer message = {
         .ring = op->ring,
-        .params = op->sqe.params,
-        .params_len = op->sqe.params_len,
+        .address = op->sqe.params,
+        .size_bytes = op->sqe.params_len,
         .is_inline = (op->sqe.flags & CAPOS_SQE_INLINE) != 0,
     };
     return message;
 }
 
-static status_t write_client(struct reply *reply, struct record *message)
+static status_t write_client(struct reply *reply, const struct buffer *message)
 {
     struct record *call = reply->call;
-    status_t status = record_copy_message(message, call, 0, message->params_len);
+    status_t status = record_copy_message(message, call, 0);
     if (status != ST_OK || reply->ncaps == 0) {
         return status;
     }
@@ -117,7 +116,7 @@ static status_t write_client(struct reply *reply, struct record *message)
         records[i].cap = reply->ids[i];
         records[i].interface = reply->caps[i].interface;
     }
-    return record_write_result(call, align_up(message->params_len, 8), records,
+    return record_write_result(call, align_up(message->size_bytes, 8), records,
                                reply->ncaps * sizeof(records[0]));
 }
 
@@ -152,11 +151,13 @@ static void succeed(struct reply *reply)
  * written hurts nobody: `needed` tells its length, 0 when none of it was written. */
 static void finish_exception(struct reply *reply, uint16_t exception)
 {
-    struct record message = message_of(reply);
-    uint32_t len = message.params_len;
-    uint32_t fits = len <= reply->call->result_len ? len : reply->call->result_len;
+    struct buffer message = message_of(reply);
+    uint32_t len = (uint32_t)message.size_bytes;
+    if (len > reply->call->result_len) {
+        message.size_bytes = reply->call->result_len;
+    }
     op_end_transfers(reply->op, &reply->xfers, false);
-    if (record_copy_message(&message, reply->call, 0, fits) != ST_OK) {
+    if (record_copy_message(&message, reply->call, 0) != ST_OK) {
         len = 0;
     }
     record_finish(reply->call, ST_EXCEPTION, CAPOS_CQE_EXCEPTION, 0,
@@ -164,40 +165,46 @@ static void finish_exception(struct reply *reply, uint16_t exception)
     let_go(reply);
 }
 
+/* The server's own mistake: nothing happened, the call is in flight again. */
+static status_t refuse(struct reply *reply, status_t status)
+{
+    put_caps(reply);
+    op_end_transfers(reply->op, &reply->xfers, false);
+    restore(reply);
+    return status;
+}
+
 /* Carries the answer over. ST_OK, or ST_GONE when the client could not take it; anything else is the
  * server's mistake and the call is still in flight. */
 static status_t carry(struct reply *reply)
 {
     struct record *call = reply->call;
-    struct record message = message_of(reply);
-    status_t status = take_caps(reply);
-    if (status == ST_OK && !record_params_readable(&message, message.params_len)) {
-        status = ST_BAD_ADDRESS;
-    }
-    if (status != ST_OK) {
-        put_caps(reply);
-        op_end_transfers(reply->op, &reply->xfers, false);
-        restore(reply);
-        return status;
-    }
     struct cap_table *table = &call->ring->process->table;
+    status_t status = take_caps(reply);
+    if (status != ST_OK) {
+        return refuse(reply, status);
+    }
     if (reply_bytes(reply) > call->result_len || reply->ncaps > call->accept_count) {
         fail_client(reply, ST_RESULT_TOO_SMALL);
         return ST_GONE;
     }
     status = table_reserve(table, reply->ncaps, reply->ids);
-    if (status == ST_OK) {
-        status = write_client(reply, &message);
-        if (status != ST_OK) {
-            table_unreserve(table, reply->ncaps, reply->ids);
-        }
-    }
     if (status != ST_OK) {
         fail_client(reply, status);
         return ST_GONE;
     }
-    succeed(reply);
-    return ST_OK;
+    struct buffer message = message_of(reply);
+    status = write_client(reply, &message);
+    if (status == ST_OK) {
+        succeed(reply);
+        return ST_OK;
+    }
+    table_unreserve(table, reply->ncaps, reply->ids);
+    if (!buffer_readable(&message)) {
+        return refuse(reply, ST_BAD_ADDRESS);
+    }
+    fail_client(reply, status);
+    return ST_GONE;
 }
 
 static status_t check_return(const struct op *op)

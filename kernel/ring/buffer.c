@@ -33,35 +33,38 @@ status_t record_write_result(struct record *rec, uint64_t offset, const void *fr
     return aspace_write(space_of(rec), address, from, size);
 }
 
-status_t record_copy_message(struct record *from, struct record *to, uint64_t offset, uint64_t len)
+status_t record_copy_message(const struct buffer *message, struct record *to, uint64_t offset)
 {
+    uint64_t len = message->size_bytes;
     if (len == 0) {
         return ST_OK;
     }
-    if (from->is_inline) {
-        const void *source = ring_inline(from->ring, from->params, len);
+    if (message->is_inline) {
+        const void *source = ring_inline(message->ring, message->address, len);
         return source == NULL ? ST_BAD_ADDRESS : record_write_result(to, offset, source, len);
     }
+    struct aspace *from = &message->ring->process->aspace;
     if (to->is_inline) {
         uint8_t *target = ring_inline(to->ring, to->result, offset + len);
         return target == NULL ? ST_BAD_ADDRESS
-                              : aspace_read(space_of(from), from->params, target + offset, len);
+                              : aspace_read(from, message->address, target + offset, len);
     }
     uint64_t address;
     if (!add_checked(to->result, offset, &address)) {
         return ST_BAD_ADDRESS;
     }
-    return aspace_copy(space_of(to), address, space_of(from), from->params, len);
+    return aspace_copy(space_of(to), address, from, message->address, len);
 }
 
-bool record_params_readable(struct record *rec, uint64_t len)
+bool buffer_readable(const struct buffer *message)
 {
-    if (len == 0) {
+    if (message->size_bytes == 0) {
         return true;
     }
-    if (rec->is_inline) {
-        return ring_inline(rec->ring, rec->params, len) != NULL;
+    if (message->is_inline) {
+        return ring_inline(message->ring, message->address, message->size_bytes) != NULL;
     }
     /* The bytes go to this CPU's scratch buffer, which no delivery uses. */
-    return aspace_read(space_of(rec), rec->params, cpu_this()->results, len) == ST_OK;
+    return aspace_read(&message->ring->process->aspace, message->address, cpu_this()->results,
+                       message->size_bytes) == ST_OK;
 }

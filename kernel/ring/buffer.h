@@ -9,10 +9,24 @@
 /* Bytes at the result buffer + offset. ST_BAD_ADDRESS. The caller checked result_len. */
 status_t record_write_result(struct record *rec, uint64_t offset, const void *from, uint64_t size);
 
-/* The first len bytes of from's params to to's result + offset, one copy. ST_BAD_ADDRESS. */
-status_t record_copy_message(struct record *from, struct record *to, uint64_t offset, uint64_t len);
+/* Where a message lies before it is sent. */
+struct buffer {
+    struct ring *ring; /* whose process's address space, or payload area */
+    uint64_t address;  /* or payload-area offset */
+    uint64_t size_bytes;
+    bool is_inline;
+};
 
-/* True when the first len bytes of params can be read now. */
-bool record_params_readable(struct record *rec, uint64_t len);
+static inline struct buffer record_params(const struct record *rec)
+{
+    return (struct buffer){rec->ring, rec->params, rec->params_len, rec->is_inline};
+}
+
+/* The message to the record's result buffer + offset, one copy. ST_BAD_ADDRESS: one side's memory
+ * cannot be used; buffer_readable tells whose. */
+status_t record_copy_message(const struct buffer *message, struct record *to, uint64_t offset);
+
+/* True when the whole message can be read now. */
+bool buffer_readable(const struct buffer *message);
 
 #endif
