@@ -9,7 +9,7 @@
  * RESERVED (inside its span; the frame is ours), OBJECT or KERNEL (the frame is theirs). A3 a dying
  * space gets no page. A4 what was unmapped and may still be remembered by a CPU is in the quarantine
  * and charged. A5 `job_queued` says that the job is on some CPU's list or running; the space is not
- * destroyed before it is false.
+ * destroyed before it is false. A6 a page in `found` is mapped so, and is no page of a ring.
  */
 #include "mem/aspace.h"
 
@@ -217,6 +217,7 @@ status_t aspace_init(struct aspace *as, struct ledger *ledger)
     as->choose_hint = CAPOS_MMAP_BASE;
     as->ring_start = UINT64_MAX;
     as->ring_end = 0;
+    found_forget(as);
     list_init(&as->quarantine);
     list_node_init(&as->small.held.link);
     as->small.held.is_region = false;
@@ -320,6 +321,7 @@ uint64_t aspace_unmap_kernel(struct aspace *as, uint64_t address)
     struct region *region = region_of_node(tree_at_or_below(&as->regions, address));
     KASSERT(region != NULL && region_start(region) == address && region->kind == REGION_KERNEL);
     uint64_t pages = region_pages(region);
+    found_forget(as);
     for (uint64_t at = address; at < region->end; at += PAGE_BYTES) {
         (void)arch_unmap_page(&as->arch, uaddr(at));
     }
@@ -390,6 +392,7 @@ bool aspace_destroy_slice(struct aspace *as)
 {
     lock_acquire(&as->lock);
     as->dying = true;
+    found_forget(as);
     bool job_queued = as->job_queued;
     lock_release(&as->lock);
     if (!arch_aspace_unload(&as->arch) || !regions_slice(as) || job_queued) {

@@ -40,6 +40,16 @@ enum {
     ASPACE_MAX_PAGES = 1024,       /* 4 MiB: pages one call may touch */
     ASPACE_MAX_UNMAP_REGIONS = 64, /* regions one unmap may end */
     ASPACE_SMALL_FRAMES = 8,
+    ASPACE_FOUND_PAGES = 8, /* a power of two */
+};
+
+/* A page that message copies found lately, so that the same buffer need not be walked to each time:
+ * tag = address | ASPACE_FOUND_* bits. Forgotten whenever a page of the space is unmapped or loses a
+ * right. Never a ring's page. */
+enum { ASPACE_FOUND_READ = 1, ASPACE_FOUND_WRITE = 2 };
+struct aspace_found {
+    uint64_t tag;
+    uint8_t *page; /* in the direct map */
 };
 
 /* Something unmapped that another CPU may still remember: frames or a region. First in each. */
@@ -75,11 +85,12 @@ struct aspace {
     uint64_t committed_pages;      /* [l] */
     uint64_t choose_hint;          /* [l] no free place below it was seen */
     uint64_t ring_start, ring_end; /* [l] all writable KERNEL regions lie in here */
-    struct list quarantine;        /* [l] of struct aspace_held, by ticket */
-    struct small_batch small;      /* [l] in quarantine when count is not 0 */
-    struct job job;                /* frees the quarantine */
-    bool job_queued;               /* [l] */
-    bool dying;                    /* [l] no new mapping, no copy */
+    struct aspace_found found[ASPACE_FOUND_PAGES]; /* [l] by page number */
+    struct list quarantine;                        /* [l] of struct aspace_held, by ticket */
+    struct small_batch small;                      /* [l] in quarantine when count is not 0 */
+    struct job job;                                /* frees the quarantine */
+    bool job_queued;                               /* [l] */
+    bool dying;                                    /* [l] no new mapping, no copy */
 };
 
 /* Empty space; charges its root table. ST_QUOTA changes nothing. */

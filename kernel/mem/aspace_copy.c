@@ -1,43 +1,50 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Copies between user memory and the kernel, and between two address spaces: one translation a page,
- * under the lock of the space, which keeps the frame from being unmapped and reused meanwhile.
+ * Copies between user memory and the kernel, and between two address spaces: one look a page, under
+ * the lock of the space, which keeps the frame from being unmapped and reused meanwhile. Programs use
+ * the same buffers over and over, so pages found lately are remembered (aspace.found); whoever takes
+ * a page or a right away forgets them all.
  *
  * Pages of a ring are refused as message buffers: the ring's own rules say who writes what there. All
- * writable KERNEL regions lie in [ring_start, ring_end), so the usual buffer costs two compares.
+ * writable KERNEL regions lie in [ring_start, ring_end), so other pages cost two compares.
  */
 #include "arch/user.h"
 #include "core/panic.h"
 #include "lib/base/string.h"
 #include "mem/region.h"
 
-static bool touches_ring(struct aspace *as, uint64_t start, uint64_t end)
+static bool is_ring_page(struct aspace *as, uint64_t page)
 {
-    struct region *region = region_overlapping(as, start, end);
-    for (; region != NULL && region_start(region) < end;
-         region = region_of_node(tree_next(&region->node))) {
-        if (region->kind == REGION_KERNEL && (region->rights & ARCH_PROT_WRITE) != 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool buffer_ok(struct aspace *as, uint64_t address, uint64_t size_bytes)
-{
-    if (UNLIKELY(as->dying || !arch_user_range_ok(uaddr(address), size_bytes))) {
+    if (LIKELY(page < as->ring_start || page >= as->ring_end)) {
         return false;
     }
-    uint64_t end = address + size_bytes;
-    return LIKELY(end <= as->ring_start || address >= as->ring_end) ||
-           !touches_ring(as, address, end);
+    const struct region *region = region_overlapping(as, page, page + PAGE_BYTES);
+    return region != NULL && region->kind == REGION_KERNEL &&
+           (region->rights & ARCH_PROT_WRITE) != 0;
+}
+
+/* Any address. NULL when the page may not be used so. */
+static NOINLINE uint8_t *find_page(struct aspace *as, uint64_t page, bool write)
+{
+    struct paddr p;
+    if (!arch_translate(&as->arch, uaddr(page), write, &p) || is_ring_page(as, page)) {
+        return NULL;
+    }
+    struct aspace_found *found = &as->found[(page >> PAGE_SHIFT) % ASPACE_FOUND_PAGES];
+    found->tag = page | ASPACE_FOUND_READ | (write ? ASPACE_FOUND_WRITE : 0);
+    found->page = arch_direct(p);
+    return found->page;
 }
 
 /* Kernel address of a user address; NULL when it may not be used so. The lock is held. */
 static ALWAYS_INLINE uint8_t *locate(struct aspace *as, uint64_t address, bool write)
 {
-    struct paddr p;
-    return LIKELY(arch_translate(&as->arch, uaddr(address), write, &p)) ? arch_direct(p) : NULL;
+    uint64_t page = page_floor(address);
+    const struct aspace_found *found = &as->found[(address >> PAGE_SHIFT) % ASPACE_FOUND_PAGES];
+    uint64_t tag = write ? found->tag : found->tag & ~(uint64_t)ASPACE_FOUND_WRITE;
+    uint64_t wanted = page | ASPACE_FOUND_READ | (write ? ASPACE_FOUND_WRITE : 0);
+    uint8_t *kernel = LIKELY(tag == wanted) ? found->page : find_page(as, page, write);
+    return LIKELY(kernel != NULL) ? kernel + (address - page) : NULL;
 }
 
 static ALWAYS_INLINE uint64_t page_rest(uint64_t address)
@@ -83,8 +90,7 @@ static status_t write_locked(struct aspace *as, uint64_t to, const uint8_t *from
 status_t aspace_read(struct aspace *as, uint64_t from, void *to, uint64_t size_bytes)
 {
     lock_acquire(&as->lock);
-    status_t status =
-        buffer_ok(as, from, size_bytes) ? read_locked(as, from, to, size_bytes) : ST_BAD_ADDRESS;
+    status_t status = as->dying ? ST_BAD_ADDRESS : read_locked(as, from, to, size_bytes);
     lock_release(&as->lock);
     return status;
 }
@@ -92,8 +98,7 @@ status_t aspace_read(struct aspace *as, uint64_t from, void *to, uint64_t size_b
 status_t aspace_write(struct aspace *as, uint64_t to, const void *from, uint64_t size_bytes)
 {
     lock_acquire(&as->lock);
-    status_t status =
-        buffer_ok(as, to, size_bytes) ? write_locked(as, to, from, size_bytes) : ST_BAD_ADDRESS;
+    status_t status = as->dying ? ST_BAD_ADDRESS : write_locked(as, to, from, size_bytes);
     lock_release(&as->lock);
     return status;
 }
@@ -135,7 +140,7 @@ status_t aspace_copy(struct aspace *to_as, uint64_t to, struct aspace *from_as, 
 {
     status_t status = ST_BAD_ADDRESS;
     lock_pair(&to_as->lock, &from_as->lock);
-    if (buffer_ok(to_as, to, size_bytes) && buffer_ok(from_as, from, size_bytes)) {
+    if (LIKELY(!to_as->dying && !from_as->dying)) {
         status = copy_locked(to_as, to, from_as, from, size_bytes);
     }
     unlock_pair(&to_as->lock, &from_as->lock);

@@ -135,6 +135,7 @@ status_t aspace_commit(struct aspace *as, uint64_t address, uint64_t size_bytes,
 static void take_pages(struct aspace *as, struct region *region, uint64_t start, uint64_t end,
                        struct reaper *reaper)
 {
+    found_forget(as);
     for (uint64_t at = start; at < end; at += PAGE_BYTES) {
         struct paddr frame = arch_unmap_page(&as->arch, uaddr(at));
         if (!paddr_is_none(frame)) {
@@ -203,6 +204,7 @@ status_t aspace_protect(struct aspace *as, uint64_t address, uint64_t size_bytes
     lock_acquire(&as->lock);
     status_t status = ST_BAD_STATE;
     if (may_protect(region_holding(as, address, end), prot) && all_mapped(as, address, end)) {
+        found_forget(as);
         for (uint64_t at = address; at < end; at += PAGE_BYTES) {
             (void)arch_protect_page(&as->arch, uaddr(at), prot);
         }
@@ -335,6 +337,7 @@ static status_t plan_unmap(struct aspace *as, uint64_t start, uint64_t end, stru
 static void unmap_one(struct aspace *as, struct region *region, struct reaper *reaper)
 {
     if (region->kind == REGION_OBJECT) {
+        found_forget(as);
         for (uint64_t at = region_start(region); at < region->end; at += PAGE_BYTES) {
             (void)arch_unmap_page(&as->arch, uaddr(at));
         }

@@ -42,6 +42,14 @@ bool range_ok(uint64_t address, uint64_t size_bytes);
 
 /* The lock is held in all of these. */
 
+/* Before a page is unmapped or loses a right: copies walk to their pages anew. */
+static inline void found_forget(struct aspace *as)
+{
+    for (unsigned i = 0; i < ASPACE_FOUND_PAGES; i++) {
+        as->found[i].tag = 0;
+    }
+}
+
 /* First region that has a page in the range; NULL: the range is free. */
 struct region *region_overlapping(struct aspace *as, uint64_t start, uint64_t end);
 

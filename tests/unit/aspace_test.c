@@ -389,6 +389,58 @@ TEST(aspace_copy_between,
     finish();
 }
 
+/* Reads, then writes, a byte at BASE: fills what the space remembers of its pages. */
+static void touch(status_t read, status_t write)
+{
+    uint8_t byte = 1;
+    CHECK_EQ(aspace_read(&as, BASE, &byte, 1), read);
+    CHECK_EQ(aspace_write(&as, BASE, &byte, 1), write);
+    CHECK_EQ(aspace_read(&as, BASE, &byte, 1), read);
+}
+
+TEST(aspace_copy_forgets,
+     "a copy never uses a page or a right that was taken away since the last one")
+{
+    uint64_t at;
+    start();
+    struct memory_object *object = NULL;
+    CHECK_EQ(memory_object_create(ledger, P, &object), ST_OK);
+    (void)reserve(BASE, 16);
+    for (int i = 0; i < 3; i++) {
+        touch(ST_BAD_ADDRESS, ST_BAD_ADDRESS);
+        CHECK_EQ(aspace_commit(&as, BASE, P, PROTECTION_READ), ST_OK);
+        touch(ST_OK, ST_BAD_ADDRESS);
+        CHECK_EQ(aspace_protect(&as, BASE, P, PROTECTION_READ_WRITE), ST_OK);
+        touch(ST_OK, ST_OK);
+        CHECK_EQ(aspace_protect(&as, BASE, P, PROTECTION_READ), ST_OK);
+        touch(ST_OK, ST_BAD_ADDRESS);
+        CHECK_EQ(aspace_protect(&as, BASE, P, PROTECTION_READ_WRITE), ST_OK);
+        touch(ST_OK, ST_OK);
+        CHECK_EQ(aspace_decommit(&as, BASE, P), ST_OK);
+        touch(ST_BAD_ADDRESS, ST_BAD_ADDRESS);
+        CHECK_EQ(aspace_commit(&as, BASE, P, PROTECTION_READ_WRITE), ST_OK);
+        touch(ST_OK, ST_OK);
+        CHECK_EQ(aspace_unmap(&as, BASE, 16 * P), ST_OK);
+        touch(ST_BAD_ADDRESS, ST_BAD_ADDRESS);
+        CHECK_EQ(aspace_map_object(&as, object, BASE, 0, P, PROTECTION_READ_WRITE, &at), ST_OK);
+        touch(ST_OK, ST_OK);
+        CHECK_EQ(aspace_unmap(&as, BASE, P), ST_OK);
+        touch(ST_BAD_ADDRESS, ST_BAD_ADDRESS);
+        struct paddr frame = frame_alloc_zeroed();
+        CHECK_EQ(aspace_map_kernel(&as, BASE, &frame, 1, true), ST_OK);
+        touch(ST_BAD_ADDRESS, ST_BAD_ADDRESS);
+        CHECK(aspace_tlb_done(&as, aspace_unmap_kernel(&as, BASE)));
+        CHECK_EQ(aspace_map_kernel(&as, BASE, &frame, 1, false), ST_OK);
+        touch(ST_OK, ST_BAD_ADDRESS);
+        CHECK(aspace_tlb_done(&as, aspace_unmap_kernel(&as, BASE)));
+        touch(ST_BAD_ADDRESS, ST_BAD_ADDRESS);
+        frame_free(frame);
+        (void)reserve(BASE, 16);
+    }
+    kobj_unref(&object->obj);
+    finish();
+}
+
 TEST(aspace_quarantine, "a frame that another CPU may remember is not reused before it has let go")
 {
     start();
