@@ -4,6 +4,9 @@
 #define TEST_NO_MAIN
 #include "tests/unit/test.h"
 
+#include <elf.h>
+
+#include "abi/layout.h"
 #include "core/log.h"
 #include "gen/endpoint.capnp.h"
 #include "gen/kernel/types.h"
@@ -11,12 +14,15 @@
 #include "gen/memory.capnp.h"
 #include "mem/frames.h"
 #include "object/invoke.h"
+#include "object/memory_object.h"
+#include "object/spawn.h"
 #include "sched/cpu.h"
 #include "sched/sched.h"
 
 enum {
     SETTLE_STEPS = 1000000,
     SETTLE_TURNS = 2000,
+    USER_RESULT_BYTES = 2048,
     FIXTURE_START_NS = 1000000,
     FIXTURE_RAM_BYTES = 32 << 20
 };
@@ -26,13 +32,12 @@ static struct user users[USERS_MAX];
 static unsigned user_count;
 static struct ledger_state clean_ledger;
 static uint64_t clean_frames;
+static bool real_time;
 
-void fixture_start_seed(unsigned cpus, uint64_t seed)
+static void start(const struct host_config *config)
 {
-    static struct host_config config = {.ram_bytes = FIXTURE_RAM_BYTES};
-    config.cpus = cpus;
-    config.seed = seed;
-    const struct boot_info *boot = host_machine_init(&config);
+    const struct boot_info *boot = host_machine_init(config);
+    real_time = config->real_time;
     host_clock_advance(FIXTURE_START_NS);
     roots = kernel_setup(boot);
     arch_smp_start();
@@ -45,9 +50,22 @@ void fixture_start_seed(unsigned cpus, uint64_t seed)
     clean_frames = frames_free_count();
 }
 
+void fixture_start_seed(unsigned cpus, uint64_t seed)
+{
+    struct host_config config = {.cpus = cpus, .ram_bytes = FIXTURE_RAM_BYTES, .seed = seed};
+    start(&config);
+}
+
 void fixture_start(unsigned cpus)
 {
     fixture_start_seed(cpus, 1);
+}
+
+void fixture_start_real(unsigned cpus)
+{
+    struct host_config config = {
+        .cpus = cpus, .ram_bytes = FIXTURE_RAM_BYTES, .seed = 1, .real_time = true};
+    start(&config);
 }
 
 const struct kernel_roots *fixture_roots(void)
@@ -81,7 +99,11 @@ void fixture_settle(void)
         if (!somebody_waits()) {
             return;
         }
-        host_clock_advance(SCHED_SLICE_NS);
+        if (real_time) {
+            usleep(200);
+        } else {
+            host_clock_advance(SCHED_SLICE_NS);
+        }
     }
     FAIL("a thread or a job waits for a CPU for ever");
 }
@@ -120,6 +142,7 @@ static void make_heap(struct user *user)
     CHECK_EQ(aspace_reserve(as, USER_HEAP, USER_HEAP_BYTES, &placed), ST_OK);
     CHECK_EQ(aspace_commit(as, USER_HEAP, USER_HEAP_BYTES, PROTECTION_READ_WRITE), ST_OK);
     user->heap_next = USER_HEAP;
+    user->heap_end = USER_HEAP + USER_HEAP_BYTES;
 }
 
 status_t user_try_new(const char *name, const uint64_t limits[LEDGER_CLASSES],
@@ -162,6 +185,65 @@ struct user *user_new(const char *name)
     return user_new_limits(name, limits, USER_RING);
 }
 
+struct user *user_adopt(struct process *process)
+{
+    struct user *user = &users[user_count++];
+    *user = (struct user){.process = process, .user_data = 1000};
+    user->thread = list_entry(list_first(&process->threads), struct thread, process_link);
+    user->thread->arch.user = user;
+    user->heap_next = CAPOS_STACK_TOP - SPAWN_DEFAULT_STACK;
+    user->heap_end = CAPOS_STACK_TOP;
+    kobj_ref(&process->obj);
+    return user;
+}
+
+capos_cap_t user_memory(struct user *user, const void *bytes, size_t size, bool sealed)
+{
+    struct memory_object *object;
+    uint64_t pages = (size + PAGE_BYTES - 1) / PAGE_BYTES;
+    CHECK_EQ(memory_object_create(roots->ledger, pages * PAGE_BYTES, &object), ST_OK);
+    for (uint64_t i = 0; i < pages; i++) {
+        size_t rest = size - i * PAGE_BYTES;
+        memcpy(frame_ptr(memory_object_frame(object, (uint32_t)i)),
+               (const char *)bytes + i * PAGE_BYTES, rest < PAGE_BYTES ? rest : PAGE_BYTES);
+    }
+    if (sealed) {
+        CHECK_EQ(memory_object_seal(object), ST_OK);
+    }
+    capos_cap_t cap = user_give(user, &object->obj, KTYPE_MEMORY_OBJECT, MemoryObject_FACET);
+    kobj_unref(&object->obj);
+    return cap;
+}
+
+struct tiny_image {
+    Elf64_Ehdr header;
+    Elf64_Phdr segment;
+    uint8_t text[64];
+};
+
+capos_cap_t user_image(struct user *user)
+{
+    static struct tiny_image image = {
+        .header = {.e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, 1},
+                   .e_type = ET_EXEC,
+                   .e_machine = EM_X86_64,
+                   .e_version = 1,
+                   .e_entry = CAPOS_IMAGE_BASE + offsetof(struct tiny_image, text),
+                   .e_phoff = sizeof(Elf64_Ehdr),
+                   .e_ehsize = sizeof(Elf64_Ehdr),
+                   .e_phentsize = sizeof(Elf64_Phdr),
+                   .e_phnum = 1},
+        .segment = {.p_type = PT_LOAD,
+                    .p_flags = PF_R | PF_X,
+                    .p_vaddr = CAPOS_IMAGE_BASE,
+                    .p_paddr = CAPOS_IMAGE_BASE,
+                    .p_filesz = sizeof(image),
+                    .p_memsz = sizeof(image),
+                    .p_align = PAGE_BYTES},
+    };
+    return user_memory(user, &image, sizeof(image), true);
+}
+
 void user_ended(struct user *user)
 {
     user->gone = true; /* its thread may go any moment */
@@ -187,7 +269,7 @@ uint64_t user_alloc(struct user *user, uint64_t bytes)
 {
     uint64_t address = user->heap_next;
     user->heap_next += (bytes + 7) & ~UINT64_C(7);
-    if (user->heap_next > USER_HEAP + USER_HEAP_BYTES) {
+    if (user->heap_next > user->heap_end) {
         FAIL("the test needs a larger user heap");
         abort();
     }
@@ -403,19 +485,35 @@ void sqe_transfers(struct user *user, struct capos_sqe *sqe, uint64_t number,
     sqe->xfer_count = count;
 }
 
-/* A call of a kernel method with the message that `builder` holds. */
-static struct capos_cqe call_builder(struct user *user, capos_cap_t cap, uint64_t interface,
-                                     uint16_t method, struct capnp_builder *builder)
+struct capos_cqe user_call(struct user *user, capos_cap_t cap, uint64_t interface, uint16_t method,
+                           struct capnp_builder *builder, const struct capos_transfer *xfers,
+                           uint8_t count, uint64_t *result_out)
 {
     size_t len = 0;
     uint64_t heap = user->heap_next; /* what this call needs is free again afterwards */
     CHECK_EQ(capnp_finish(builder, &len), CAPNP_OK);
     uint64_t params = user_message(user, builder->base, (uint32_t)len);
     struct capos_sqe sqe = sqe_call(user, cap, interface, method, params, (uint32_t)len);
-    sqe_result(user, &sqe, 64, 1);
+    if (count != 0) {
+        sqe_transfers(user, &sqe, user_ring(user)->next_sequence, xfers, count);
+    }
+    sqe_result(user, &sqe, USER_RESULT_BYTES, 2);
     struct capos_cqe cqe = user_do(user, &sqe);
+    if (result_out != NULL) {
+        *result_out = sqe.result;
+    }
     user->heap_next = heap;
     return cqe;
+}
+
+struct capos_cqe user_call_plain(struct user *user, capos_cap_t cap, uint64_t interface,
+                                 uint16_t method, uint64_t *result_out)
+{
+    uint64_t words[2];
+    struct capnp_builder builder;
+    capnp_builder_init(&builder, words, sizeof(words));
+    (void)capnp_init_root(&builder, 0, 0);
+    return user_call(user, cap, interface, method, &builder, NULL, 0, result_out);
 }
 
 capos_cap_t user_endpoint(struct user *user, uint32_t max_message, uint16_t max_caps)
@@ -426,8 +524,8 @@ capos_cap_t user_endpoint(struct user *user, uint32_t max_message, uint16_t max_
     Ledger_new_endpoint_params_b params = Ledger_new_endpoint_params_init(&builder);
     Ledger_new_endpoint_params_set_max_message_bytes(params, max_message);
     Ledger_new_endpoint_params_set_max_caps(params, max_caps);
-    struct capos_cqe cqe =
-        call_builder(user, user->ledger, Ledger_ID, Ledger_new_endpoint_ORDINAL, &builder);
+    struct capos_cqe cqe = user_call(user, user->ledger, Ledger_ID, Ledger_new_endpoint_ORDINAL,
+                                     &builder, NULL, 0, NULL);
     CHECK(cqe.result >= 0);
     CHECK_EQ(cqe.cap_count, 1);
     return cqe.first_cap;
@@ -435,12 +533,8 @@ capos_cap_t user_endpoint(struct user *user, uint32_t max_message, uint16_t max_
 
 capos_cap_t user_notification(struct user *user)
 {
-    uint64_t words[16];
-    struct capnp_builder builder;
-    capnp_builder_init(&builder, words, sizeof(words));
-    (void)Ledger_new_notification_params_init(&builder);
     struct capos_cqe cqe =
-        call_builder(user, user->ledger, Ledger_ID, Ledger_new_notification_ORDINAL, &builder);
+        user_call_plain(user, user->ledger, Ledger_ID, Ledger_new_notification_ORDINAL, NULL);
     CHECK(cqe.result >= 0);
     return cqe.first_cap;
 }
@@ -456,7 +550,7 @@ status_t user_try_mint(struct user *user, capos_cap_t endpoint, uint64_t key, ui
     Endpoint_mint_params_set_interface(params, interface);
     Endpoint_mint_params_set_methods(params, methods);
     struct capos_cqe cqe =
-        call_builder(user, endpoint, Endpoint_ID, Endpoint_mint_ORDINAL, &builder);
+        user_call(user, endpoint, Endpoint_ID, Endpoint_mint_ORDINAL, &builder, NULL, 0, NULL);
     *out = cqe.result >= 0 ? cqe.first_cap : 0;
     return cqe.result >= 0 ? ST_OK : cqe.result;
 }

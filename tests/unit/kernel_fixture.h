@@ -15,6 +15,7 @@
 #include "abi/ring.h"
 #include "abi/syscall.h"
 #include "core/main.h"
+#include "lib/capnp/capnp.h"
 #include "gen/kernel/types.h"
 #include "object/process.h"
 #include "object/thread.h"
@@ -27,7 +28,7 @@ enum { USERS_MAX = 16, USER_HEAP_BYTES = 96 * 1024, USER_RING = 16 };
 struct user {
     struct process *process;
     struct thread *thread;
-    uint64_t heap_next;
+    uint64_t heap_next, heap_end;
     uint64_t sq_tail;
     uint64_t cq_head;
     uint64_t user_data; /* of the last SQE made */
@@ -38,6 +39,8 @@ struct user {
 /* Boots the kernel without init. */
 void fixture_start(unsigned cpus);
 void fixture_start_seed(unsigned cpus, uint64_t seed);
+/* The clock runs by itself: for host_cpus_start. */
+void fixture_start_real(unsigned cpus);
 /* Ends the users and checks for leaks. */
 void fixture_end(void);
 const struct kernel_roots *fixture_roots(void);
@@ -58,6 +61,13 @@ void user_limits(uint64_t limits[LEDGER_CLASSES]);
 /* The same with a status: the refusals of process_create. *out is set with ST_OK. */
 status_t user_try_new(const char *name, const uint64_t limits[LEDGER_CLASSES],
                       uint32_t ring_entries, struct user **out);
+
+/* A process that the kernel spawned becomes a user; its stack is the heap. Takes a ref of it. */
+struct user *user_adopt(struct process *process);
+/* A sealed program image whose code nobody will run, as a capability of the user's. */
+capos_cap_t user_image(struct user *user);
+/* A memory object of these bytes. */
+capos_cap_t user_memory(struct user *user, const void *bytes, size_t size, bool sealed);
 
 /* The exit system call, and waiting until the process has been reaped. */
 void user_exit(struct user *user, int64_t code);
@@ -115,6 +125,15 @@ void sqe_transfers(struct user *user, struct capos_sqe *sqe, uint64_t number,
                    const struct capos_transfer *xfers, uint8_t count);
 /* A message of bytes in user memory with room for transfers behind it. */
 uint64_t user_message(struct user *user, const void *bytes, uint32_t len);
+
+/* A call of a kernel method with the message that `builder` holds, and what it carries; the result is
+ * at *result_out (user memory, valid until the next call). */
+struct capos_cqe user_call(struct user *user, capos_cap_t cap, uint64_t interface, uint16_t method,
+                           struct capnp_builder *builder, const struct capos_transfer *xfers,
+                           uint8_t count, uint64_t *result_out);
+/* The same without parameters and capabilities. */
+struct capos_cqe user_call_plain(struct user *user, capos_cap_t cap, uint64_t interface,
+                                 uint16_t method, uint64_t *result_out);
 
 /* Kernel objects by the user's own Ledger. 0 and a failed test when refused. */
 capos_cap_t user_endpoint(struct user *user, uint32_t max_message, uint16_t max_caps);

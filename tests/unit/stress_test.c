@@ -1,0 +1,467 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Random programs against the whole kernel. Each actor is a process that submits random operations,
+ * good and bad, answers some of the calls it receives, and exits in the middle of things. First one
+ * step at a time with seeds (every run is the same), then with a host thread per CPU.
+ *
+ * STRESS_SEED in the environment gives the last test another seed.
+ *
+ * Checked all along: each SQE that was consumed completes once; every status is one of the list; the
+ * tables keep their invariants. Checked at the end: nothing is left of any process.
+ */
+#include "tests/unit/kernel_fixture.h"
+#include "tests/unit/test.h"
+
+#include <sched.h>
+
+#include "gen/endpoint.capnp.h"
+#include "gen/notification.capnp.h"
+
+enum {
+    ACTORS = 6,
+    PENDING = 64, /* places for operations, each with its buffers */
+    PARAMS_BYTES = 256,
+    RESULT_BYTES = 1280,
+    CAPS = 12,
+    CALLS = 24,
+};
+
+struct pending {
+    uint64_t user_data; /* 0: free */
+    uint64_t position;
+    uint8_t op;
+};
+
+struct actor {
+    struct user *user;
+    unsigned seed;
+    unsigned steps_left;
+    uint64_t count; /* operations made */
+    struct pending pending[PENDING];
+    capos_cap_t endpoint;
+    capos_cap_t objects[CAPS]; /* served objects */
+    capos_cap_t notes[CAPS];   /* notifications, and whatever came */
+    uint64_t calls[CALLS];     /* to answer */
+    unsigned call_count;
+    uint64_t submitted, completed;
+    bool leaving;
+};
+
+static struct actor actors[ACTORS];
+static _Atomic unsigned left;
+
+static unsigned pick(struct actor *actor, unsigned n)
+{
+    return (unsigned)rand_r(&actor->seed) % n;
+}
+
+static uint64_t params_of(unsigned place)
+{
+    return USER_HEAP + place * PARAMS_BYTES;
+}
+
+static uint64_t result_of(unsigned place)
+{
+    return USER_HEAP + PENDING * PARAMS_BYTES + place * RESULT_BYTES;
+}
+
+/* User memory as a program on another CPU would touch it: word by word. */
+static void put_word(struct actor *actor, uint64_t address, uint64_t word)
+{
+    __atomic_store_n((uint64_t *)user_ptr(actor->user, address), word, __ATOMIC_RELAXED);
+}
+
+static uint64_t get_word(struct actor *actor, uint64_t address)
+{
+    return __atomic_load_n((uint64_t *)user_ptr(actor->user, address), __ATOMIC_RELAXED);
+}
+
+static void keep(struct actor *actor, capos_cap_t cap)
+{
+    actor->notes[pick(actor, CAPS)] = cap;
+}
+
+/* ---- what was done ---- */
+
+static void take_caps(struct actor *actor, uint64_t at, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        keep(actor, get_word(actor, at + i * sizeof(struct capos_cap_record)));
+    }
+}
+
+static void take_received(struct actor *actor, unsigned place, const struct capos_cqe *cqe)
+{
+    uint64_t at = result_of(place);
+    uint64_t params_len = get_word(actor, at + offsetof(struct capos_received, params_len));
+    if (actor->call_count < CALLS) {
+        actor->calls[actor->call_count++] = get_word(actor, at);
+    }
+    take_caps(actor, at + sizeof(struct capos_received) + (uint32_t)params_len, cqe->cap_count);
+}
+
+static bool result_ok(const struct pending *pending, int32_t result)
+{
+    if (result == ST_BAD_RING || result < ST_BAD_HASH) {
+        return false;
+    }
+    bool plain = pending->op == CAPOS_OP_NOP || pending->op == CAPOS_OP_SIGNAL ||
+                 pending->op == CAPOS_OP_RELEASE || pending->op == CAPOS_OP_CANCEL ||
+                 pending->op == CAPOS_OP_RETURN;
+    return result <= 0 || !plain;
+}
+
+static void complete(struct actor *actor, const struct capos_cqe *cqe)
+{
+    unsigned place = (unsigned)(cqe->user_data % PENDING);
+    struct pending *pending = &actor->pending[place];
+    actor->completed++;
+    if (pending->user_data != cqe->user_data) {
+        FAIL("a completion nobody waits for");
+        return;
+    }
+    if (!result_ok(pending, cqe->result)) {
+        printf("# op %u completed %d\n", pending->op, cqe->result);
+        FAIL("an impossible result");
+    }
+    pending->user_data = 0;
+    if (cqe->result < 0) {
+        return;
+    }
+    if (pending->op == CAPOS_OP_RECV || pending->op == CAPOS_OP_RETURN_RECV) {
+        take_received(actor, place, cqe);
+    } else if (pending->op == CAPOS_OP_CALL && cqe->cap_count > 0) {
+        take_caps(actor, result_of(place) + (uint64_t)cqe->result, cqe->cap_count);
+    }
+}
+
+static void reap_all(struct actor *actor)
+{
+    struct user *user = actor->user;
+    const struct ring *ring = user->thread->ring;
+    struct capos_ring_header *header = user_ring(user);
+    uint64_t tail = __atomic_load_n(&header->cq_tail, __ATOMIC_ACQUIRE);
+    while (user->cq_head != tail) {
+        struct capos_cqe cqe;
+        uint64_t slot = user->cq_head % ring->cq_entries;
+        memcpy(&cqe, user_ptr(user, ring->user_address + ring->cq_offset + slot * sizeof(cqe)),
+               sizeof(cqe));
+        user->cq_head++;
+        complete(actor, &cqe);
+    }
+    __atomic_store_n(&header->cq_head, user->cq_head, __ATOMIC_RELEASE);
+}
+
+/* ---- what to do next ---- */
+
+static void write_transfers(struct actor *actor, struct capos_sqe *sqe)
+{
+    unsigned count = pick(actor, 3);
+    uint64_t at = sqe->params + sqe->params_len;
+    if (pick(actor, 3) != 0 || count == 0) {
+        return;
+    }
+    uint64_t number = __atomic_load_n(&user_ring(actor->user)->next_sequence, __ATOMIC_RELAXED);
+    put_word(actor, at, pick(actor, 10) == 0 ? number + 1 : number);
+    for (unsigned i = 0; i < count; i++) {
+        struct capos_transfer xfer = {.cap = actor->notes[pick(actor, CAPS)],
+                                      .mode = (uint16_t)pick(actor, 2)};
+        uint64_t words[2];
+        memcpy(words, &xfer, sizeof(words));
+        put_word(actor, at + 8 + i * 16, words[0]);
+        put_word(actor, at + 16 + i * 16, words[1]);
+    }
+    sqe->xfer_count = (uint8_t)count;
+}
+
+static void make_call(struct actor *actor, struct capos_sqe *sqe)
+{
+    sqe->cap = actor->objects[pick(actor, CAPS)];
+    sqe->interface = FIXTURE_INTERFACE;
+    sqe->method = (uint16_t)pick(actor, 9);
+    sqe->params_len = 8 * pick(actor, 8);
+    sqe->result_len = pick(actor, 5) == 0 ? 8 : 256;
+    sqe->accept_count = (uint8_t)pick(actor, 5);
+    write_transfers(actor, sqe);
+    if (pick(actor, 20) == 0) {
+        sqe->params = 0x5000;
+    }
+}
+
+static void make_receive(struct actor *actor, struct capos_sqe *sqe)
+{
+    sqe->cap = actor->endpoint;
+    sqe->result_len = pick(actor, 10) == 0 ? 64 : RESULT_BYTES;
+    sqe->accept_count = (uint8_t)pick(actor, 5);
+    if (pick(actor, 20) == 0) {
+        sqe->result = 0x5000;
+    }
+}
+
+static void make_return(struct actor *actor, struct capos_sqe *sqe)
+{
+    if (actor->call_count > 0) {
+        unsigned i = pick(actor, actor->call_count);
+        sqe->interface = actor->calls[i];
+        if (pick(actor, 8) != 0) {
+            actor->calls[i] = actor->calls[--actor->call_count];
+        }
+    }
+    sqe->method = pick(actor, 5) == 0 ? 1 : 0;
+    sqe->params_len = 8 * pick(actor, 8);
+    write_transfers(actor, sqe);
+}
+
+static void make_small(struct actor *actor, struct capos_sqe *sqe)
+{
+    switch (sqe->op) {
+    case CAPOS_OP_WAIT:
+        sqe->cap = pick(actor, 4) == 0 ? actor->endpoint : actor->notes[pick(actor, CAPS)];
+        sqe->method = sqe->cap == actor->endpoint ? CAPOS_EVENT_NO_CLIENTS : CAPOS_EVENT_SIGNALLED;
+        sqe->params = pick(actor, 16);
+        break;
+    case CAPOS_OP_SIGNAL:
+        sqe->cap = actor->notes[pick(actor, CAPS)];
+        sqe->params = pick(actor, 256);
+        break;
+    case CAPOS_OP_RELEASE:
+        sqe->cap = pick(actor, 4) == 0 ? actor->objects[pick(actor, CAPS)]
+                                       : actor->notes[pick(actor, CAPS)];
+        break;
+    case CAPOS_OP_CANCEL:
+        sqe->cap = actor->pending[pick(actor, PENDING)].position;
+        break;
+    default:
+        break;
+    }
+}
+
+/* Ledger.newNotification, by hand: an empty parameter struct. */
+static void make_notification(struct actor *actor, struct capos_sqe *sqe)
+{
+    sqe->op = CAPOS_OP_CALL;
+    sqe->cap = actor->user->ledger;
+    sqe->interface = UINT64_C(0xb5b26417ea74a790);
+    sqe->method = 1;
+    put_word(actor, sqe->params, 0);
+    sqe->params_len = 8;
+    sqe->result_len = 64;
+    sqe->accept_count = 1;
+}
+
+static void fill(struct actor *actor, struct capos_sqe *sqe)
+{
+    static const uint8_t ops[] = {
+        CAPOS_OP_NOP,    CAPOS_OP_CALL,   CAPOS_OP_CALL,   CAPOS_OP_CALL,        CAPOS_OP_CALL,
+        CAPOS_OP_RECV,   CAPOS_OP_RECV,   CAPOS_OP_RECV,   CAPOS_OP_RETURN,      CAPOS_OP_RETURN,
+        CAPOS_OP_RETURN, CAPOS_OP_RETURN, CAPOS_OP_WAIT,   CAPOS_OP_RETURN_RECV, CAPOS_OP_SIGNAL,
+        CAPOS_OP_SIGNAL, CAPOS_OP_CANCEL, CAPOS_OP_CANCEL, CAPOS_OP_RELEASE,     CAPOS_OP_COUNT,
+    };
+    sqe->op = ops[pick(actor, sizeof(ops))];
+    if (sqe->op == CAPOS_OP_COUNT) {
+        make_notification(actor, sqe);
+        return;
+    }
+    bool receives = sqe->op == CAPOS_OP_RECV || sqe->op == CAPOS_OP_RETURN_RECV;
+    if (sqe->op == CAPOS_OP_CALL) {
+        make_call(actor, sqe);
+    }
+    if (sqe->op == CAPOS_OP_RETURN || sqe->op == CAPOS_OP_RETURN_RECV) {
+        make_return(actor, sqe);
+    }
+    if (receives) {
+        make_receive(actor, sqe);
+    }
+    make_small(actor, sqe);
+    bool waits = receives || sqe->op == CAPOS_OP_CALL || sqe->op == CAPOS_OP_WAIT;
+    if (waits && pick(actor, 2) == 0) {
+        sqe->deadline_ns = arch_time_ns() + pick(actor, 3000000);
+    }
+    if (!receives && sqe->op != CAPOS_OP_CALL) {
+        sqe->result = 0;
+    }
+    if (sqe->op != CAPOS_OP_CALL && sqe->op != CAPOS_OP_RETURN && sqe->op != CAPOS_OP_RETURN_RECV &&
+        sqe->op != CAPOS_OP_WAIT && sqe->op != CAPOS_OP_SIGNAL) {
+        sqe->params = 0;
+    }
+}
+
+static void submit_one(struct actor *actor)
+{
+    struct user *user = actor->user;
+    const struct ring *ring = user->thread->ring;
+    struct capos_ring_header *header = user_ring(user);
+    uint64_t head = __atomic_load_n(&header->sq_head, __ATOMIC_ACQUIRE);
+    unsigned place = (unsigned)(++actor->count % PENDING);
+    if (user->sq_tail - head >= ring->sq_entries || place == 0 ||
+        actor->pending[place].user_data != 0) {
+        return;
+    }
+    struct capos_sqe sqe = {
+        .user_data = actor->count, .params = params_of(place), .result = result_of(place)};
+    fill(actor, &sqe);
+    actor->pending[place] =
+        (struct pending){.user_data = sqe.user_data, .position = user->sq_tail, .op = sqe.op};
+    uint64_t slot = user->sq_tail % ring->sq_entries;
+    memcpy(user_ptr(user, ring->user_address + ring->sq_offset + slot * sizeof(sqe)), &sqe,
+           sizeof(sqe));
+    __atomic_store_n(&header->sq_tail, ++user->sq_tail, __ATOMIC_RELEASE);
+    actor->submitted++;
+}
+
+/* One turn of the program, up to its next system call. */
+static void actor_turn(struct thread *thread)
+{
+    struct actor *actor = thread->arch.user;
+    reap_all(actor);
+    if (actor->steps_left == 0) {
+        if (!actor->leaving) {
+            actor->leaving = true;
+            atomic_sub_relaxed(&left, 1);
+        }
+        host_syscall(thread, CAPOS_SYS_EXIT, 0, 0);
+        return;
+    }
+    actor->steps_left--;
+    for (unsigned n = pick(actor, 6); n > 0; n--) {
+        submit_one(actor);
+    }
+    uint64_t deadline = pick(actor, 2) == 0 ? 0 : arch_time_ns() + pick(actor, 200000);
+    host_syscall(thread, CAPOS_SYS_ENTER, pick(actor, 3), deadline);
+}
+
+/* ---- the world ---- */
+
+/* Everybody serves, and holds objects of everybody. */
+static void make_world(unsigned seed, unsigned steps)
+{
+    uint64_t limits[LEDGER_CLASSES];
+    user_limits(limits);
+    limits[LEDGER_CLASS_SLOTS] = 60;
+    for (unsigned i = 0; i < ACTORS; i++) {
+        struct actor *actor = &actors[i];
+        *actor = (struct actor){.user = user_new_limits("actor", limits, USER_RING)};
+        actor->seed = seed * 1000 + i;
+        actor->steps_left = steps + pick(actor, steps);
+        actor->endpoint = user_endpoint(actor->user, 1024, 4);
+    }
+    for (unsigned i = 0; i < ACTORS; i++) {
+        for (unsigned n = 0; n < CAPS; n++) {
+            struct actor *server = &actors[pick(&actors[i], ACTORS)];
+            capos_cap_t minted = user_mint(server->user, server->endpoint, n);
+            actors[i].objects[n] = user_pass(server->user, minted, actors[i].user, 0xff);
+            user_release(server->user, minted);
+        }
+        actors[i].notes[0] = user_notification(actors[i].user);
+        actors[i].user->thread->arch.user = &actors[i];
+    }
+    atomic_store_relaxed(&left, ACTORS);
+}
+
+static void check_tables(void)
+{
+    const char *why;
+    for (unsigned i = 0; i < ACTORS; i++) {
+        struct process *process = actors[i].user->process;
+        if (!process_is_exiting(process) && !table_check(&process->table, &why)) {
+            FAIL(why);
+        }
+    }
+}
+
+static void end_world(void)
+{
+    for (unsigned i = 0; i < ACTORS; i++) {
+        actors[i].user->gone = true;
+    }
+    for (unsigned i = 0; i < ACTORS; i++) {
+        user_ended(actors[i].user);
+        CHECK(actors[i].completed <= actors[i].submitted);
+        CHECK(actors[i].completed > 0);
+    }
+    fixture_end();
+}
+
+static void run_stepped(unsigned cpus, unsigned seed, unsigned steps)
+{
+    fixture_start_seed(cpus, seed);
+    make_world(seed, steps);
+    unsigned random = seed;
+    for (unsigned n = 0; atomic_load_relaxed(&left) != 0; n++) {
+        unsigned cpu = (unsigned)rand_r(&random) % cpus;
+        if (!host_step(cpu)) {
+            struct thread *thread = host_current(cpu);
+            if (thread->process != NULL) {
+                actor_turn(thread);
+            }
+        }
+        if (rand_r(&random) % 4 == 0) {
+            host_clock_advance((unsigned)rand_r(&random) % 300000);
+        }
+        if (n % 500 == 0) {
+            check_tables();
+        }
+    }
+    end_world();
+}
+
+TEST(stress_one_cpu, "random programs on one CPU keep every invariant and leave nothing behind")
+{
+    run_stepped(1, 1, 400);
+}
+
+TEST(stress_two_cpus,
+     "random programs on two CPUs, stepped in a random order, leave nothing behind")
+{
+    run_stepped(2, 2, 400);
+}
+
+TEST(stress_more_cpus,
+     "random programs on eight CPUs, stepped in a random order, leave nothing behind")
+{
+    run_stepped(8, 3, 400);
+}
+
+TEST(stress_seeds,
+     "forty short lives of random programs, each of another seed, leave nothing behind")
+{
+    for (unsigned seed = 10; seed < 50; seed++) {
+        pid_t child = fork();
+        if (child == 0) {
+            run_stepped(1 + seed % 4, seed, 40);
+            exit(test_failures == 0 ? 0 : 1);
+        }
+        int status = 0;
+        waitpid(child, &status, 0);
+        if (status != 0) {
+            printf("# seed %u\n", seed);
+            FAIL("a seed failed");
+        }
+    }
+}
+
+static bool reaped(struct process *process)
+{
+    lock_acquire(&process->obj.lock);
+    bool yes = process->state == PROCESS_REAPED;
+    lock_release(&process->obj.lock);
+    return yes;
+}
+
+TEST(stress_threads, "random programs on CPUs of their own leave nothing behind")
+{
+    enum { CPUS = 3 };
+    fixture_start_real(CPUS);
+    const char *seed = getenv("STRESS_SEED");
+    make_world(seed != NULL ? (unsigned)strtoul(seed, NULL, 10) : 77, 1500);
+    host_cpus_start(actor_turn);
+    host_become(CPUS); /* a looker-on */
+    for (unsigned i = 0; i < ACTORS; i++) {
+        while (!reaped(actors[i].user->process)) {
+            sched_yield();
+        }
+    }
+    host_cpus_stop();
+    host_become(0);
+    end_world();
+}
