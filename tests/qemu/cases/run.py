@@ -14,7 +14,7 @@ SECONDS = 60
 
 
 @case("run.script", "lines on make run's input are typed at the prompts, and its status tells how the system ended",
-      weight=4)
+      weight=4, slots=2)  # they share build/run
 def script(t):
     done = subprocess.run(COMMAND, input=b"@timer.now()\n@control.shutdown()\n", capture_output=True, timeout=SECONDS,
                           check=False)
@@ -77,7 +77,8 @@ class Terminal:
         return None
 
 
-@case("run.terminal", "Ctrl-C goes to the system, Ctrl-A Ctrl-A types a Ctrl-A, Ctrl-A X leaves the emulator", weight=4)
+@case("run.terminal", "Ctrl-C goes to the system, Ctrl-A Ctrl-A types a Ctrl-A, Ctrl-A X leaves the emulator", weight=4,
+      slots=2)
 def terminal(t):
     person = Terminal()
     try:
