@@ -34,6 +34,7 @@ static uint64_t next_sequence;
 static uint64_t reader_sequence; /* where log_read stopped last ... */
 static uint64_t reader_offset;   /* ... valid while reader_offset >= oldest */
 static bool serial_released;
+static bool serial_quiet;
 
 static void ring_put(uint64_t at, const char *from, size_t size)
 {
@@ -78,7 +79,7 @@ static void append(const char *line, size_t length)
     next_sequence++;
     arch_debug_write(line, length);
     arch_debug_write("\n", 1);
-    if (!serial_released) {
+    if (!serial_released && !serial_quiet) {
         arch_serial_write(line, length);
         arch_serial_write("\r\n", 2);
     }
@@ -188,6 +189,31 @@ static size_t copy_records(uint64_t *sequence, char *buf, size_t size)
     reader_sequence = *sequence;
     reader_offset = at;
     return written;
+}
+
+void log_quiet(void)
+{
+    lock_acquire(&log_lock);
+    serial_quiet = true;
+    lock_release(&log_lock);
+}
+
+void log_tell_end(void)
+{
+    enum { TOLD_RECORDS = 8 };
+    char line[LOG_LINE_MAX];
+    lock_acquire(&log_lock);
+    arch_serial_own(true);
+    uint64_t sequence = next_sequence - oldest_sequence > TOLD_RECORDS ? next_sequence - TOLD_RECORDS
+                                                                       : oldest_sequence;
+    for (uint64_t at = find_record(sequence); sequence < next_sequence; sequence++) {
+        size_t length = record_length(at);
+        ring_get(at + LENGTH_BYTES, line, length);
+        arch_serial_write(line, length);
+        arch_serial_write("\r\n", 2);
+        at += LENGTH_BYTES + length;
+    }
+    lock_release(&log_lock);
 }
 
 size_t log_read(uint64_t from, char *buf, size_t size, uint64_t *next_out, uint64_t *lost_out)

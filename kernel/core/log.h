@@ -27,6 +27,12 @@ void log_append_user(const char *who, const char *text, size_t len);
  * between `from` and the oldest one kept. */
 size_t log_read(uint64_t from, char *buf, size_t size, uint64_t *next_out, uint64_t *lost_out);
 
+/* COM1 shows nothing until something ends badly: for a person whose terminal it is. */
+void log_quiet(void);
+
+/* The machine is about to stop for a bad reason: shows the last records on COM1, whoever has it. */
+void log_tell_end(void);
+
 /* From now on COM1 belongs to user space; only a panic writes to it. */
 void log_release_serial(void);
 

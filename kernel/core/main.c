@@ -8,6 +8,7 @@
 #include "abi/syscall.h"
 #include "arch/arch.h"
 #include "core/archive.h"
+#include "core/cmdline.h"
 #include "core/log.h"
 #include "core/panic.h"
 #include "core/trace.h"
@@ -45,6 +46,9 @@ static struct ledger *make_root_ledger(void)
 
 const struct kernel_roots *kernel_setup(const struct boot_info *boot)
 {
+    if (cmdline_has(boot->command_line, "quiet")) {
+        log_quiet();
+    }
     cpus_init(arch_cpu_count());
     frames_init(boot);
     roots.ledger = make_root_ledger();
@@ -178,6 +182,7 @@ NORETURN static void halt_without_init(status_t status)
 {
     klog("init cannot start: %s (%s)", status_name(status), status_text(status));
     klog("the boot archive must hold a program named init: see docs/reference/boot.md");
+    log_tell_end();
     arch_debug_exit(0x20);
     arch_halt_all();
 }

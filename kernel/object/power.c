@@ -21,6 +21,7 @@ status_t Power_kernel_off(struct invocation *inv, Power_off_params_r params,
     uint8_t code = Power_off_params_get_code(params);
     klog("power off, code %u", code);
     if (code != 0) {
+        log_tell_end();
         arch_debug_exit(code);
     }
     arch_power_off();

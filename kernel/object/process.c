@@ -287,6 +287,7 @@ static void halt_without_init(const struct process *process)
 {
     klog("init %s with code %lld: the system halts", end_text(process),
          (long long)process->exit_code);
+    log_tell_end();
     arch_debug_exit(0x21);
     arch_halt_all();
 }
