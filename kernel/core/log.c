@@ -204,8 +204,9 @@ void log_tell_end(void)
     char line[LOG_LINE_MAX];
     lock_acquire(&log_lock);
     arch_serial_own(true);
-    uint64_t sequence = next_sequence - oldest_sequence > TOLD_RECORDS ? next_sequence - TOLD_RECORDS
-                                                                       : oldest_sequence;
+    uint64_t sequence = next_sequence - oldest_sequence > TOLD_RECORDS
+                            ? next_sequence - TOLD_RECORDS
+                            : oldest_sequence;
     for (uint64_t at = find_record(sequence); sequence < next_sequence; sequence++) {
         size_t length = record_length(at);
         ring_get(at + LENGTH_BYTES, line, length);
