@@ -69,11 +69,15 @@ class Context:
         self.require(how == "off", "the machine switches off cleanly", f"it ended: {how}")
 
     def count_results(self, guest, at_least=1):
-        """Take over the @test lines that the machine printed; each is a result of its own."""
+        """Take over the @test lines that the machine printed; each is a result of its own. A suite that told its plan
+        (`@plan SUITE N`) must have kept it."""
         found = guest.results()
         self._found += [(f"{suite}.{name}", passed, detail) for suite, name, passed, detail in found]
         self.require(len(found) >= at_least,
                      f"the machine prints at least {at_least} @test lines", f"it printed {len(found)}")
+        for suite, planned in re.findall(r"@plan (\S+) (\d+)", guest.log()):
+            printed = sum(1 for each in found if each[0] == suite)
+            self.require(printed == int(planned), f"all {planned} tests of {suite} end", f"{printed} did")
 
     def results(self):
         return self._found

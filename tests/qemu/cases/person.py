@@ -11,8 +11,8 @@ def say(guest, line, seconds=30.0):
     """Type a line; what it prints. The line's own echo is waited for: text of programs in the background draws the
     prompt again, and that prompt is not the end of this line."""
     guest.send(line + "\r")
-    guest.expect(rb"capos> (?:\x1b\[[0-9;]*[A-Za-z])*" + re.escape(line[:40].encode()), seconds)
-    guest.expect("\r\n", seconds)
+    guest.expect(rb"(?:\x1b\[[0-9;]*[A-Za-z])*".join(re.escape(c.encode()) for c in line[:40]), 10)
+    guest.expect("\r\n", 10)
     lines = guest.prompt(seconds).splitlines()
     return "\n".join(lines[:-1])
 
