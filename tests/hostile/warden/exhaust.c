@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Everything that can be used up, used up: the refusal is QUOTA with the class, nothing was made, what
+ * is given back can be had again, and nobody else notices.
+ */
+#include "capabilities.capnp.h"
+#include "capos/start.h"
+#include "case.h"
+#include "endpoint.capnp.h"
+#include "kernel_log.capnp.h"
+#include "ledger.capnp.h"
+#include "lib/base/string.h"
+#include "memory.capnp.h"
+#include "time.capnp.h"
+
+enum { MANY = 2048 };
+
+static capos_cap_t made[MANY];
+static uint64_t result[1024];
+
+/* Makes objects until one is refused; how many there are. */
+static unsigned make_all(status_t (*make)(capos_cap_t *), unsigned ledger_class)
+{
+    unsigned count = 0;
+    status_t status = ST_OK;
+    while (count < MANY && (status = make(&made[count])) == ST_OK) {
+        count++;
+    }
+    CHECK_EQ(status, ST_QUOTA);
+    CHECK_EQ(raw_quota_class(), ledger_class);
+    CHECK(count > 0);
+    return count;
+}
+
+/* Used up three times over, with as many objects each time. */
+static void use_up(status_t (*make)(capos_cap_t *), unsigned ledger_class)
+{
+    struct usage before, full, again;
+    capos_cap_t one;
+    unsigned first = make_all(make, ledger_class);
+    for (unsigned i = 0; i < first; i++) {
+        CHECK_EQ(release(made[i]), ST_OK);
+    }
+    sleep_ms(5);
+    usage_now(&before);
+    for (unsigned round = 0; round < 3; round++) {
+        CHECK_EQ(make_all(make, ledger_class), first);
+        usage_now(&full);
+        for (unsigned i = 0; i < 20; i++) {
+            CHECK_EQ(make(&one), ST_QUOTA);
+        }
+        usage_now(&again);
+        CHECK(memcmp(&full, &again, sizeof(full)) == 0);
+        CHECK_EQ(release(made[0]), ST_OK);
+        sleep_ms(5);
+        CHECK_EQ(make(&made[0]), ST_OK);
+        for (unsigned i = 0; i < first; i++) {
+            CHECK_EQ(release(made[i]), ST_OK);
+        }
+        sleep_ms(5);
+        CHECK_USAGE(&before);
+    }
+}
+
+static status_t make_notification(capos_cap_t *out)
+{
+    return new_notification(held("ledger"), out);
+}
+
+static status_t make_page(capos_cap_t *out)
+{
+    return new_memory(held("ledger"), PAGE, out);
+}
+
+static status_t make_endpoint(capos_cap_t *out)
+{
+    return new_endpoint(held("ledger"), 64, 0, out);
+}
+
+static capos_cap_t minter;
+
+static status_t make_served(capos_cap_t *out)
+{
+    static uint64_t key;
+    return mint(minter, ++key, 1, 0, out);
+}
+
+static status_t make_copy(capos_cap_t *out)
+{
+    return attenuate(held("capabilities"), minter, 1, out);
+}
+
+static int64_t slots(void)
+{
+    use_up(make_notification, LEDGER_CLASS_SLOTS);
+    return 0;
+}
+
+static int64_t slots_by_copies(void)
+{
+    CHECK_EQ(make_notification(&minter), ST_OK);
+    use_up(make_copy, LEDGER_CLASS_SLOTS);
+    return 0;
+}
+
+static int64_t frames(void)
+{
+    use_up(make_page, LEDGER_CLASS_FRAMES);
+    return 0;
+}
+
+static int64_t kernel_pages(void)
+{
+    use_up(make_endpoint, LEDGER_CLASS_KERNEL_PAGES);
+    return 0;
+}
+
+static int64_t served_objects(void)
+{
+    CHECK_EQ(make_endpoint(&minter), ST_OK);
+    use_up(make_served, LEDGER_CLASS_SERVED_OBJECTS);
+    return 0;
+}
+
+/* Committed pages until none are left, in one reservation. */
+static int64_t committed(void)
+{
+    enum { PAGES = 1024 };
+    struct usage before;
+    capos_cap_t memory = held("memory");
+    CHECK(raw_do(CALL(memory, VirtualMemory, reserve, MESSAGE(0, PAGES * PAGE), 24, result, 64))
+              .result > 0);
+    uint64_t base = result[1];
+    usage_now(&before);
+    for (unsigned round = 0; round < 3; round++) {
+        unsigned count = 0;
+        int32_t got = 0;
+        while (count < PAGES && got >= 0) {
+            got = raw_do(CALL(memory, VirtualMemory, commit,
+                              MESSAGE(base + count * PAGE, PAGE, PROTECTION_READ_WRITE), 32, result,
+                              64))
+                      .result;
+            count += got >= 0;
+        }
+        CHECK_EQ(got, ST_QUOTA);
+        CHECK(count > 0 && count < PAGES);
+        memset((void *)(uintptr_t)base, 0xaa, (size_t)count * PAGE);
+        CHECK(raw_do(CALL(memory, VirtualMemory, decommit, MESSAGE(base, (uint64_t)count * PAGE),
+                          24, result, 64))
+                  .result >= 0);
+        sleep_ms(10);
+        struct usage after;
+        usage_now(&after);
+        CHECK_EQ(after.used[LEDGER_CLASS_FRAMES], before.used[LEDGER_CLASS_FRAMES]);
+    }
+    return 0;
+}
+
+static int64_t virtual_pages(void)
+{
+    static uint64_t bases[MANY];
+    capos_cap_t memory = held("memory");
+    struct usage before;
+    usage_now(&before);
+    for (unsigned round = 0; round < 3; round++) {
+        unsigned count = 0;
+        int32_t got = 0;
+        while (count < MANY && got >= 0) {
+            got =
+                raw_do(CALL(memory, VirtualMemory, reserve, MESSAGE(0, 16u << 20), 24, result, 64))
+                    .result;
+            bases[count] = result[1];
+            count += got >= 0;
+        }
+        CHECK_EQ(got, ST_QUOTA);
+        CHECK(count > 0);
+        for (unsigned i = 0; i < count; i++) {
+            CHECK(raw_do(CALL(memory, VirtualMemory, unmap, MESSAGE(bases[i], 16u << 20), 24,
+                              result, 64))
+                      .result >= 0);
+        }
+        sleep_ms(10);
+        CHECK_USAGE(&before);
+    }
+    return 0;
+}
+
+/* The window of the log: refused until the second is over, the neighbour's line goes through. */
+static int64_t log_bytes(void)
+{
+    uint64_t text[32];
+    for (unsigned i = 2; i < 32; i++) {
+        text[i] = UINT64_C(0x6c6c6c6c6c6c6c6c);
+    }
+    text[0] = UINT64_C(1) << 48;
+    text[1] = UINT64_C(1) | UINT64_C(2) << 32 | UINT64_C(240) << 35;
+    text[31] &= UINT64_MAX >> 8;
+    capos_cap_t log = capos_capset()->entries[0].cap;
+    unsigned count = 0;
+    struct capos_cqe cqe;
+    do {
+        cqe = raw_do(CALL(log, KernelLog, append, text, sizeof(text), NULL, 0));
+        count++;
+    } while (cqe.result >= 0 && count < 1000);
+    CHECK_EQ(cqe.result, ST_QUOTA);
+    CHECK_EQ(cqe.flags, CAPOS_CQE_NEEDED);
+    CHECK_EQ(cqe.needed, LEDGER_CLASS_LOG_BYTES);
+    for (unsigned i = 0; i < 100; i++) {
+        CHECK_EQ(raw_do(CALL(log, KernelLog, append, text, sizeof(text), NULL, 0)).result,
+                 ST_QUOTA);
+    }
+    sleep_ms(1100);
+    CHECK(raw_do(CALL(log, KernelLog, append, text, sizeof(text), NULL, 0)).result >= 0);
+    return 0;
+}
+
+/* The neighbour flooded with calls, most of them never waited for: the next caller gets through. */
+static int64_t call_flood(void)
+{
+    static uint64_t message[512];
+    for (unsigned round = 0; round < 30; round++) {
+        while (raw.sq_tail - raw.header->sq_head < raw.sq_entries) {
+            (void)raw_send(raw_call_sqe(held("echo"), HOSTILE_INTERFACE, 0, message,
+                                        sizeof(message), result, sizeof(result)));
+        }
+        CHECK(raw_enter(1, CAPOS_FOREVER) > 0);
+        struct capos_cqe cqe;
+        while (raw_reap(&cqe)) {
+            CHECK_EQ(cqe.result, sizeof(message));
+        }
+    }
+    return 0;
+}
+
+/* A hundred sleeps, receives and waits at once are records of the ring, paid for when it was made:
+ * the ledger does not move. */
+static int64_t waiters(void)
+{
+    struct usage before;
+    capos_cap_t note;
+    CHECK_EQ(make_notification(&note), ST_OK);
+    usage_now(&before);
+    unsigned most = raw.cq_entries - raw.cq_reserve - 2;
+    uint64_t soon_ns = now_ns() + 20000000;
+    for (unsigned i = 0; i < most; i++) {
+        struct capos_sqe wait = raw_sqe(CAPOS_OP_WAIT, note);
+        wait.method = CAPOS_EVENT_SIGNALLED;
+        wait.deadline_ns = soon_ns + i;
+        struct capos_sqe sleep =
+            CALL(held("timer"), Timer, sleep, MESSAGE(soon_ns + i), 16, result, 64);
+        (void)raw_start(i % 2 ? wait : sleep);
+    }
+    struct capos_cqe cqe;
+    unsigned ended = 0;
+    while (ended < most) {
+        CHECK(raw_enter(1, CAPOS_FOREVER) > 0);
+        while (raw_reap(&cqe)) {
+            CHECK(cqe.result == ST_TIMED_OUT || cqe.result == 16);
+            ended++;
+        }
+    }
+    CHECK_USAGE(&before);
+    return 0;
+}
+
+/* Mints, never released, and an exit in the middle of it. */
+static int64_t die_full(void)
+{
+    CHECK_EQ(make_endpoint(&minter), ST_OK);
+    (void)make_all(make_served, LEDGER_CLASS_SERVED_OBJECTS);
+    for (unsigned i = 0; i < 100; i++) {
+        (void)make_page(&made[i]);
+        (void)make_endpoint(&made[i]);
+        (void)map_pages(held("memory"), PAGE);
+    }
+    return 0;
+}
+
+#define LIMITED(name_, function, sentence_, ...) \
+    { \
+        .name = name_, .sentence = sentence_, \
+        .roles = {{.run = function, .holds = HOLD_USUAL | HOLD_ECHO}}, .limits = { \
+            __VA_ARGS__ \
+        } \
+    }
+
+const struct hostile_case exhaust_cases[] = {
+    LIMITED("full.slots", slots, "slots run out, and come back", {LEDGER_CLASS_SLOTS, true, 40}),
+    LIMITED("full.copies", slots_by_copies, "copies run out of slots",
+            {LEDGER_CLASS_SLOTS, true, 90}),
+    LIMITED("full.frames", frames, "frames run out, and come back",
+            {LEDGER_CLASS_SLOTS, true, 1000}),
+    LIMITED("full.kernel-pages", kernel_pages, "pages of kernel objects run out, and come back",
+            {LEDGER_CLASS_SLOTS, true, 2000}, {LEDGER_CLASS_KERNEL_PAGES, true, 90}),
+    LIMITED("full.served", served_objects, "served objects run out, and come back",
+            {LEDGER_CLASS_SERVED_OBJECTS, true, 20}),
+    LIMITED("full.committed", committed, "committed memory runs out, and comes back",
+            {LEDGER_CLASS_FRAMES, true, 200}),
+    LIMITED("full.virtual", virtual_pages, "address space runs out, and comes back",
+            {LEDGER_CLASS_VIRTUAL_PAGES, true, 65536}),
+    LIMITED("full.log", log_bytes, "the log takes so much a second of one process",
+            {LEDGER_CLASS_LOG_BYTES, true, 3000}),
+    LIMITED("full.calls", call_flood, "a flood of calls is answered, call by call", {0}),
+    LIMITED("full.waiters", waiters, "what waits was paid for with the ring", {0}),
+    LIMITED("full.death", die_full, "a process that has used up all gives up all", {0}),
+    {.name = NULL},
+};

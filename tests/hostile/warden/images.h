@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: MIT */
+/* Program images that are none, started by the warden itself: nobody else may start what it likes. */
+#ifndef CAPOS_TESTS_HOSTILE_IMAGES_H
+#define CAPOS_TESTS_HOSTILE_IMAGES_H
+
+/* Reports a line for each group whose name begins with the prefix. */
+void images_try(const char *prefix);
+
+#endif

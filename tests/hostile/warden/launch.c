@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: MIT */
+/* Starting programs without end, with wrong grants, under wrong names; handles misused. */
+#include "capos/start.h"
+#include "case.h"
+#include "kernel_log.capnp.h"
+#include "ledger.capnp.h"
+#include "lib/base/string.h"
+#include "time.capnp.h"
+
+enum { PARAM_WORDS = 1100, MAX_TRANSFERS = 4 };
+
+static uint64_t result[64];
+
+/* A launch being put together: message, then its transfer area. */
+static struct {
+    uint64_t words[PARAM_WORDS];
+    struct capnp_builder builder;
+    Launcher_launch_params_b params;
+    Grant_list_b grants;
+    struct capos_transfer transfers[MAX_TRANSFERS];
+    unsigned transfer_count;
+} launch;
+
+static void begin(const char *program, const char *name, uint32_t grants)
+{
+    capnp_builder_init(&launch.builder, launch.words, sizeof(launch.words) - 256);
+    launch.params = Launcher_launch_params_init(&launch.builder);
+    Launcher_launch_params_set_program(launch.params, program, strlen(program));
+    Launcher_launch_params_set_name(launch.params, name, strlen(name));
+    launch.grants = Launcher_launch_params_init_grants(launch.params, grants);
+    launch.transfer_count = 0;
+}
+
+static Grant_b line(uint32_t i, const char *name, uint64_t interface, uint64_t methods)
+{
+    Grant_b grant = Grant_list_b_at(launch.grants, i);
+    Grant_set_name(grant, name, strlen(name));
+    Grant_set_origin(grant, "hostile", 7);
+    Grant_set_interface(grant, interface);
+    Grant_set_methods(grant, methods);
+    return grant;
+}
+
+static uint16_t give(capos_cap_t cap, unsigned mode)
+{
+    launch.transfers[launch.transfer_count] =
+        (struct capos_transfer){.cap = cap, .mode = (uint16_t)mode};
+    return (uint16_t)launch.transfer_count++;
+}
+
+static struct capos_cqe finish(void)
+{
+    size_t len = 0;
+    CHECK_EQ(capnp_finish(&launch.builder, &len), CAPNP_OK);
+    struct capos_sqe sqe =
+        CALL(held("launcher"), Launcher, launch, launch.words, len, result, sizeof(result));
+    if (launch.transfer_count != 0) {
+        uint64_t *area = &launch.words[len / 8];
+        area[0] = raw.sequence++;
+        memcpy(area + 1, launch.transfers, launch.transfer_count * sizeof(launch.transfers[0]));
+        sqe.xfer_count = (uint8_t)launch.transfer_count;
+    }
+    return raw_do(sqe);
+}
+
+/* The grant that tells a child what to run: role c of case `number` is what launched children do. */
+static void case_line(uint32_t i, const char *name)
+{
+    const struct capos_capset_entry *log = &capos_capset()->entries[0];
+    Grant_set_transfer(line(i, name, KernelLog_ID, 0), give(log->cap, CAPOS_XFER_COPY));
+}
+
+static int64_t wrong_names(void)
+{
+    static const char *const names[] = {
+        "",           "12345678901234567890123456789012",
+        "esc\033[2J", "new\nline",
+        "sp ace",     "\xc3\xa9",
+        "tab\t",      "back\\slash",
+        "del\x7f",    "star*",
+        "at@",
+    };
+    struct usage before;
+    usage_now(&before);
+    for (unsigned i = 0; i < ARRAY_LEN(names); i++) {
+        begin("self", names[i], 0);
+        CHECK_EQ(finish().result, ST_BAD_ARGUMENT);
+        begin("self", "child", 1);
+        Grant_set_self(line(0, names[i], Ledger_ID, 0), SELF_OBJECT_LEDGER);
+        CHECK_EQ(finish().result, ST_BAD_ARGUMENT);
+    }
+    static const char *const programs[] = {"",     "nothing", "sel",  "selfi",
+                                           "SELF", "../self", "self/"};
+    for (unsigned i = 0; i < ARRAY_LEN(programs); i++) {
+        begin(programs[i], "child", 0);
+        CHECK_EQ(finish().result, ST_NOT_FOUND);
+    }
+    CHECK_USAGE(&before);
+    return 0;
+}
+
+static int64_t wrong_grants(void)
+{
+    capos_cap_t note, timer = held("timer");
+    struct usage before;
+    CHECK_EQ(new_notification(held("ledger"), &note), ST_OK);
+    usage_now(&before);
+    begin("self", "child", 1); /* not the interface it is */
+    Grant_set_transfer(line(0, "timer", KernelLog_ID, 0), give(timer, 0));
+    CHECK_EQ(finish().result, ST_WRONG_INTERFACE);
+    begin("self", "child", 1); /* more than is held */
+    Grant_set_transfer(line(0, "timer", Timer_ID, UINT64_MAX), give(timer, 0));
+    CHECK_EQ(finish().result, ST_NO_METHOD);
+    begin("self", "child", 1); /* an index beyond what is carried */
+    Grant_set_transfer(line(0, "timer", Timer_ID, 0), 1);
+    (void)give(timer, 0);
+    CHECK_EQ(finish().result, ST_BAD_ARGUMENT);
+    begin("self", "child", 2); /* one name for two */
+    Grant_set_self(line(0, "ledger", Ledger_ID, 0), SELF_OBJECT_LEDGER);
+    Grant_set_self(line(1, "ledger", Ledger_ID, 0), SELF_OBJECT_LEDGER);
+    CHECK_EQ(finish().result, ST_EXISTS);
+    begin("self", "child", 2); /* one moved capability for two lines */
+    uint16_t index = give(note, CAPOS_XFER_MOVE);
+    Grant_set_transfer(line(0, "a", 0, 0), index);
+    Grant_set_transfer(line(1, "b", 0, 0), index);
+    CHECK(finish().result < 0);
+    CHECK_EQ(signal_bits(note, 1), ST_OK);
+    begin("self", "child", 0); /* moved, and granted to nobody */
+    (void)give(note, CAPOS_XFER_MOVE);
+    CHECK_EQ(finish().result, ST_BAD_ARGUMENT);
+    CHECK_EQ(signal_bits(note, 1), ST_OK);
+    begin("self", "child", 1); /* not to be handed on */
+    Grant_set_transfer(line(0, "ledger", Ledger_ID, 0), give(held("ledger"), 0));
+    CHECK_EQ(finish().result, ST_NOT_TRANSFERABLE);
+    begin("self", "child", 1); /* no such own object */
+    Grant_set_self(line(0, "x", Ledger_ID, 0), (enum SelfObject)4);
+    CHECK_EQ(finish().result, ST_BAD_ARGUMENT);
+    begin("self", "child", 63); /* more than a start page holds */
+    CHECK_EQ(finish().result, ST_BAD_ARGUMENT);
+    CHECK_USAGE(&before);
+    return 0;
+}
+
+/* ---- storms ---- */
+
+static status_t wait_exit(capos_cap_t process)
+{
+    struct capos_sqe wait = raw_sqe(CAPOS_OP_WAIT, process);
+    wait.method = CAPOS_EVENT_EXIT;
+    return raw_do(wait).result;
+}
+
+static capos_cap_t start_child(const char *grant_name)
+{
+    begin("self", "child", grant_name != NULL ? 1 : 0);
+    if (grant_name != NULL) {
+        case_line(0, grant_name);
+    }
+    struct capos_cqe cqe = finish();
+    return cqe.result >= 0 ? cqe.first_cap : 0;
+}
+
+/* Children without a case end at once with CHILD_CODE. */
+static int64_t launch_storm(void)
+{
+    struct usage before;
+    usage_now(&before);
+    for (unsigned round = 0; round < 40; round++) {
+        capos_cap_t child = start_child("child");
+        CHECK(child != 0);
+        CHECK_EQ(wait_exit(child), CAPOS_EVENT_EXIT);
+        CHECK_EQ(release(child), ST_OK);
+    }
+    CHECK_USAGE(&before);
+    return 0;
+}
+
+/* As many as the launcher allows, and no more; ended, they make room again. */
+static int64_t too_many_children(void)
+{
+    capos_cap_t children[LAUNCH_MAX];
+    for (unsigned round = 0; round < 3; round++) {
+        for (unsigned i = 0; i < LAUNCH_MAX; i++) {
+            children[i] = start_child("sleeper");
+            CHECK(children[i] != 0);
+        }
+        for (unsigned i = 0; i < 20; i++) {
+            begin("self", "child", 0);
+            CHECK_EQ(finish().result, ST_BUSY);
+        }
+        for (unsigned i = 0; i < LAUNCH_MAX; i++) {
+            CHECK_EQ(
+                raw_do(CALL(children[i], ProcessHandle, terminate, NULL, 0, result, 64)).result, 0);
+            CHECK_EQ(
+                raw_do(CALL(children[i], ProcessHandle, terminate, NULL, 0, result, 64)).result,
+                ST_BAD_STATE);
+            CHECK_EQ(wait_exit(children[i]), CAPOS_EVENT_EXIT);
+            CHECK_EQ(release(children[i]), ST_OK);
+        }
+    }
+    return 0;
+}
+
+enum { BOMB_GENERATIONS = 5, BOMB_TRIES = 60 };
+
+/* A generation of the bomb: each child holds the launcher too, and does the same. */
+static int64_t explode(char generation)
+{
+    char name[] = {'b', 'o', 'm', 'b', '.', (char)(generation + 1), 0};
+    begin("self", "bomb", 2);
+    case_line(0, name);
+    Grant_set_transfer(line(1, "launcher", Launcher_ID, 0), give(held("launcher"), 0));
+    for (unsigned i = 0; i < BOMB_TRIES && generation < '0' + BOMB_GENERATIONS; i++) {
+        int32_t got = finish().result;
+        CHECK(got >= 0 || got == ST_BUSY || got == ST_QUOTA);
+    }
+    return 0;
+}
+
+static int64_t fork_bomb(void)
+{
+    return explode('0');
+}
+
+/* Handles let go of while the children live on: the launcher still counts them. */
+static int64_t orphans(void)
+{
+    for (unsigned i = 0; i < LAUNCH_MAX; i++) {
+        capos_cap_t child = start_child("brief");
+        CHECK(child != 0);
+        CHECK_EQ(release(child), ST_OK);
+    }
+    CHECK_EQ(start_child("brief"), 0);
+    capos_cap_t child = 0;
+    for (unsigned i = 0; i < 100 && child == 0; i++) {
+        sleep_ms(50);
+        child = start_child("child");
+    }
+    CHECK(child != 0);
+    CHECK_EQ(wait_exit(child), CAPOS_EVENT_EXIT);
+    return 0;
+}
+
+/* Many waits for one exit: each is told, and one that comes late too. */
+static int64_t many_waiters(void)
+{
+    uint64_t tags[20];
+    capos_cap_t child = start_child("brief");
+    CHECK(child != 0);
+    for (unsigned i = 0; i < 20; i++) {
+        struct capos_sqe wait = raw_sqe(CAPOS_OP_WAIT, child);
+        wait.method = CAPOS_EVENT_EXIT;
+        tags[i] = raw_start(wait);
+    }
+    for (unsigned i = 0; i < 20; i++) {
+        struct capos_cqe cqe = raw_wait(tags[i]);
+        CHECK_EQ(cqe.result, CAPOS_EVENT_EXIT);
+        CHECK_EQ(cqe.signal, 42);
+    }
+    CHECK_EQ(wait_exit(child), CAPOS_EVENT_EXIT);
+    CHECK_EQ(raw_do(CALL(child, ProcessHandle, terminate, NULL, 0, result, 64)).result,
+             ST_DISCONNECTED);
+    return 0;
+}
+
+static int64_t end_oneself(void)
+{
+    (void)raw_do(CALL(held("self"), ProcessHandle, terminate, NULL, 0, result, 64));
+    return 99;
+}
+
+#define CASE(name_, function, sentence_) \
+    { \
+        .name = name_, .sentence = sentence_, .roles = { \
+            {.run = function, .holds = HOLD_USUAL | HOLD_LAUNCHER} \
+        } \
+    }
+
+const struct hostile_case launch_cases[] = {
+    CASE("launch.name", wrong_names, "no name brings control bytes or strange programs in"),
+    CASE("launch.grant", wrong_grants, "a wrong grant starts nothing and moves nothing"),
+    CASE("launch.storm", launch_storm, "children by the dozen leave nothing behind"),
+    CASE("launch.most", too_many_children, "a launcher's limit holds, and frees itself"),
+    CASE("launch.bomb", fork_bomb, "a bomb of processes is bounded by its launcher"),
+    CASE("launch.orphans", orphans, "children nobody holds still count"),
+    CASE("launch.waiters", many_waiters, "everybody who waits for an exit is told"),
+    {.name = "process.self-end",
+     .sentence = "a process may end itself by its own handle",
+     .roles = {{end_oneself, HOLD_USUAL | HOLD_SELF, {.kind = END_TERMINATED}}}},
+    {.name = NULL},
+};
+
+/* What children of these cases do, by the name of their grant. */
+int64_t child_run(const char *name);
+
+int64_t child_run(const char *name)
+{
+    if (strcmp(name, "sleeper") == 0) {
+        (void)raw_enter(UINT32_MAX, CAPOS_FOREVER);
+    } else if (strcmp(name, "brief") == 0) {
+        for (volatile unsigned i = 0; i < 3000000; i++) {
+        }
+        return 42;
+    } else if (strncmp(name, "bomb.", 5) == 0) {
+        return explode(name[5]);
+    }
+    return 0;
+}

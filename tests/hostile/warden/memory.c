@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: MIT */
+/* Address space and memory objects asked for what they must not give. */
+#include "abi/layout.h"
+#include "capabilities.capnp.h"
+#include "capos/start.h"
+#include "case.h"
+#include "ledger.capnp.h"
+#include "lib/base/string.h"
+#include "memory.capnp.h"
+
+static uint64_t result[2100];
+
+static status_t vm(uint16_t method, const uint64_t *params, uint32_t bytes)
+{
+    return raw_do(raw_call_sqe(held("memory"), VirtualMemory_ID, method, params, bytes, result,
+                               sizeof(result)))
+        .result;
+}
+
+static status_t reserve(uint64_t address, uint64_t bytes)
+{
+    return vm(VirtualMemory_reserve_ORDINAL, MESSAGE(address, bytes), 24);
+}
+
+static status_t commit(uint64_t address, uint64_t bytes, unsigned protection)
+{
+    return vm(VirtualMemory_commit_ORDINAL, MESSAGE(address, bytes, protection), 32);
+}
+
+static status_t decommit(uint64_t address, uint64_t bytes)
+{
+    return vm(VirtualMemory_decommit_ORDINAL, MESSAGE(address, bytes), 24);
+}
+
+static status_t protect(uint64_t address, uint64_t bytes, unsigned protection)
+{
+    return vm(VirtualMemory_protect_ORDINAL, MESSAGE(address, bytes, protection), 32);
+}
+
+static status_t unmap(uint64_t address, uint64_t bytes)
+{
+    return vm(VirtualMemory_unmap_ORDINAL, MESSAGE(address, bytes), 24);
+}
+
+static status_t map(capos_cap_t memory, uint64_t address, uint64_t offset, uint64_t bytes,
+                    unsigned protection)
+{
+    struct {
+        uint64_t message[5];
+        uint64_t number;
+        struct capos_transfer transfer;
+    } params = {{ROOT(4), (uint64_t)protection << 16, address, offset, bytes},
+                raw.sequence++,
+                {.cap = memory}};
+    struct capos_sqe sqe =
+        CALL(held("memory"), VirtualMemory, map, &params, sizeof(params.message), result, 64);
+    sqe.xfer_count = 1;
+    return raw_do(sqe).result;
+}
+
+struct range {
+    uint64_t address, bytes;
+};
+
+/* Ranges that no user mapping can be. */
+static const struct range impossible[] = {
+    {CAPOS_MMAP_BASE, 0},
+    {CAPOS_MMAP_BASE + 1, PAGE},
+    {CAPOS_MMAP_BASE, 1},
+    {CAPOS_MMAP_BASE, PAGE + 8},
+    {0x1000, PAGE},
+    {0xf000, 2 * PAGE},
+    {CAPOS_USER_END, PAGE},
+    {CAPOS_USER_END - PAGE, 2 * PAGE},
+    {UINT64_C(0x0000800000000000), PAGE},
+    {UINT64_C(0xffff800000000000), PAGE},
+    {UINT64_C(0xffffffff80000000), PAGE},
+    {UINT64_C(0xfffffffffffff000), PAGE},
+    {UINT64_C(0xfffffffffffff000), 2 * PAGE},
+    {CAPOS_MMAP_BASE, UINT64_C(0xfffffffffffff000)},
+    {CAPOS_MMAP_BASE, UINT64_C(0xffff800000000000)},
+    {CAPOS_MMAP_BASE, UINT64_C(1) << 63},
+};
+
+static int64_t impossible_ranges(void)
+{
+    struct usage before;
+    capos_cap_t object;
+    CHECK_EQ(new_memory(held("ledger"), PAGE, &object), ST_OK);
+    usage_now(&before);
+    for (unsigned i = 0; i < ARRAY_LEN(impossible); i++) {
+        const struct range *range = &impossible[i];
+        CHECK_EQ(reserve(range->address, range->bytes), ST_BAD_ARGUMENT);
+        CHECK_EQ(commit(range->address, range->bytes, PROTECTION_READ_WRITE), ST_BAD_ARGUMENT);
+        CHECK_EQ(decommit(range->address, range->bytes), ST_BAD_ARGUMENT);
+        CHECK_EQ(protect(range->address, range->bytes, PROTECTION_READ), ST_BAD_ARGUMENT);
+        CHECK_EQ(unmap(range->address, range->bytes), ST_BAD_ARGUMENT);
+        CHECK_EQ(map(object, range->address, 0, range->bytes, PROTECTION_READ), ST_BAD_ARGUMENT);
+        CHECK_USAGE(&before);
+    }
+    return 0;
+}
+
+/* What the kernel put there is not the program's to change. */
+static int64_t kernel_regions(void)
+{
+    const struct capos_capset *page = capos_capset();
+    const struct range fixed[] = {
+        {page->ring, PAGE},
+        {page->ring & ~UINT64_C(4095), (page->ring_bytes + PAGE - 1) & ~UINT64_C(4095)},
+        {CAPOS_CAPSET_ADDRESS, PAGE},
+        {page->stack_base - PAGE, PAGE}, /* guard */
+        {CAPOS_STACK_TOP, PAGE},
+    };
+    struct usage before;
+    capos_cap_t object;
+    CHECK_EQ(new_memory(held("ledger"), PAGE, &object), ST_OK);
+    usage_now(&before);
+    for (unsigned i = 0; i < ARRAY_LEN(fixed); i++) {
+        uint64_t at = fixed[i].address;
+        CHECK_EQ(reserve(at, PAGE), ST_EXISTS);
+        CHECK_EQ(map(object, at, 0, PAGE, PROTECTION_READ), ST_EXISTS);
+        CHECK_EQ(commit(at, PAGE, PROTECTION_READ_WRITE), ST_BAD_STATE);
+        CHECK_EQ(decommit(at, PAGE), ST_BAD_STATE);
+        CHECK_EQ(protect(at, PAGE, PROTECTION_READ_WRITE), ST_BAD_STATE);
+        CHECK_EQ(unmap(at, PAGE), ST_BAD_STATE);
+        CHECK_EQ(unmap(at, fixed[i].bytes), ST_BAD_STATE);
+        CHECK_USAGE(&before);
+    }
+    CHECK_WORKS();
+    return 0;
+}
+
+/* Nothing is ever writable and executable, by no way round. */
+static int64_t write_or_execute(void)
+{
+    uint64_t text = capos_capset()->image_base;
+    capos_cap_t object;
+    uint64_t at = map_pages(held("memory"), PAGE);
+    CHECK(at != 0);
+    for (unsigned protection = 4; protection < 70000; protection = protection * 5) {
+        CHECK_EQ(protect(at, PAGE, (uint16_t)protection), ST_BAD_ARGUMENT);
+    }
+    CHECK(protect(text, PAGE, PROTECTION_READ_WRITE) < 0);
+    CHECK(protect(at, PAGE, PROTECTION_READ_EXECUTE) < 0);
+    CHECK(commit(text, PAGE, PROTECTION_READ_WRITE) < 0);
+    CHECK_EQ(new_memory(held("ledger"), PAGE, &object), ST_OK);
+    CHECK(map(object, 0, 0, PAGE, PROTECTION_READ_EXECUTE) < 0); /* not sealed */
+    CHECK(map(object, 0, 0, PAGE, PROTECTION_READ_WRITE) >= 0);
+    uint64_t mapped = result[1];
+    CHECK(protect(mapped, PAGE, PROTECTION_READ_EXECUTE) < 0);
+    CHECK_EQ(raw_do(CALL(object, MemoryObject, seal, NULL, 0, result, 64)).result, ST_BUSY);
+    CHECK_EQ(protect(mapped, PAGE, PROTECTION_READ), 0);
+    return 0;
+}
+
+/* Sealed is for ever: by no map, write or protection is it written again. */
+static int64_t sealed_objects(void)
+{
+    capos_cap_t object, reader;
+    CHECK_EQ(new_memory(held("ledger"), 2 * PAGE, &object), ST_OK);
+    CHECK(map(object, 0, 0, PAGE, PROTECTION_READ) >= 0);
+    uint64_t mapped = result[1];
+    CHECK_EQ(raw_do(CALL(object, MemoryObject, seal, NULL, 0, result, 64)).result, 0);
+    CHECK_EQ(map(object, 0, 0, PAGE, PROTECTION_READ_WRITE), ST_BAD_STATE);
+    CHECK(protect(mapped, PAGE, PROTECTION_READ_WRITE) < 0);
+    uint64_t write[] = {(UINT64_C(1) << 32) | (UINT64_C(1) << 48), 0,
+                        UINT64_C(1) | UINT64_C(2) << 32 | UINT64_C(8) << 35, 0};
+    CHECK_EQ(raw_do(CALL(object, MemoryObject, write, write, sizeof(write), result, 64)).result,
+             ST_BAD_STATE);
+    CHECK_EQ(attenuate(held("capabilities"), object, MemoryReader_FACET, &reader), ST_OK);
+    CHECK_EQ(map(reader, 0, 0, PAGE, PROTECTION_READ_WRITE), ST_NO_METHOD);
+    CHECK_EQ(map(reader, 0, 0, PAGE, PROTECTION_READ_EXECUTE), ST_NO_METHOD);
+    CHECK(map(reader, 0, PAGE, PAGE, PROTECTION_READ) >= 0);
+    return 0;
+}
+
+static int64_t wild_offsets(void)
+{
+    static const struct range wild[] = {
+        {PAGE, PAGE},     {0, 2 * PAGE},      {UINT64_C(0xfffffffffffff000), 2 * PAGE},
+        {8, PAGE},        {UINT64_MAX, PAGE}, {UINT64_C(1) << 63, PAGE},
+        {2 * PAGE, PAGE},
+    };
+    capos_cap_t object;
+    CHECK_EQ(new_memory(held("ledger"), PAGE, &object), ST_OK);
+    struct usage before;
+    usage_now(&before);
+    for (unsigned i = 0; i < ARRAY_LEN(wild); i++) {
+        CHECK_EQ(map(object, 0, wild[i].address, wild[i].bytes, PROTECTION_READ), ST_BAD_ARGUMENT);
+    }
+    static const uint64_t offsets[] = {PAGE + 1, UINT64_MAX, UINT64_C(1) << 63, UINT64_MAX - 4095};
+    for (unsigned i = 0; i < ARRAY_LEN(offsets); i++) {
+        CHECK_EQ(raw_do(CALL(object, MemoryObject, read, MESSAGE(offsets[i], 8), 24, result, 4096))
+                     .result,
+                 ST_BAD_ARGUMENT);
+        uint64_t write[] = {(UINT64_C(1) << 32) | (UINT64_C(1) << 48), offsets[i],
+                            UINT64_C(1) | UINT64_C(2) << 32 | UINT64_C(8) << 35, 0};
+        CHECK_EQ(raw_do(CALL(object, MemoryObject, write, write, sizeof(write), result, 64)).result,
+                 ST_BAD_ARGUMENT);
+    }
+    CHECK_EQ(
+        raw_do(CALL(object, MemoryObject, read, MESSAGE(0, UINT32_MAX), 24, result, sizeof(result)))
+            .result,
+        ST_BAD_ARGUMENT);
+    CHECK_EQ(
+        raw_do(CALL(object, MemoryObject, read, MESSAGE(PAGE - 4, 64), 24, result, 4096)).result,
+        24); /* what there is: 4 bytes in a message of 24 */
+    CHECK_USAGE(&before);
+    return 0;
+}
+
+static int64_t wrong_sizes(void)
+{
+    static const uint64_t wrong[] = {
+        0,
+        1,
+        4095,
+        PAGE + 8,
+        (16u << 20) + PAGE,
+        UINT64_C(1) << 32,
+        UINT64_C(1) << 63,
+        UINT64_MAX,
+        UINT64_MAX - 4095,
+    };
+    struct usage before;
+    capos_cap_t out;
+    usage_now(&before);
+    for (unsigned i = 0; i < ARRAY_LEN(wrong); i++) {
+        CHECK_EQ(new_memory(held("ledger"), wrong[i], &out), ST_BAD_ARGUMENT);
+    }
+    CHECK_EQ(new_memory(held("ledger"), 16u << 20, &out), ST_QUOTA); /* a program has 1 MiB */
+    CHECK_EQ(raw_quota_class(), LEDGER_CLASS_FRAMES);
+    CHECK_USAGE(&before);
+    return 0;
+}
+
+/* Map, commit, decommit, unmap a thousand times: nothing is left, and memory comes back clean. */
+static int64_t churn(void)
+{
+    struct usage before;
+    capos_cap_t object;
+    CHECK_EQ(new_memory(held("ledger"), 4 * PAGE, &object), ST_OK);
+    uint64_t warm = map_pages(held("memory"), 4 * PAGE);
+    CHECK(warm != 0);
+    CHECK_EQ(unmap(warm, 4 * PAGE), 0);
+    sleep_ms(10);
+    usage_now(&before);
+    for (unsigned round = 0; round < 300; round++) {
+        uint64_t at = map_pages(held("memory"), 4 * PAGE);
+        CHECK(at != 0);
+        volatile uint64_t *words = (volatile uint64_t *)(uintptr_t)at;
+        for (unsigned i = 0; i < 4 * 512; i += 61) {
+            CHECK_EQ(words[i], 0);
+            words[i] = UINT64_MAX;
+        }
+        CHECK_EQ(decommit(at + PAGE, PAGE), 0);
+        CHECK_EQ(commit(at + PAGE, PAGE, PROTECTION_READ_WRITE), 0);
+        CHECK_EQ(words[512], 0);
+        CHECK_EQ(commit(at + PAGE, PAGE, PROTECTION_READ_WRITE), ST_BAD_STATE);
+        CHECK_EQ(unmap(at, 4 * PAGE), 0);
+        CHECK_EQ(unmap(at, 4 * PAGE), ST_BAD_STATE);
+        CHECK(map(object, 0, 0, 4 * PAGE, PROTECTION_READ_WRITE) >= 0);
+        CHECK_EQ(unmap(result[1], 4 * PAGE), 0);
+    }
+    sleep_ms(20);
+    CHECK_USAGE(&before);
+    return 0;
+}
+
+#define CASE(name_, function, sentence_) \
+    { \
+        .name = name_, .sentence = sentence_, .roles = { {.run = function, .holds = HOLD_USUAL} } \
+    }
+
+const struct hostile_case memory_cases[] = {
+    CASE("mem.range", impossible_ranges,
+         "no range outside user space is reserved, changed or mapped"),
+    CASE("mem.kernel", kernel_regions, "ring, start page and guards cannot be changed"),
+    CASE("mem.w-xor-x", write_or_execute, "no way leads to memory that is writable and executable"),
+    CASE("mem.seal", sealed_objects, "what is sealed is never written again"),
+    CASE("mem.offset", wild_offsets, "no offset leads out of a memory object"),
+    CASE("mem.size", wrong_sizes, "a memory object of a wrong size is not made"),
+    CASE("mem.churn", churn, "memory given back is back, and comes again clean"),
+    {.name = NULL},
+};

@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The ring's own words, rewritten; queues filled to the brim.
+ *
+ * A process has one thread in this release and nobody else maps its ring, so what can change the ring
+ * while the kernel drains it is the kernel itself: results that are told to land on indices, entries
+ * and payload slots, written by the drain (kernel methods) or, on another processor, by the
+ * neighbour's answer.
+ */
+#include "capos/start.h"
+#include "case.h"
+#include "entropy.capnp.h"
+#include "lib/base/string.h"
+#include "time.capnp.h"
+
+static void set_tail(uint64_t value)
+{
+    __atomic_store_n(&raw.header->sq_tail, value, __ATOMIC_RELEASE);
+}
+
+static void set_head(uint64_t value)
+{
+    __atomic_store_n(&raw.header->cq_head, value, __ATOMIC_RELEASE);
+}
+
+static void nop_works(void)
+{
+    struct capos_cqe cqe = raw_do(raw_sqe(CAPOS_OP_NOP, 0));
+    CHECK_EQ(cqe.result, ST_OK);
+}
+
+static int64_t wild_tail(void)
+{
+    uint64_t good = raw.sq_tail;
+    const uint64_t wild[] = {
+        good - 1,       good - 64, good + raw.sq_entries + 1,  good + raw.cq_entries,
+        UINT64_MAX,     0,         good + (UINT64_C(1) << 63), good + (UINT64_C(1) << 32),
+        UINT64_MAX / 2,
+    };
+    for (unsigned i = 0; i < ARRAY_LEN(wild); i++) {
+        if (wild[i] == good) {
+            continue;
+        }
+        set_tail(wild[i]);
+        CHECK_EQ(raw_enter(0, 0), ST_BAD_RING);
+        CHECK_EQ(raw_enter(1, CAPOS_FOREVER), ST_BAD_RING);
+        CHECK_EQ(raw.header->sq_head, good);
+        CHECK_EQ(raw.header->cq_tail, raw.cq_head);
+        set_tail(good);
+        nop_works();
+        good = raw.sq_tail;
+    }
+    return 0;
+}
+
+static int64_t wild_head(void)
+{
+    for (unsigned i = 0; i < 8; i++) {
+        uint64_t good = raw.cq_head;
+        const uint64_t wild[] = {
+            good + 1,
+            good - 1,
+            good - raw.cq_entries,
+            UINT64_MAX,
+            good + (UINT64_C(1) << 32),
+            good + (UINT64_C(1) << 63),
+            good + raw.cq_entries,
+            good - 2,
+        };
+        uint64_t tag = raw_send(raw_sqe(CAPOS_OP_NOP, 0));
+        set_head(wild[i]);
+        CHECK_EQ(raw_enter(0, 0), ST_BAD_RING);
+        CHECK_EQ(raw_enter(1, CAPOS_FOREVER), ST_BAD_RING);
+        CHECK_EQ(raw.header->sq_head, raw.sq_tail - 1);
+        set_head(good);
+        CHECK_EQ(raw_wait(tag).result, ST_OK);
+    }
+    return 0;
+}
+
+/* Every other word of the header is the kernel's or decoration. */
+static int64_t scribble_header(void)
+{
+    struct capos_ring_header saved = *raw.header;
+    for (unsigned round = 0; round < 8; round++) {
+        uint64_t *words = (uint64_t *)(void *)raw.header;
+        for (unsigned i = 0; i < sizeof(saved) / 8; i++) {
+            if (i != offsetof(struct capos_ring_header, sq_tail) / 8 &&
+                i != offsetof(struct capos_ring_header, cq_head) / 8) {
+                words[i] = round == 0 ? 0 : round == 1 ? UINT64_MAX : chance();
+            }
+        }
+        uint64_t first = raw.cq_head;
+        for (unsigned i = 0; i < 10; i++) {
+            struct capos_sqe nop = raw_sqe(CAPOS_OP_NOP, 0);
+            nop.user_data = i;
+            (void)raw_push(&nop);
+        }
+        CHECK_EQ(raw_enter(10, CAPOS_FOREVER), 10);
+        CHECK_EQ(raw.header->sq_head, raw.sq_tail);
+        CHECK_EQ(raw.header->cq_tail, first + 10);
+        for (unsigned i = 0; i < 10; i++) {
+            struct capos_cqe cqe;
+            CHECK(raw_reap(&cqe));
+            CHECK_EQ(cqe.user_data, i);
+        }
+    }
+    raw_open();
+    return 0;
+}
+
+/* A full SQ, never reaped: the ring stalls with nothing lost, and goes on when it is reaped. */
+static int64_t sq_storm(void)
+{
+    uint64_t next = 0;
+    uint64_t sent = 0;
+    for (unsigned round = 0; round < 40; round++) {
+        while (raw.sq_tail - raw.header->sq_head < raw.sq_entries) {
+            struct capos_sqe nop = raw_sqe(CAPOS_OP_NOP, 0);
+            nop.user_data = sent++;
+            (void)raw_push(&nop);
+        }
+        int64_t got = raw_enter(0, 0);
+        CHECK(got >= 0);
+        uint64_t ready = (uint64_t)got & CAPOS_ENTER_READY_MASK;
+        CHECK(ready <= raw.cq_entries - raw.cq_reserve);
+        if ((uint64_t)got & CAPOS_ENTER_STALLED) {
+            CHECK_EQ(ready, raw.cq_entries - raw.cq_reserve);
+            CHECK(raw.header->flags & CAPOS_RING_STALLED);
+            /* Never sleeps on a stalled SQ while there is something to reap. */
+            CHECK_EQ(raw_enter(UINT32_MAX, CAPOS_FOREVER), got);
+            struct capos_cqe cqe;
+            while (raw_reap(&cqe)) {
+                CHECK_EQ(cqe.user_data, next++);
+                CHECK_EQ(cqe.result, ST_OK);
+            }
+        }
+    }
+    while (next < sent) {
+        struct capos_cqe cqe;
+        CHECK(raw_enter(1, CAPOS_FOREVER) > 0);
+        while (raw_reap(&cqe)) {
+            CHECK_EQ(cqe.user_data, next++);
+        }
+    }
+    return 0;
+}
+
+static uint64_t wait_for_bit(capos_cap_t note, unsigned bit, uint64_t *position)
+{
+    struct capos_sqe wait = raw_sqe(CAPOS_OP_WAIT, note);
+    wait.method = CAPOS_EVENT_SIGNALLED;
+    wait.params = UINT64_C(1) << bit;
+    *position = raw.sq_tail;
+    return raw_start(wait);
+}
+
+/* Every record in use: ordinary entries stall, those of the reserve still empty the ring. */
+static int64_t record_storm(void)
+{
+    static uint64_t tags[256], positions[256];
+    capos_cap_t note;
+    CHECK_EQ(new_notification(held("ledger"), &note), ST_OK);
+    unsigned most = raw.cq_entries - raw.cq_reserve;
+    CHECK(most <= 256);
+    for (unsigned i = 0; i < most; i++) {
+        tags[i] = wait_for_bit(note, i % 64, &positions[i]);
+    }
+    uint64_t extra = raw_send(raw_sqe(CAPOS_OP_NOP, 0));
+    CHECK_EQ(raw_enter(0, 0), (int64_t)CAPOS_ENTER_STALLED);
+    CHECK_EQ(raw.header->sq_head, raw.sq_tail - 1);
+    /* Between entries the SQEs from head to tail are ours: move the tail back, cancel, resubmit. */
+    raw.header->sq_tail = --raw.sq_tail;
+    struct capos_cqe cqe = raw_do(raw_sqe(CAPOS_OP_CANCEL, positions[0]));
+    CHECK_EQ(cqe.result, ST_OK);
+    CHECK_EQ(raw_wait(tags[0]).result, ST_CANCELLED);
+    struct capos_sqe nop = raw_sqe(CAPOS_OP_NOP, 0);
+    nop.user_data = extra;
+    (void)raw_push(&nop);
+    CHECK_EQ(raw_wait(extra).result, ST_OK);
+    struct capos_sqe signal = raw_sqe(CAPOS_OP_SIGNAL, note);
+    signal.params = UINT64_MAX;
+    CHECK_EQ(raw_do(signal).result, ST_OK);
+    CHECK_EQ(raw_wait(tags[1]).result, CAPOS_EVENT_SIGNALLED);
+    return 0;
+}
+
+/* Sleeps, receives and waits by the hundred, some cancelled, the rest left to die with the process. */
+static int64_t waiting_at_exit(void)
+{
+    static uint8_t buffer[1024];
+    capos_cap_t note, endpoint;
+    CHECK_EQ(new_notification(held("ledger"), &note), ST_OK);
+    CHECK_EQ(new_endpoint(held("ledger"), 64, 0, &endpoint), ST_OK);
+    uint64_t far_ns = now_ns() + UINT64_C(3600000000000);
+    for (unsigned i = 0; i + 3 < raw.cq_entries - raw.cq_reserve; i += 3) {
+        uint64_t position;
+        (void)wait_for_bit(note, i % 64, &position);
+        struct capos_sqe recv = raw_sqe(CAPOS_OP_RECV, endpoint);
+        recv.result = (uintptr_t)buffer;
+        recv.result_len = sizeof(buffer);
+        recv.deadline_ns = far_ns;
+        (void)raw_start(recv);
+        (void)raw_start(CALL(held("timer"), Timer, sleep, MESSAGE(far_ns), 16, buffer, 64));
+    }
+    return 0;
+}
+
+/* The result of the first call is the second entry. */
+static int64_t result_over_entries(void)
+{
+    for (unsigned round = 0; round < 64; round++) {
+        uint64_t place = (raw.sq_tail + 1) & (raw.sq_entries - 1);
+        struct capos_sqe call = CALL(held("timer"), Timer, now, NULL, 0, &raw.sq[place], 64);
+        uint64_t first = raw_send(call);
+        uint64_t lost = raw_send(raw_sqe(CAPOS_OP_NOP, 0));
+        CHECK_EQ(raw_enter(2, CAPOS_FOREVER), 2);
+        CHECK_EQ(raw_wait(first).result, 16);
+        struct capos_cqe cqe;
+        CHECK(!raw_poll(lost, &cqe)); /* its user data was the time's place: now 0 */
+        CHECK(raw_poll(0, &cqe));
+        CHECK_EQ(cqe.result, ST_UNSUPPORTED); /* NOP with a method */
+    }
+    return 0;
+}
+
+/* After anything: the kernel shows its own indices at an entry, and with ours made to fit it works. */
+static void mend(void)
+{
+    struct capos_cqe cqe;
+    for (unsigned i = 0; i < 8; i++) {
+        (void)raw_enter(0, 0);
+        raw.sq_tail = raw.header->sq_head;
+        set_tail(raw.sq_tail);
+        raw.cq_head = raw.header->cq_tail;
+        set_head(raw.cq_head);
+    }
+    CHECK(raw_enter(0, 0) >= 0);
+    while (raw_reap(&cqe)) {
+    }
+    nop_works();
+}
+
+static struct capos_sqe entropy_sqe(void *to, uint32_t bytes)
+{
+    return CALL(held("entropy"), Entropy, fill, MESSAGE(bytes), 16, to, bytes + 64);
+}
+
+static int64_t result_over_indices(void)
+{
+    struct capos_ring_header *header = raw.header;
+    uint64_t *const targets[] = {&header->sq_tail - 3, &header->sq_head - 3, &header->cq_tail - 3,
+                                 &header->cq_head - 3, &header->flags - 3};
+    for (unsigned round = 0; round < 50; round++) {
+        uint64_t *target = targets[round % ARRAY_LEN(targets)];
+        uint64_t tail = raw.sq_tail, head = raw.cq_head;
+        (void)raw_send(entropy_sqe(target, 16));
+        (void)raw_send(raw_sqe(CAPOS_OP_NOP, 0));
+        (void)raw_enter(0, 0);
+        raw.sq_tail = tail + 2;
+        set_tail(tail + 2);
+        set_head(head);
+        (void)raw_enter(0, 0);
+        raw.cq_head = header->cq_tail;
+        set_head(raw.cq_head);
+        CHECK_EQ(raw_enter(0, 0), 0);
+        CHECK_EQ(header->sq_head, tail + 2);
+        nop_works();
+    }
+    return 0;
+}
+
+/* On another processor: the neighbour answers into our queue while it is drained here. */
+static int64_t answers_over_ring(void)
+{
+    static uint64_t message[64];
+    capos_cap_t echo = held("echo");
+    for (unsigned i = 0; i < 64; i++) {
+        message[i] = chance() & UINT64_C(0xffffffffffff00ff);
+    }
+    for (unsigned round = 0; round < 200; round++) {
+        uint64_t place = (raw.sq_tail + 2) & (raw.sq_entries - 1);
+        void *target = round % 3 == 0   ? (void *)&raw.sq[place]
+                       : round % 3 == 1 ? (void *)&raw.cq[chance() % raw.cq_entries]
+                                        : (void *)&raw.payload[chance() % 32 * 256];
+        struct capos_sqe call = raw_call_sqe(echo, HOSTILE_INTERFACE, 0, message, 64, target, 64);
+        call.deadline_ns = 1 + (chance() % 2 ? UINT64_MAX / 2 : 0);
+        (void)raw_start(call);
+        for (unsigned i = 0; i < 12; i++) {
+            (void)raw_send(raw_sqe(CAPOS_OP_NOP, 0));
+            (void)raw_enter(0, 0);
+        }
+        struct capos_cqe cqe;
+        while (raw_reap(&cqe)) {
+        }
+    }
+    mend();
+    return 0;
+}
+
+/* Payload slots: the client owns one until it submits, and may write to it all the same. */
+static int64_t slots_rewritten(void)
+{
+    capos_cap_t object, endpoint;
+    CHECK_EQ(new_endpoint(held("ledger"), 128, 0, &endpoint), ST_OK);
+    CHECK_EQ(mint(endpoint, 7, 1, 0, &object), ST_OK);
+    for (unsigned round = 0; round < 50; round++) {
+        uint64_t *slot = (uint64_t *)(void *)raw.payload;
+        uint64_t received[32] = {0};
+        struct capos_sqe call = raw_call_sqe(object, HOSTILE_INTERFACE, 0, NULL, 64, NULL, 64);
+        call.flags = CAPOS_SQE_INLINE;
+        slot[0] = 1;
+        uint64_t called = raw_start(call);
+        slot[0] = 2; /* queued: read at delivery */
+        struct capos_sqe recv = raw_sqe(CAPOS_OP_RECV, endpoint);
+        recv.result = (uintptr_t)received;
+        recv.result_len = sizeof(received);
+        CHECK_EQ(raw_do(recv).result, 128);
+        CHECK_EQ(received[8], 2);
+        slot[0] = 3; /* delivered: the copy is the receiver's */
+        CHECK_EQ(received[8], 2);
+        struct capos_sqe answer = raw_sqe(CAPOS_OP_RETURN, 0);
+        answer.interface = received[0];
+        answer.flags = CAPOS_SQE_INLINE; /* the answer lies in the very slot it goes to */
+        answer.params_len = 64;
+        CHECK_EQ(raw_do(answer).result, ST_OK);
+        CHECK_EQ(raw_wait(called).result, 64);
+        CHECK_EQ(slot[0], 3);
+    }
+    return 0;
+}
+
+static int64_t wild_slots(void)
+{
+    uint64_t area = (uint64_t)raw.payload_slots * CAPOS_PAYLOAD_SLOT_BYTES;
+    const uint64_t wild[] = {
+        area,
+        area - 8,
+        area + 8,
+        UINT64_MAX,
+        UINT64_MAX - 7,
+        4,
+        1,
+        250,
+        248,
+        area * 2,
+        (uintptr_t)raw.payload,
+        (uintptr_t)raw.header,
+        UINT64_C(0xffff800000000000),
+        (uint64_t)0 - area,
+        UINT64_C(1) << 32,
+        UINT64_C(1) << 63,
+    };
+    for (unsigned i = 0; i < ARRAY_LEN(wild); i++) {
+        struct capos_sqe call = CALL(held("timer"), Timer, sleep, NULL, 16, NULL, 16);
+        call.flags = CAPOS_SQE_INLINE;
+        call.params = wild[i];
+        CHECK_EQ(raw_do(call).result, ST_BAD_ADDRESS);
+        call = CALL(held("timer"), Timer, now, NULL, 0, NULL, 16);
+        call.flags = CAPOS_SQE_INLINE;
+        call.result = wild[i];
+        CHECK_EQ(raw_do(call).result, ST_BAD_ADDRESS);
+    }
+    return 0;
+}
+
+#define CASE(name_, function, sentence_, held_) \
+    { \
+        .name = name_, .sentence = sentence_, .roles = { \
+            {.run = function, .holds = HOLD_USUAL | (held_)} \
+        } \
+    }
+
+const struct hostile_case queue_cases[] = {
+    CASE("ring.tail", wild_tail, "a wild SQ tail is BAD_RING and consumes nothing", 0),
+    CASE("ring.head", wild_head, "a wild CQ head is BAD_RING and consumes nothing", 0),
+    CASE("ring.header", scribble_header, "the kernel believes no word of the header", 0),
+    CASE("ring.sq-storm", sq_storm, "a full queue stalls and loses no completion", 0),
+    CASE("ring.record-storm", record_storm, "a ring full of waits can still be emptied", 0),
+    CASE("ring.exit-storm", waiting_at_exit, "hundreds of waits end with their process", 0),
+    CASE("ring.alias-entry", result_over_entries,
+         "an entry overwritten by a result is what it has become", 0),
+    CASE("ring.alias-index", result_over_indices,
+         "indices overwritten by results hurt only this ring", HOLD_ENTROPY),
+    CASE("ring.alias-remote", answers_over_ring,
+         "answers written into a queue that is drained hurt only it", HOLD_ECHO),
+    CASE("ring.slot-rewrite", slots_rewritten, "a payload slot may change at any time", 0),
+    CASE("ring.slot-wild", wild_slots, "no offset leads out of the payload area", 0),
+    {.name = NULL},
+};
