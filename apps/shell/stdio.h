@@ -19,7 +19,7 @@
 #include "abi/types.h"
 
 enum {
-    STDIO_STREAMS = 16,
+    STDIO_STREAMS = 8, /* as many as the launcher of the default manifest starts at once */
     STDIO_LABEL_BYTES = 32,
     STDIO_LINE_BYTES = 512,
 };

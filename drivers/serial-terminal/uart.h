@@ -15,8 +15,8 @@
 
 enum {
     UART_PORTS = 8,
-    UART_RUN_BYTES = 256,          /* of one readRun or writeRun */
-    UART_QUEUE_BYTES = 128 * 1024, /* output not yet taken by the device */
+    UART_RUN_BYTES = 256,         /* of one readRun or writeRun */
+    UART_QUEUE_BYTES = 64 * 1024, /* output not yet taken by the device */
 };
 
 struct uart {

@@ -17,7 +17,7 @@
 
 #include "abi/archive.h"
 
-enum { LIBRARY_MAX_ENTRIES = 512 };
+enum { LIBRARY_MAX_ENTRIES = 256 };
 
 struct library_source {
     /* Reads exactly `count` bytes; false when they cannot be had. */

@@ -23,7 +23,7 @@ enum {
     MESSAGE_BYTES = 8448,
     PIECE_BYTES = 8192,
     READ_PIECE_BYTES = 8192, /* of the library, per call to the kernel */
-    DESCRIPTOR_MAX_BYTES = 64 * 1024,
+    DESCRIPTOR_MAX_BYTES = 24 * 1024,
     LIST_ENTRIES = 48, /* per call */
     NAME_BYTES = 48,
     SUMMARY_BYTES = 80,
