@@ -96,7 +96,11 @@ static bool registry_add(struct ring *ring)
     lock_acquire(&registry.lock);
     bool taken = registry_take_number(&ring->id);
     if (taken) {
-        atomic_store_release(registry_entry_of(ring->id), (uintptr_t)ring);
+        /* A RETURN with a made-up call id may hold the entry at this moment, and puts back what it
+         * found there. */
+        registry_entry *entry = registry_entry_of(ring->id);
+        (void)entry_lock(entry);
+        entry_unlock(entry, (uintptr_t)ring);
     }
     lock_release(&registry.lock);
     return taken;
