@@ -33,6 +33,7 @@ static void become_head(struct record *call)
     lock_acquire(&ring->lock);
     list_push_back(&ring->call_heads, &call->ring_link);
     lock_release(&ring->lock);
+    call->heads_ring = true;
 }
 
 static void cease_head(struct record *call)
@@ -41,6 +42,7 @@ static void cease_head(struct record *call)
     lock_acquire(&ring->lock);
     list_remove(&call->ring_link);
     lock_release(&ring->lock);
+    call->heads_ring = false;
 }
 
 void endpoint_enqueue_locked(struct endpoint *endpoint, struct record *call)
@@ -95,7 +97,7 @@ static void unlink_head(struct endpoint *endpoint, struct record *head, bool kee
 void endpoint_unlink_locked(struct kobj *obj, struct record *rec)
 {
     struct endpoint *endpoint = endpoint_of(obj);
-    if (list_linked(&rec->ring_link)) {
+    if (rec->heads_ring) {
         unlink_head(endpoint, rec, true);
     } else {
         list_remove(&rec->link);

@@ -27,8 +27,9 @@ status_t Timer_kernel_sleep(struct invocation *inv, Timer_sleep_params_r params,
         return ST_OK;
     }
     struct record *rec = inv->record;
-    rec->sleeping = inv->deadline_ns == 0 || until_ns <= inv->deadline_ns;
-    uint64_t wake_ns = rec->sleeping ? until_ns : inv->deadline_ns;
+    bool sleeping = inv->deadline_ns == 0 || until_ns <= inv->deadline_ns;
+    atomic_store_relaxed(&rec->sleeping, sleeping);
+    uint64_t wake_ns = sleeping ? until_ns : inv->deadline_ns;
     lock_acquire(&inv->process->obj.lock);
     bool queued = record_queue_locked(rec, NULL);
     lock_release(&inv->process->obj.lock);

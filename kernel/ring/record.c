@@ -41,7 +41,7 @@ static void sleep_done(struct record *rec, uint32_t generation)
 static void deadline_passed(struct timer *timer, uint32_t generation)
 {
     struct record *rec = CONTAINER_OF(timer, struct record, deadline);
-    if (rec->sleeping) {
+    if (atomic_load_relaxed(&rec->sleeping)) {
         sleep_done(rec, generation);
     } else {
         (void)record_abort(rec, generation, ST_TIMED_OUT);
@@ -108,7 +108,7 @@ static void record_fill(struct record *rec, const struct capos_sqe *sqe)
     rec->xfer_count = 0;
     rec->move_mask = 0;
     rec->is_inline = (sqe->flags & CAPOS_SQE_INLINE) != 0;
-    rec->sleeping = false;
+    atomic_store_relaxed(&rec->sleeping, false);
     rec->doom = ST_OK;
 }
 
@@ -166,7 +166,8 @@ static struct kobj *target_of(struct record *rec, uint32_t generation)
     struct ring *ring = rec->ring;
     struct kobj *target = NULL;
     lock_acquire(&ring->lock);
-    if (rec->target != NULL && atomic_load_relaxed(&rec->generation) == generation) {
+    if (rec->target != NULL && generation != 0 &&
+        atomic_load_relaxed(&rec->generation) == generation) {
         target = rec->target;
         kobj_ref(target);
     }
@@ -216,13 +217,16 @@ void record_end_transfers(struct record *rec, bool commit)
     rec->xfer_count = 0;
 }
 
-/* From here on nobody can find the record: C2 needs the target's lock. */
+/* From here on nobody can find the record: C2 needs the target's lock. The generation goes, too:
+ * whoever has come this far with it and waits for the lock must not look at the record's next use,
+ * which another lock protects. */
 static void record_leave_target(struct record *rec)
 {
     struct kobj *target = rec->target;
     lock_acquire(&target->lock);
     KASSERT(rec->state == RECORD_CLAIMED);
     rec->state = RECORD_FREE;
+    atomic_store_relaxed(&rec->generation, 0);
     rec->server = NULL;
     lock_release(&target->lock);
 }

@@ -12,8 +12,9 @@
  *   CLAIMED -> FREE         record_finish: the completion is posted
  * Invariants: C1 only the claimer may finish. C2 cancel, deadline and exit that find a record
  * CLAIMED write `doom` and go; the claimer looks at it under the target's lock before it lets go.
- * C3 `generation` changes at every record_alloc, so a late deadline or RETURN finds a stranger and
- * stops. C4 while a record is active it holds a ref of its target and its route.
+ * C3 `generation` is 0 while the record is FREE and a new number after every record_alloc, so a late
+ * deadline or RETURN finds a stranger and stops. C4 while a record is active it holds a ref of its
+ * target and its route.
  */
 #ifndef CAPOS_KERNEL_RING_RECORD_H
 #define CAPOS_KERNEL_RING_RECORD_H
@@ -53,7 +54,7 @@ struct record {
     uint64_t facet;              /* [I] call: of the capability called; WAIT: signal bits wanted */
     uint64_t key;                /* [I] call: of the served object */
     uint64_t caller[2];          /* [I] */
-    _Atomic uint32_t generation; /* [a] written under [r]; 31 bits, never 0 */
+    _Atomic uint32_t generation; /* [a] 31 bits; set under [r], 0 again under [o] */
     uint16_t index;              /* [I] for good */
     uint16_t next;               /* [r] free list, or position chain: index + 1 */
     uint16_t bucket;             /* [r] head of the chain of positions that fall here: index + 1 */
@@ -63,9 +64,11 @@ struct record {
     uint8_t state;               /* [o] enum record_state; FREE also under [r] */
     uint8_t xfer_count;          /* [I] captured transfers not yet ended */
     bool is_inline;              /* [I] */
-    bool sleeping;               /* [I] its deadline is its purpose (Timer.sleep) */
-    status_t doom;               /* [o] */
-    uint32_t move_mask;          /* [I] bit i: xfers[i] is a move */
+    bool heads_ring;             /* [o] call: linked by ring_link */
+    _Atomic bool
+        sleeping; /* [a] a late deadline may look at it: its deadline is its purpose (Timer.sleep) */
+    status_t doom;      /* [o] */
+    uint32_t move_mask; /* [I] bit i: xfers[i] is a move */
     struct timer deadline;
     capos_cap_t xfers[RECORD_MAX_CAPS]; /* [I] captured slots in the ring's process */
 };
