@@ -191,8 +191,22 @@ static uint32_t take_virgin(struct paddr frames[CACHE_BATCH])
     return count;
 }
 
+static ALWAYS_INLINE struct paddr pop(struct frame_cache *cache, uint32_t count)
+{
+    struct paddr frame = cache->frame[count - 1];
+    atomic_store_relaxed(&cache->count, count - 1);
+    note_used(frame);
+    return frame;
+}
+
+static ALWAYS_INLINE void push(struct frame_cache *cache, uint32_t count, struct paddr frame)
+{
+    cache->frame[count] = frame;
+    atomic_store_relaxed(&cache->count, count + 1);
+}
+
 /* The cache is empty. */
-static NOINLINE void refill(struct frame_cache *cache)
+static NOINLINE struct paddr refill_and_pop(struct frame_cache *cache)
 {
     uint32_t count = CACHE_BATCH;
     lock_acquire(&pool_lock);
@@ -202,11 +216,11 @@ static NOINLINE void refill(struct frame_cache *cache)
         count = take_virgin(cache->frame);
     }
     lock_release(&pool_lock);
-    atomic_store_relaxed(&cache->count, count);
+    return count != 0 ? pop(cache, count) : PADDR_NONE;
 }
 
 /* The cache is full: its older half, which is colder, goes to the pool. */
-static NOINLINE void drain(struct frame_cache *cache)
+static NOINLINE void drain_and_push(struct frame_cache *cache, struct paddr frame)
 {
     struct pool_batch *batch = arch_direct(cache->frame[0]);
     for (uint32_t i = 1; i < CACHE_BATCH; i++) {
@@ -220,24 +234,14 @@ static NOINLINE void drain(struct frame_cache *cache)
     for (uint32_t i = 0; i < CACHE_BATCH; i++) {
         cache->frame[i] = cache->frame[i + CACHE_BATCH];
     }
-    atomic_store_relaxed(&cache->count, CACHE_BATCH);
+    push(cache, CACHE_BATCH, frame);
 }
 
 struct paddr frame_alloc(void)
 {
     struct frame_cache *cache = &caches[arch_cpu_id()];
     uint32_t count = atomic_load_relaxed(&cache->count);
-    if (UNLIKELY(count == 0)) {
-        refill(cache);
-        count = atomic_load_relaxed(&cache->count);
-        if (count == 0) {
-            return PADDR_NONE;
-        }
-    }
-    struct paddr frame = cache->frame[count - 1];
-    atomic_store_relaxed(&cache->count, count - 1);
-    note_used(frame);
-    return frame;
+    return LIKELY(count != 0) ? pop(cache, count) : refill_and_pop(cache);
 }
 
 struct paddr frame_alloc_zeroed(void)
@@ -254,12 +258,12 @@ void frame_free(struct paddr frame)
     KASSERT(page_aligned(frame.v));
     note_free(frame);
     struct frame_cache *cache = &caches[arch_cpu_id()];
-    if (UNLIKELY(atomic_load_relaxed(&cache->count) == CACHE_FRAMES)) {
-        drain(cache);
-    }
     uint32_t count = atomic_load_relaxed(&cache->count);
-    cache->frame[count] = frame;
-    atomic_store_relaxed(&cache->count, count + 1);
+    if (LIKELY(count != CACHE_FRAMES)) {
+        push(cache, count, frame);
+    } else {
+        drain_and_push(cache, frame);
+    }
 }
 
 uint64_t frames_free_count(void)
