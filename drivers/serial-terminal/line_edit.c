@@ -2,58 +2,15 @@
 #include "drivers/serial-terminal/line_edit.h"
 
 #include "drivers/serial-terminal/line_history.h"
+#include "drivers/serial-terminal/line_view.h"
 #include "lib/base/bits.h"
 #include "lib/base/string.h"
 
 enum { CTRL_C = 3, CTRL_D = 4, ESCAPE = 0x1b, DELETE = 0x7f, PROMPT_WIDTH_MAX = 40 };
 
-static void send(struct line_edit *edit, const char *bytes, size_t count)
-{
-    edit->sink->write(edit->sink, bytes, count);
-}
-
 static void bell(struct line_edit *edit)
 {
-    send(edit, "\a", 1);
-}
-
-/* ---- characters of the line ---- */
-
-static size_t next_char(const struct line_edit *edit, size_t at)
-{
-    if (at >= edit->count) {
-        return edit->count;
-    }
-    do {
-        at++;
-    } while (at < edit->count && ((uint8_t)edit->text[at] & 0xc0) == 0x80);
-    return at;
-}
-
-static size_t prev_char(const struct line_edit *edit, size_t at)
-{
-    while (at > 0) {
-        at--;
-        if (((uint8_t)edit->text[at] & 0xc0) != 0x80) {
-            break;
-        }
-    }
-    return at;
-}
-
-static unsigned width_between(const struct line_edit *edit, size_t from, size_t to)
-{
-    unsigned width = 0;
-    while (from < to) {
-        uint32_t code = 0;
-        unsigned taken = utf8_decode(edit->text + from, to - from, &code);
-        if (taken == 0) {
-            break; /* cannot be: the line is valid UTF-8 */
-        }
-        width += text_width(code);
-        from += taken;
-    }
-    return width;
+    line_send(edit, "\a", 1);
 }
 
 static bool is_word_byte(char byte)
@@ -87,103 +44,6 @@ static size_t word_right(const struct line_edit *edit)
     return at;
 }
 
-/* ---- the screen ---- */
-
-static unsigned room(const struct line_edit *edit)
-{
-    unsigned used = edit->start_column + edit->prompt_width + 1;
-    return edit->columns > used + 8 ? edit->columns - used : 8;
-}
-
-static void to_column(struct line_edit *edit, unsigned column)
-{
-    char text[16];
-    if (column == 0) {
-        send(edit, "\r", 1);
-    } else {
-        send(edit, text, fmt_format(text, sizeof(text), "\x1b[%uG", column + 1));
-    }
-}
-
-/* Keeps the cursor inside the window; past its end it jumps a quarter on, so that a long line does
- * not draw its row anew with every key. */
-static void scroll(struct line_edit *edit)
-{
-    if (edit->cursor < edit->window) {
-        edit->window = edit->cursor;
-    }
-    if (width_between(edit, edit->window, edit->cursor) <= room(edit)) {
-        return;
-    }
-    while (width_between(edit, edit->window, edit->cursor) > room(edit) - room(edit) / 4) {
-        edit->window = next_char(edit, edit->window);
-    }
-}
-
-/* Where the window ends: as much of the line as has room. */
-static size_t window_end(const struct line_edit *edit)
-{
-    size_t at = edit->window;
-    unsigned width = 0;
-    while (at < edit->count) {
-        size_t after = next_char(edit, at);
-        width += width_between(edit, at, after);
-        if (width > room(edit)) {
-            break;
-        }
-        at = after;
-    }
-    return at;
-}
-
-/* Draws the line behind the prompt, which stays as it is. */
-static void redraw(struct line_edit *edit)
-{
-    if (!edit->echo) {
-        return;
-    }
-    scroll(edit);
-    size_t end = window_end(edit);
-    to_column(edit, edit->start_column + edit->prompt_width);
-    send(edit, edit->text + edit->window, end - edit->window);
-    send(edit, "\x1b[K", 3);
-    unsigned after = width_between(edit, edit->cursor, end);
-    if (after > 0) {
-        char text[16];
-        send(edit, text, fmt_format(text, sizeof(text), "\x1b[%uD", after));
-    }
-}
-
-static void draw(struct line_edit *edit)
-{
-    edit->shown = true;
-    to_column(edit, edit->start_column);
-    if (edit->prompt_bytes > 0) {
-        send(edit, "\x1b[1m", 4);
-        send(edit, edit->prompt, edit->prompt_bytes);
-        send(edit, "\x1b[0m", 4);
-    }
-    send(edit, "\x1b[K", 3);
-    if (edit->count > 0) {
-        redraw(edit);
-    }
-}
-
-void line_edit_hide(struct line_edit *edit)
-{
-    if (edit->shown) {
-        to_column(edit, edit->start_column);
-        send(edit, "\x1b[K", 3);
-        edit->shown = false;
-    }
-}
-
-void line_edit_show(struct line_edit *edit, unsigned start_column)
-{
-    edit->start_column = start_column;
-    draw(edit);
-}
-
 /* ---- changes ---- */
 
 static void move_to(struct line_edit *edit, size_t at)
@@ -192,7 +52,7 @@ static void move_to(struct line_edit *edit, size_t at)
         return;
     }
     edit->cursor = at;
-    redraw(edit);
+    line_redraw(edit);
 }
 
 static void insert(struct line_edit *edit, const char *bytes, size_t count)
@@ -210,10 +70,10 @@ static void insert(struct line_edit *edit, const char *bytes, size_t count)
     if (!edit->echo) {
         return;
     }
-    if (at_end && width_between(edit, edit->window, edit->cursor) <= room(edit)) {
-        send(edit, bytes, count); /* the usual key: no need to draw the row again */
+    if (at_end && line_width(edit, edit->window, edit->cursor) <= line_room(edit)) {
+        line_send(edit, bytes, count); /* the usual key: no need to draw the row again */
     } else {
-        redraw(edit);
+        line_redraw(edit);
     }
 }
 
@@ -234,7 +94,7 @@ static void cut(struct line_edit *edit, size_t from, size_t to, bool keep)
     memmove(edit->text + from, edit->text + to, edit->count - to);
     edit->count -= to - from;
     edit->cursor = from;
-    redraw(edit);
+    line_redraw(edit);
 }
 
 static void replace(struct line_edit *edit, const char *bytes, size_t count)
@@ -243,14 +103,14 @@ static void replace(struct line_edit *edit, const char *bytes, size_t count)
     memcpy(edit->text, bytes, edit->count);
     edit->cursor = edit->count;
     edit->window = 0;
-    redraw(edit);
+    line_redraw(edit);
 }
 
 static void swap_chars(struct line_edit *edit)
 {
-    size_t middle = edit->cursor == edit->count ? prev_char(edit, edit->cursor) : edit->cursor;
-    size_t first = prev_char(edit, middle);
-    size_t end = next_char(edit, middle);
+    size_t middle = edit->cursor == edit->count ? line_prev(edit, edit->cursor) : edit->cursor;
+    size_t first = line_prev(edit, middle);
+    size_t end = line_next(edit, middle);
     if (first == middle || middle == end) {
         return;
     }
@@ -260,7 +120,7 @@ static void swap_chars(struct line_edit *edit)
     memmove(edit->text + first, edit->text + middle, end - middle);
     memcpy(edit->text + first + (end - middle), left, left_bytes);
     edit->cursor = end;
-    redraw(edit);
+    line_redraw(edit);
 }
 
 /* What is typed for a program (without a prompt) or without echo is not remembered. */
@@ -296,18 +156,18 @@ static enum line_event finish(struct line_edit *edit, enum line_event event)
 {
     if (edit->cursor < edit->count) {
         edit->cursor = edit->count;
-        redraw(edit);
+        line_redraw(edit);
     }
     edit->shown = false;
     edit->key_state = KEY_GROUND;
     edit->partial_count = 0;
     edit->text[edit->count] = 0;
     if (event == LINE_INTERRUPTED) {
-        send(edit, "^C", 2);
+        line_send(edit, "^C", 2);
         edit->count = 0;
         edit->text[0] = 0;
     }
-    send(edit, "\r\n", 2);
+    line_send(edit, "\r\n", 2);
     if (event == LINE_DONE && has_history(edit)) {
         line_history_add(&edit->history, edit->text, edit->count);
     }
@@ -316,12 +176,12 @@ static enum line_event finish(struct line_edit *edit, enum line_event event)
 
 static void delete_forward(struct line_edit *edit)
 {
-    cut(edit, edit->cursor, next_char(edit, edit->cursor), false);
+    cut(edit, edit->cursor, line_next(edit, edit->cursor), false);
 }
 
 static void delete_back(struct line_edit *edit)
 {
-    cut(edit, prev_char(edit, edit->cursor), edit->cursor, false);
+    cut(edit, line_prev(edit, edit->cursor), edit->cursor, false);
 }
 
 static enum line_event control_key(struct line_edit *edit, uint8_t key)
@@ -350,10 +210,10 @@ static enum line_event control_key(struct line_edit *edit, uint8_t key)
         move_to(edit, edit->count);
         break;
     case 'B' & 31:
-        move_to(edit, prev_char(edit, edit->cursor));
+        move_to(edit, line_prev(edit, edit->cursor));
         break;
     case 'F' & 31:
-        move_to(edit, next_char(edit, edit->cursor));
+        move_to(edit, line_next(edit, edit->cursor));
         break;
     case 'K' & 31:
         cut(edit, edit->cursor, edit->count, true);
@@ -377,9 +237,9 @@ static enum line_event control_key(struct line_edit *edit, uint8_t key)
         browse(edit, -1);
         break;
     case 'L' & 31:
-        send(edit, "\x1b[H\x1b[2J", 7);
+        line_send(edit, "\x1b[H\x1b[2J", 7);
         edit->start_column = 0;
-        draw(edit);
+        line_draw(edit);
         break;
     case ESCAPE:
         edit->key_state = KEY_ESCAPE;
@@ -441,10 +301,10 @@ static void final_key(struct line_edit *edit, char key, bool modified)
         browse(edit, -1);
         break;
     case 'C':
-        move_to(edit, modified ? word_right(edit) : next_char(edit, edit->cursor));
+        move_to(edit, modified ? word_right(edit) : line_next(edit, edit->cursor));
         break;
     case 'D':
-        move_to(edit, modified ? word_left(edit) : prev_char(edit, edit->cursor));
+        move_to(edit, modified ? word_left(edit) : line_prev(edit, edit->cursor));
         break;
     case 'H':
         move_to(edit, 0);
@@ -566,15 +426,6 @@ void line_edit_init(struct line_edit *edit, struct fmt_sink *sink, unsigned colu
     edit->rows = rows;
 }
 
-/* Keeps the cursor, goes as far down and right as the screen goes, asks where that is, comes back. */
-void line_edit_ask_size(struct line_edit *edit)
-{
-    static const char question[] = "\x1b"
-                                   "7\x1b[999;999H\x1b[6n\x1b"
-                                   "8";
-    send(edit, question, sizeof(question) - 1);
-}
-
 static void set_prompt(struct line_edit *edit, const char *prompt, size_t count)
 {
     edit->prompt_bytes = 0;
@@ -610,5 +461,5 @@ void line_edit_begin(struct line_edit *edit, const char *prompt, size_t prompt_b
     edit->start_column = start_column;
     edit->key_state = KEY_GROUND;
     edit->partial_count = 0;
-    draw(edit);
+    line_draw(edit);
 }
