@@ -108,7 +108,11 @@ static void let_go(struct aspace *as, struct aspace_held *held, struct list *don
 void reaper_finish(struct reaper *reaper, struct aspace *as, uint64_t start, uint64_t pages)
 {
     for (unsigned i = 0; i < reaper->count; i++) {
-        list_push_back(&reaper->out, &reaper->batches[i]->held.link);
+        struct aspace_held *held = &reaper->batches[i]->held;
+        /* The small batch is in the quarantine only with frames in it: Q1. */
+        if (!is_small(as, held) || as->small.count != 0) {
+            list_push_back(&reaper->out, &held->link);
+        }
     }
     uint64_t ticket = arch_tlb_shoot(&as->arch, uaddr(start), pages);
     bool done = arch_tlb_done(&as->arch, ticket);

@@ -2,6 +2,8 @@
 #include "tests/unit/kernel_machine.h"
 #include "tests/unit/test.h"
 
+#include <pthread.h>
+
 #include "abi/layout.h"
 #include "core/job.h"
 #include "host_private.h"
@@ -21,12 +23,12 @@ static struct aspace as;
 static struct ledger_state clean;
 static uint64_t frames;
 
-static void start(void)
+static void start_cpus(unsigned cpus)
 {
     uint64_t limits[LEDGER_CLASSES];
     enum LedgerClass c;
-    (void)machine_start(2);
-    cpus_init(2);
+    (void)machine_start(cpus);
+    cpus_init(cpus);
     frames = frames_free_count();
     machine_limits(limits, UINT64_C(1) << 40, PAGES);
     root = ledger_create_root(limits);
@@ -35,6 +37,11 @@ static void start(void)
     CHECK_EQ(ledger_carve(root, limits, &ledger, &c), ST_OK);
     clean = ledger_state(ledger);
     CHECK_EQ(aspace_init(&as, ledger), ST_OK);
+}
+
+static void start(void)
+{
+    start_cpus(2);
 }
 
 static void run_jobs(void)
@@ -472,6 +479,29 @@ TEST(aspace_quarantine, "a frame that another CPU may remember is not reused bef
     finish();
 }
 
+TEST(aspace_quarantine_empty,
+     "taking nothing out of a space that another CPU has loaded leaves nothing waiting")
+{
+    start();
+    (void)reserve(BASE, 16);
+    CHECK_EQ(aspace_commit(&as, BASE, P, PROTECTION_READ), ST_OK);
+    CHECK_EQ(aspace_commit(&as, BASE + 8 * P, P, PROTECTION_READ), ST_OK);
+    host_become(1);
+    host_aspace_load(&as.arch);
+    host_become(0);
+    CHECK_EQ(aspace_decommit(&as, BASE + 2 * P, P), ST_OK);
+    CHECK_EQ(aspace_decommit(&as, BASE + 4 * P, P), ST_OK);
+    CHECK_EQ(aspace_decommit(&as, BASE, P), ST_OK);
+    CHECK_EQ(aspace_decommit(&as, BASE + 8 * P, P), ST_OK);
+    CHECK_EQ(list_count(&as.quarantine), 2);
+    host_become(1);
+    host_aspace_load(NULL);
+    host_become(0);
+    run_jobs();
+    CHECK_EQ(used(LEDGER_CLASS_FRAMES), 0);
+    finish();
+}
+
 static struct memory_object *object_new(uint64_t pages)
 {
     struct memory_object *object = NULL;
@@ -606,6 +636,74 @@ static uint64_t next_random(uint64_t *state)
 {
     *state = *state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
     return *state >> 33;
+}
+
+static struct memory_object *shared;
+
+/* One of several CPUs that use the space at once. */
+static void *use_space(void *arg)
+{
+    unsigned cpu = (unsigned)(uintptr_t)arg;
+    uint64_t seed = cpu + 1;
+    uint8_t bytes[300] = {0};
+    uint64_t at;
+    host_become(cpu);
+    host_aspace_load(&as.arch);
+    for (unsigned step = 0; step < 3000; step++) {
+        uint64_t address = BASE + next_random(&seed) % 64 * P;
+        uint64_t size = (1 + next_random(&seed) % 12) * P;
+        switch (next_random(&seed) % 8) {
+        case 0:
+            (void)aspace_reserve(&as, address, size, &at);
+            break;
+        case 1:
+            (void)aspace_commit(&as, address, size, PROTECTION_READ_WRITE);
+            break;
+        case 2:
+            (void)aspace_decommit(&as, address, size);
+            break;
+        case 3:
+            (void)aspace_map_object(&as, shared, address, 0, P, PROTECTION_READ_WRITE, &at);
+            break;
+        case 4:
+            (void)aspace_unmap(&as, address, size);
+            break;
+        case 5:
+            (void)aspace_read(&as, address + 4000, bytes, sizeof(bytes));
+            break;
+        case 6:
+            (void)aspace_write(&as, address + 4000, bytes, sizeof(bytes));
+            break;
+        default:
+            (void)aspace_copy(&as, address + 100, &as, BASE + 4000, sizeof(bytes));
+        }
+        host_tlb_acknowledge();
+        (void)job_run_slice();
+    }
+    host_aspace_load(NULL);
+    run_jobs();
+    return NULL;
+}
+
+TEST(aspace_cpus, "CPUs that change and copy in one space at once lose no page")
+{
+    pthread_t threads[3];
+    start_cpus(4);
+    CHECK_EQ(memory_object_create(ledger, 4 * P, &shared), ST_OK);
+    for (uintptr_t i = 0; i < 3; i++) {
+        CHECK_EQ(pthread_create(&threads[i], NULL, use_space, (void *)(i + 1)), 0);
+    }
+    for (unsigned i = 0; i < 3; i++) {
+        CHECK_EQ(pthread_join(threads[i], NULL), 0);
+    }
+    for (unsigned cpu = 1; cpu < 4; cpu++) {
+        host_become(cpu);
+        run_jobs();
+    }
+    host_become(0);
+    CHECK_EQ(used(LEDGER_CLASS_FRAMES), as.committed_pages + 4);
+    kobj_unref(&shared->obj);
+    finish();
 }
 
 TEST(aspace_random, "random operations keep regions apart and every page charged exactly once")
