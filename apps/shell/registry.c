@@ -5,6 +5,7 @@
 #include "apps/shell/loop.h"
 #include "apps/shell/term.h"
 #include "capos/heap.h"
+#include "descriptors.h"
 #include "interfaces.h"
 #include "lib/base/bits.h"
 #include "lib/base/string.h"
@@ -129,7 +130,8 @@ static uint8_t *fetch(uint64_t interface, uint32_t *total, char *package)
     return buf;
 }
 
-static const struct described *keep(uint64_t interface, uint8_t *message, uint32_t bytes,
+/* Validates a description and keeps it. NULL: a message has been shown. */
+static const struct described *keep(uint64_t interface, const void *message, uint32_t bytes,
                                     const char *package)
 {
     struct described *described = &known[known_count];
@@ -137,7 +139,6 @@ static const struct described *keep(uint64_t interface, uint8_t *message, uint32
     if (status != CAPNP_OK || Descriptor_get_id(described->descriptor) != interface) {
         term_error("the description of 0x%llx is malformed (%s)", (unsigned long long)interface,
                    capnp_status_name(status));
-        capos_free(message);
         return NULL;
     }
     described->interface = interface;
@@ -146,23 +147,47 @@ static const struct described *keep(uint64_t interface, uint8_t *message, uint32
     return described;
 }
 
-const struct described *registry_get(uint64_t interface)
+/* The platform's own interfaces: the shell was built with their descriptions, so it can call what
+ * it holds when there is no manual. */
+static const struct capos_descriptor *carried(uint64_t interface)
+{
+    for (size_t i = 0; i < capos_descriptor_count; i++) {
+        if (capos_descriptors[i].id == interface) {
+            return &capos_descriptors[i];
+        }
+    }
+    return NULL;
+}
+
+static const struct described *ask_manual(uint64_t interface)
 {
     char package[REGISTRY_PACKAGE_BYTES] = "";
     uint32_t bytes;
+    if (manual == 0) {
+        term_error("this shell holds no manual: it cannot know what 0x%llx is",
+                   (unsigned long long)interface);
+        return NULL;
+    }
+    uint8_t *message = fetch(interface, &bytes, package);
+    const struct described *described =
+        message != NULL ? keep(interface, message, bytes, package) : NULL;
+    if (described == NULL) {
+        capos_free(message);
+    }
+    return described;
+}
+
+const struct described *registry_get(uint64_t interface)
+{
     for (unsigned i = 0; i < known_count; i++) {
         if (known[i].interface == interface) {
             return &known[i];
         }
     }
-    if (manual == 0) {
-        term_error("this shell holds no manual: it cannot know what interfaces are");
-        return NULL;
-    }
     if (known_count == REGISTRY_DESCRIPTORS) {
         term_error("this shell keeps at most %d descriptions", (int)REGISTRY_DESCRIPTORS);
         return NULL;
     }
-    uint8_t *message = fetch(interface, &bytes, package);
-    return message != NULL ? keep(interface, message, bytes, package) : NULL;
+    const struct capos_descriptor *own = carried(interface);
+    return own != NULL ? keep(interface, own->message, own->bytes, "capos") : ask_manual(interface);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Descriptors, fetched from the manual when first needed and kept. */
+/* What interfaces are: the platform's own from the shell itself, all others from the manual when they
+ * are first needed. */
 #ifndef CAPOS_SHELL_REGISTRY_H
 #define CAPOS_SHELL_REGISTRY_H
 
@@ -21,7 +22,7 @@ struct described {
     char package[REGISTRY_PACKAGE_BYTES];
 };
 
-/* 0: there is no manual, and registry_get always says so. */
+/* 0: there is no manual; only the platform's own interfaces are known. */
 void registry_init(capos_cap_t manual);
 
 /* The descriptor of a base interface. NULL: a message has been shown. */

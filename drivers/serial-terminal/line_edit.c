@@ -164,7 +164,7 @@ static enum line_event finish(struct line_edit *edit, enum line_event event)
     edit->text[edit->count] = 0;
     if (event == LINE_INTERRUPTED) {
         line_send(edit, "^C", 2);
-        edit->count = 0;
+        edit->count = edit->cursor = edit->window = 0;
         edit->text[0] = 0;
     }
     line_send(edit, "\r\n", 2);
