@@ -39,6 +39,8 @@ struct kobj_ops {
     /* WAIT: of the events in mask, those that have happened; takes what it reports (signal bits among
      * bits). *signal_out = bits, key or exit code. obj->lock is held. NULL: no events but DEAD. */
     uint32_t (*poll)(struct kobj *obj, uint32_t mask, uint64_t bits, uint64_t *signal_out);
+    /* After polls, without the lock: lets go of what was reported. NULL: nothing to do. */
+    void (*settle)(struct kobj *obj);
 };
 
 /* [I] immutable after creation  [a] atomic  [o] kobj.lock */

@@ -19,20 +19,24 @@ static uint32_t endpoint_poll(struct kobj *obj, uint32_t mask, uint64_t bits, ui
 {
     (void)bits;
     struct endpoint *endpoint = endpoint_of(obj);
-    struct list_node *node = list_first(&endpoint->idle);
-    if ((mask & CAPOS_EVENT_NO_CLIENTS) == 0 || node == NULL) {
-        return 0;
+    struct list_node *node;
+    while ((mask & CAPOS_EVENT_NO_CLIENTS) != 0 &&
+           (node = list_pop_front(&endpoint->idle)) != NULL) {
+        struct served *served = list_entry(node, struct served, idle_link);
+        list_push_back(&endpoint->reported, node);
+        if (grant_is_live(
+                served->mint)) { /* else an earlier instance's: its key means nothing now */
+            *signal_out = served->key;
+            return CAPOS_EVENT_NO_CLIENTS;
+        }
     }
-    struct served *served = list_entry(node, struct served, idle_link);
-    *signal_out = served->key;
-    list_remove(node);
-    list_push_back(&endpoint->reported, node);
-    return CAPOS_EVENT_NO_CLIENTS;
+    return 0;
 }
 
 /* Served objects that were reported are let go here, where no lock is held. */
-static void drop_reported(struct endpoint *endpoint)
+static void endpoint_settle(struct kobj *obj)
 {
+    struct endpoint *endpoint = endpoint_of(obj);
     for (;;) {
         lock_acquire(&endpoint->obj.lock);
         struct list_node *node = list_pop_front(&endpoint->reported);
@@ -49,7 +53,7 @@ static void drop_idle(struct endpoint *endpoint)
     lock_acquire(&endpoint->obj.lock);
     list_splice_back(&endpoint->reported, &endpoint->idle);
     lock_release(&endpoint->obj.lock);
-    drop_reported(endpoint);
+    endpoint_settle(&endpoint->obj);
 }
 
 /* The own facet keeps an endpoint alive; when its last holder is gone, so is the endpoint. */
@@ -80,6 +84,7 @@ static const struct kobj_ops endpoint_ops = {
     .destroy = endpoint_destroy,
     .unlink_record = endpoint_unlink_locked,
     .poll = endpoint_poll,
+    .settle = endpoint_settle,
 };
 
 /* What to end next; CLAIMED, or INFLIGHT when `inflight` (then by record_abort). */
@@ -103,7 +108,9 @@ static struct record *next_to_end(struct endpoint *endpoint, uint32_t *generatio
         *ring_out = rec->ring;
         atomic_add_relaxed(&rec->ring->refs, 1);
     } else {
+        /* In the same critical section that finds nothing: a later submit_job starts the job anew. */
         endpoint->end_inflight = false;
+        endpoint->draining = false;
     }
     lock_release(&endpoint->obj.lock);
     return rec;
@@ -132,9 +139,6 @@ static bool endpoint_job(struct job *job)
     struct endpoint *endpoint = CONTAINER_OF(job, struct endpoint, job);
     for (unsigned i = 0; i < ENDPOINT_SLICE; i++) {
         if (!end_one(endpoint)) {
-            lock_acquire(&endpoint->obj.lock);
-            endpoint->draining = false;
-            lock_release(&endpoint->obj.lock);
             endpoint_match(endpoint);
             kobj_unref(&endpoint->obj);
             return true;
@@ -186,18 +190,21 @@ void endpoint_kill(struct endpoint *endpoint)
     submit_job(endpoint, true);
 }
 
+/* Disarmed and armed in one critical section: two owners may ask at once. */
 void endpoint_begin_vacancy(struct endpoint *endpoint, uint64_t until_ns)
 {
-    disarm_vacancy(endpoint);
     lock_acquire(&endpoint->obj.lock);
+    bool was_armed = timer_cancel(&endpoint->vacancy);
     endpoint->vacant = true;
     endpoint->vacant_until_ns = until_ns;
-    uint32_t generation = ++endpoint->vacancy_generation;
-    bool dead = kobj_is_dead(&endpoint->obj);
-    lock_release(&endpoint->obj.lock);
-    if (!dead && until_ns != CAPOS_FOREVER_NS) {
+    endpoint->vacancy_generation++;
+    if (!kobj_is_dead(&endpoint->obj) && until_ns != CAPOS_FOREVER_NS) {
         kobj_ref(&endpoint->obj);
-        timer_arm(&endpoint->vacancy, until_ns, generation);
+        timer_arm(&endpoint->vacancy, until_ns, endpoint->vacancy_generation);
+    }
+    lock_release(&endpoint->obj.lock);
+    if (was_armed) {
+        kobj_unref(&endpoint->obj);
     }
     submit_job(endpoint, true);
 }
@@ -244,7 +251,6 @@ static void served_no_slots(struct kobj *obj)
     lock_release(&endpoint->obj.lock);
     if (report) {
         kobj_notify(&endpoint->obj);
-        drop_reported(endpoint);
     }
 }
 
