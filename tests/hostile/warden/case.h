@@ -35,7 +35,6 @@ enum hold {
     HOLD_NOTE = 1 << 9,      /* note: a notification that all roles and the warden share */
     HOLD_LAUNCHER = 1 << 10, /* launcher: starts this program again, at most LAUNCH_MAX at once */
     HOLD_NOTHING = 1 << 11,  /* not even a log: the start page is empty */
-    HOLD_PRIVATE = 1 << 12,  /* object2: like object, but not transferable */
     HOLD_LOG_READ = 1 << 13, /* logread */
     HOLD_USUAL = HOLD_TIMER | HOLD_LEDGER | HOLD_MEMORY | HOLD_CAPS,
 };
@@ -53,7 +52,7 @@ enum end_kind { END_EXIT, END_FAULT, END_TERMINATED };
 struct ending {
     enum end_kind kind;
     int64_t code;     /* END_EXIT */
-    uint32_t faults;  /* END_FAULT: bit per FaultRecord_Kind that is right */
+    uint32_t faults;  /* END_FAULT: bit per FaultRecord_Kind that is right; 31: or exit 99 */
     uint64_t address; /* END_FAULT by page: the address told, unless 0 */
 };
 

@@ -290,8 +290,10 @@ static int64_t registers_after(void)
                      :
                      : "b"(out)
                      : "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "memory");
-    for (unsigned i = 0; i < 8; i++) {
-        CHECK(out[i] < UINT64_C(0x800000000000));
+    const struct capos_capset *page = capos_capset();
+    CHECK(out[0] >= page->image_base && out[0] < page->image_end); /* RCX: where to go on */
+    CHECK(out[7] < 1u << 22);                                      /* R11: our own flags */
+    for (unsigned i = 1; i < 7; i++) {
         CHECK_EQ(out[i], 0);
     }
     return 0;

@@ -4,6 +4,7 @@
 #include "abi/layout.h"
 #include "capos/start.h"
 #include "case.h"
+#include "memory.capnp.h"
 
 static volatile uint64_t sink;
 static uint64_t data_code[2] = {UINT64_C(0xc3c3c3c3c3c3c3c3), UINT64_C(0xc3c3c3c3c3c3c3c3)};
@@ -58,6 +59,26 @@ FAULT(text_write, store((uintptr_t)&jump))
 FAULT(capset_write, store(CAPOS_CAPSET_ADDRESS))
 FAULT(guard_write, store(capos_capset()->stack_base - 1))
 FAULT(above_stack_read, load(CAPOS_STACK_TOP))
+
+/* Memory of our own, executable now and no longer writable. */
+static uint64_t turned(void)
+{
+    static uint64_t result[4];
+    uint64_t at = map_pages(held("memory"), PAGE);
+    CHECK(at != 0);
+    *(volatile uint8_t *)(uintptr_t)at = 0xc3;
+    CHECK_EQ(raw_status(CALL(held("memory"), VirtualMemory, protect,
+                             MESSAGE(at, PAGE, PROTECTION_READ_EXECUTE), 32, result, 32)),
+             ST_OK);
+    return at;
+}
+
+FAULT(executable_write, uint64_t at = turned(); jump(at); store(at))
+FAULT(writable_jump, uint64_t at = turned(); uint64_t result[4]; raw.broken = false;
+      CHECK_EQ(raw_status(CALL(held("memory"), VirtualMemory, protect,
+                               MESSAGE(at, PAGE, PROTECTION_READ_WRITE), 32, result, 32)),
+               ST_OK);
+      raw.broken = true; store(at); jump(at))
 
 static uint64_t deep(uint64_t n)
 {
@@ -273,6 +294,10 @@ static int64_t fresh_state(void)
 #define UD (1u << FAULT_RECORD_KIND_ILLEGAL_INSTRUCTION)
 #define DE (1u << FAULT_RECORD_KIND_DIVIDE)
 #define DB (1u << FAULT_RECORD_KIND_DEBUG_TRAP)
+/* Some emulators read a far return's frame with the kernel's rights, and stop at SMAP. */
+#define FRAME PF
+/* What no emulator without hardware assistance checks: the program may live on, with code 99. */
+#define OR_LIVES (1u << 31)
 #define FP (1u << FAULT_RECORD_KIND_FLOATING_POINT)
 
 #define ENDS(name_, function, faults_, address_, sentence_) \
@@ -315,6 +340,8 @@ const struct hostile_case fault_cases[] = {
     ENDS("guard-write", guard_write, PF, 0, "below the stack is a guard page"),
     ENDS("above-stack", above_stack_read, PF, CAPOS_STACK_TOP, "above the stack is a guard page"),
     ENDS("overflow", stack_overflow, PF, 0, "a stack that overflows meets its guard page"),
+    ENDS("executable-write", executable_write, PF, 0, "memory made executable cannot be written"),
+    ENDS("writable-jump", writable_jump, PF, 0, "memory made writable again cannot be executed"),
     ENDS("ud2", ud2, UD, 0, "an illegal instruction ends the program"),
     PRIVILEGED("hlt", hlt),
     PRIVILEGED("cli", cli),
@@ -348,9 +375,9 @@ const struct hostile_case fault_cases[] = {
     PRIVILEGED("sysret", sysret),
     PRIVILEGED("sysexit", sysexit),
     PRIVILEGED("sysenter", sysenter),
-    PRIVILEGED("iret-kernel", iret_kernel),
-    PRIVILEGED("iret-hole", iret_hole),
-    PRIVILEGED("far-return", far_return),
+    ENDS("iret-kernel", iret_kernel, GP | FRAME, 0, "a program does not return into the kernel"),
+    ENDS("iret-hole", iret_hole, GP | FRAME, 0, "a program does not return into the kernel"),
+    ENDS("far-return", far_return, GP | FRAME, 0, "a program does not return into the kernel"),
     PRIVILEGED("load-ss", load_ss),
     PRIVILEGED("load-gs", load_gs),
     PRIVILEGED("stac", stac),
@@ -371,13 +398,13 @@ const struct hostile_case fault_cases[] = {
     PRIVILEGED("lock-prefix", lock_prefix),
     PRIVILEGED("too-long", too_long),
     ENDS("int3", int3, DB, 0, "a breakpoint without a debugger ends the program"),
-    ENDS("int1", int1, DB | GP, 0, "a debug trap without a debugger ends the program"),
+    ENDS("int1", int1, DB | GP | UD, 0, "a debug trap without a debugger ends the program"),
     ENDS("single-step", single_step, DB, 0, "a single step without a debugger ends the program"),
     ENDS("divide-zero", divide_zero, DE, 0, "a division by zero ends the program"),
     ENDS("divide-over", divide_over, DE, 0, "a quotient too large ends the program"),
-    ENDS("simd", simd_error, FP, 0, "an unmasked vector exception ends the program"),
+    ENDS("simd", simd_error, FP | OR_LIVES, 0, "an unmasked vector exception ends the program"),
     ENDS("x87", x87_error, FP, 0, "an unmasked x87 exception ends the program"),
-    ENDS("mxcsr", bad_mxcsr, GP, 0, "reserved bits of the vector control are refused"),
+    ENDS("mxcsr", bad_mxcsr, GP | OR_LIVES, 0, "reserved bits of the vector control are refused"),
     ENDS("xrstor", bad_xrstor, GP | UD, 0, "a wrong state image is refused"),
     ENDS("stack-gone", stack_gone, PF, 0, "a stack that is not there ends the program"),
     ENDS("stack-kernel", stack_in_kernel, PF, 0, "the stack cannot be the kernel's"),

@@ -16,6 +16,7 @@ enum { LOG_TEXT_BYTES = 400, USAGE_RESULT_BYTES = 1040 };
 
 struct raw_ring raw;
 struct capos_cqe raw_last;
+uint64_t raw_none[2];
 
 static struct capos_cqe stash[RAW_STASH];
 static uint32_t stash_count;
@@ -130,6 +131,12 @@ uint64_t raw_start(struct capos_sqe sqe)
 struct capos_cqe raw_do(struct capos_sqe sqe)
 {
     return raw_wait(raw_send(sqe));
+}
+
+status_t raw_status(struct capos_sqe sqe)
+{
+    int32_t result = raw_do(sqe).result;
+    return result < 0 ? result : ST_OK;
 }
 
 /* ---- messages and methods ---- */
@@ -346,7 +353,7 @@ static void log_line(const char *text, size_t len)
         return;
     }
     (void)raw_do(raw_call_sqe(log->cap, KernelLog_ID, KernelLog_append_ORDINAL, buffer,
-                              (uint32_t)bytes, NULL, 0));
+                              (uint32_t)bytes, raw_none, 16));
 }
 
 NORETURN void raw_fail(const char *file, int line, const char *what, int64_t got, int64_t want)

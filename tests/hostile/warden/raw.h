@@ -58,6 +58,10 @@ uint64_t raw_send(struct capos_sqe sqe);
 uint64_t raw_start(struct capos_sqe sqe);
 /* Queues, enters, waits. */
 struct capos_cqe raw_do(struct capos_sqe sqe);
+/* The same for who does not care how long the results are. */
+status_t raw_status(struct capos_sqe sqe);
+/* Where results go that hold nothing: they take 8 bytes. */
+extern uint64_t raw_none[2];
 
 /* ---- messages ---- */
 

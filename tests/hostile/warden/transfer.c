@@ -214,8 +214,8 @@ static int64_t not_transferable(void)
     set_up(&place);
     CHECK_EQ(mint(place.endpoint, 2, 1, TRANSFER_MODE_NONE, &fixed), ST_OK);
     CHECK_EQ(mint(place.endpoint, 3, 1, TRANSFER_MODE_MOVE, &movable), ST_OK);
-    const capos_cap_t never[] = {fixed,        held("ledger"), held("memory"), held("capabilities"),
-                                 held("self"), held("object2")};
+    const capos_cap_t never[] = {fixed, held("ledger"), held("memory"), held("capabilities"),
+                                 held("self")};
     for (unsigned i = 0; i < ARRAY_LEN(never); i++) {
         for (unsigned mode = 0; mode < 2; mode++) {
             struct capos_transfer bad = {.cap = never[i], .mode = (uint16_t)mode};
@@ -372,8 +372,7 @@ const struct hostile_case transfer_cases[] = {
     CASE("xfer.replay", replays, "a transfer happens once", 0),
     CASE("xfer.spend", refusals_spend, "a right number is spent whatever becomes of the call", 0),
     CASE("xfer.descriptor", wild_descriptors, "no malformed descriptor moves anything", 0),
-    CASE("xfer.mode", not_transferable, "what may not be handed on stays",
-         HOLD_SELF | HOLD_PRIVATE),
+    CASE("xfer.mode", not_transferable, "what may not be handed on stays", HOLD_SELF),
     CASE("xfer.duplicate", duplicate_moves, "nothing is moved twice in one entry", 0),
     CASE("xfer.move-flight", moves_in_flight,
          "a moved capability is nobody's until it arrives or is back", 0),
