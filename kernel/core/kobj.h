@@ -45,16 +45,16 @@ struct kobj_ops {
 
 /* [I] immutable after creation  [a] atomic  [o] kobj.lock */
 struct kobj {
-    _Atomic uint32_t refs;  /* [a] */
-    _Atomic uint32_t slots; /* [a] */
-    struct spinlock lock;   /* rank LOCK_OBJECT */
-    _Atomic uint8_t dead;   /* [a] written under lock */
-    uint8_t ktype;          /* [I] KTYPE_* of the main interface; 0 for served objects */
+    _Atomic uint32_t refs;      /* [a] */
+    _Atomic uint32_t slots;     /* [a] */
+    struct spinlock lock;       /* rank LOCK_OBJECT */
+    _Atomic uint8_t dead;       /* [a] written under lock */
+    uint8_t ktype;              /* [I] KTYPE_* of the main interface; 0 for served objects */
     const struct kobj_ops *ops; /* [I] */
-    struct ledger *ledger;      /* [I] charged for this object; holds a ref; NULL for the kernel's own */
-    uint64_t id;                /* [I] unique since boot; for logs */
-    uint64_t caller_id;         /* [I] what caller references are made from: id, or the endpoint's */
-    struct list waiters;        /* [o] records of WAIT; list_init by kobj_init */
+    struct ledger *ledger; /* [I] charged for this object; holds a ref; NULL for the kernel's own */
+    uint64_t id;           /* [I] unique since boot; for logs */
+    uint64_t caller_id;    /* [I] what caller references are made from: id, or the endpoint's */
+    struct list waiters;   /* [o] records of WAIT; list_init by kobj_init */
 };
 
 /* refs 1 (the creator's), slots 0, alive. Takes a ref on ledger (may be NULL), which kobj_unref

@@ -11,11 +11,11 @@
 NORETURN COLD void panic(const char *format, ...) PRINTF_LIKE(1, 2);
 
 /* Cheap invariants; stay in release builds. */
-#define KASSERT(cond)                                                                              \
-    do {                                                                                           \
-        if (UNLIKELY(!(cond))) {                                                                   \
-            panic("%s:%d: assertion failed: %s", __FILE__, __LINE__, #cond);                       \
-        }                                                                                          \
+#define KASSERT(cond) \
+    do { \
+        if (UNLIKELY(!(cond))) { \
+            panic("%s:%d: assertion failed: %s", __FILE__, __LINE__, #cond); \
+        } \
     } while (0)
 
 /* Expensive invariants; debug builds only. The expression has no side effects. */
