@@ -307,7 +307,6 @@ status_t Endpoint_kernel_mint(struct invocation *inv, Endpoint_mint_params_r par
     if (interface == 0 || methods == 0 || mode > TRANSFER_MODE_NONE) {
         return ST_BAD_ARGUMENT;
     }
-    drop_reported(endpoint_of(inv->target.object));
     status_t status = invoke_reserve_caps(inv, 1);
     if (status != ST_OK) {
         return status;
