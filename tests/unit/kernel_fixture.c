@@ -114,6 +114,12 @@ void fixture_advance(uint64_t ns)
     fixture_settle();
 }
 
+bool fixture_is_clean(void)
+{
+    struct ledger_state now = ledger_state(roots->ledger);
+    return memcmp(&clean_ledger, &now, sizeof(now)) == 0 && frames_free_count() == clean_frames;
+}
+
 void fixture_end(void)
 {
     for (unsigned i = 0; i < user_count; i++) {

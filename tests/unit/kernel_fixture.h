@@ -43,6 +43,8 @@ void fixture_start_seed(unsigned cpus, uint64_t seed);
 void fixture_start_real(unsigned cpus);
 /* Ends the users and checks for leaks. */
 void fixture_end(void);
+/* True when nothing is left of any process. */
+bool fixture_is_clean(void);
 const struct kernel_roots *fixture_roots(void);
 
 /* Runs all CPUs until nothing is left to do, moving the clock where a thread waits for a CPU. */

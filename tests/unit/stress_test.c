@@ -15,7 +15,9 @@
 #include <sched.h>
 
 #include "gen/endpoint.capnp.h"
+#include "gen/ledger.capnp.h"
 #include "gen/notification.capnp.h"
+#include "gen/process.capnp.h"
 
 enum {
     ACTORS = 6,
@@ -30,6 +32,7 @@ struct pending {
     uint64_t user_data; /* 0: free */
     uint64_t position;
     uint8_t op;
+    bool launches;
 };
 
 struct actor {
@@ -39,6 +42,8 @@ struct actor {
     uint64_t count; /* operations made */
     struct pending pending[PENDING];
     capos_cap_t endpoint;
+    capos_cap_t launcher;
+    capos_cap_t handles[4];    /* of children */
     capos_cap_t objects[CAPS]; /* served objects */
     capos_cap_t notes[CAPS];   /* notifications, and whatever came */
     uint64_t calls[CALLS];     /* to answer */
@@ -48,6 +53,10 @@ struct actor {
 };
 
 static struct actor actors[ACTORS];
+
+/* Launcher.launch("tool", "child"), as words. */
+static uint64_t launch_words[PARAMS_BYTES / 8];
+static uint32_t launch_bytes;
 static _Atomic unsigned left;
 
 static unsigned pick(struct actor *actor, unsigned n)
@@ -130,6 +139,8 @@ static void complete(struct actor *actor, const struct capos_cqe *cqe)
     }
     if (pending->op == CAPOS_OP_RECV || pending->op == CAPOS_OP_RETURN_RECV) {
         take_received(actor, place, cqe);
+    } else if (pending->launches) {
+        actor->handles[pick(actor, 4)] = cqe->first_cap;
     } else if (pending->op == CAPOS_OP_CALL && cqe->cap_count > 0) {
         take_caps(actor, result_of(place) + (uint64_t)cqe->result, cqe->cap_count);
     }
@@ -236,17 +247,72 @@ static void make_small(struct actor *actor, struct capos_sqe *sqe)
     }
 }
 
-/* Ledger.newNotification, by hand: an empty parameter struct. */
-static void make_notification(struct actor *actor, struct capos_sqe *sqe)
+static void make_kernel_call(struct actor *actor, struct capos_sqe *sqe, capos_cap_t cap,
+                             uint64_t interface, uint16_t method)
 {
     sqe->op = CAPOS_OP_CALL;
-    sqe->cap = actor->user->ledger;
-    sqe->interface = UINT64_C(0xb5b26417ea74a790);
-    sqe->method = 1;
-    put_word(actor, sqe->params, 0);
+    sqe->cap = cap;
+    sqe->interface = interface;
+    sqe->method = method;
+    put_word(actor, sqe->params, 0); /* an empty parameter struct */
     sqe->params_len = 8;
     sqe->result_len = 64;
     sqe->accept_count = 1;
+}
+
+static void make_launch(struct actor *actor, struct capos_sqe *sqe)
+{
+    make_kernel_call(actor, sqe, actor->launcher, Launcher_ID, Launcher_launch_ORDINAL);
+    for (uint32_t i = 0; i < launch_bytes / 8; i++) {
+        put_word(actor, sqe->params + 8 * i, launch_words[i]);
+    }
+    sqe->params_len = launch_bytes;
+}
+
+/* Something done to a child by its handle. */
+static void make_child_op(struct actor *actor, struct capos_sqe *sqe)
+{
+    capos_cap_t handle = actor->handles[pick(actor, 4)];
+    switch (pick(actor, 3)) {
+    case 0:
+        make_kernel_call(actor, sqe, handle, ProcessHandle_ID, ProcessHandle_terminate_ORDINAL);
+        break;
+    case 1:
+        *sqe = (struct capos_sqe){.op = CAPOS_OP_WAIT,
+                                  .cap = handle,
+                                  .method = CAPOS_EVENT_EXIT,
+                                  .user_data = sqe->user_data};
+        break;
+    default:
+        *sqe =
+            (struct capos_sqe){.op = CAPOS_OP_RELEASE, .cap = handle, .user_data = sqe->user_data};
+        break;
+    }
+}
+
+/* Calls of kernel methods. */
+static bool make_kernel_op(struct actor *actor, struct capos_sqe *sqe)
+{
+    switch (pick(actor, 20)) {
+    case 0:
+        make_kernel_call(actor, sqe, actor->user->ledger, Ledger_ID,
+                         Ledger_new_notification_ORDINAL);
+        return true;
+    case 1:
+        make_launch(actor, sqe);
+        return true;
+    case 2:
+        make_child_op(actor, sqe);
+        return true;
+    case 3:
+        if (pick(actor, 30) == 0) {
+            make_kernel_call(actor, sqe, actor->endpoint, Endpoint_ID, Endpoint_destroy_ORDINAL);
+            return true;
+        }
+        return false;
+    default:
+        return false;
+    }
 }
 
 static void fill(struct actor *actor, struct capos_sqe *sqe)
@@ -255,13 +321,12 @@ static void fill(struct actor *actor, struct capos_sqe *sqe)
         CAPOS_OP_NOP,    CAPOS_OP_CALL,   CAPOS_OP_CALL,   CAPOS_OP_CALL,        CAPOS_OP_CALL,
         CAPOS_OP_RECV,   CAPOS_OP_RECV,   CAPOS_OP_RECV,   CAPOS_OP_RETURN,      CAPOS_OP_RETURN,
         CAPOS_OP_RETURN, CAPOS_OP_RETURN, CAPOS_OP_WAIT,   CAPOS_OP_RETURN_RECV, CAPOS_OP_SIGNAL,
-        CAPOS_OP_SIGNAL, CAPOS_OP_CANCEL, CAPOS_OP_CANCEL, CAPOS_OP_RELEASE,     CAPOS_OP_COUNT,
+        CAPOS_OP_SIGNAL, CAPOS_OP_CANCEL, CAPOS_OP_CANCEL, CAPOS_OP_RELEASE,
     };
-    sqe->op = ops[pick(actor, sizeof(ops))];
-    if (sqe->op == CAPOS_OP_COUNT) {
-        make_notification(actor, sqe);
+    if (make_kernel_op(actor, sqe)) {
         return;
     }
+    sqe->op = ops[pick(actor, sizeof(ops))];
     bool receives = sqe->op == CAPOS_OP_RECV || sqe->op == CAPOS_OP_RETURN_RECV;
     if (sqe->op == CAPOS_OP_CALL) {
         make_call(actor, sqe);
@@ -301,7 +366,10 @@ static void submit_one(struct actor *actor)
         .user_data = actor->count, .params = params_of(place), .result = result_of(place)};
     fill(actor, &sqe);
     actor->pending[place] =
-        (struct pending){.user_data = sqe.user_data, .position = user->sq_tail, .op = sqe.op};
+        (struct pending){.user_data = sqe.user_data,
+                         .position = user->sq_tail,
+                         .op = sqe.op,
+                         .launches = sqe.op == CAPOS_OP_CALL && sqe.interface == Launcher_ID};
     uint64_t slot = user->sq_tail % ring->sq_entries;
     memcpy(user_ptr(user, ring->user_address + ring->sq_offset + slot * sizeof(sqe)), &sqe,
            sizeof(sqe));
@@ -309,10 +377,25 @@ static void submit_one(struct actor *actor)
     actor->submitted++;
 }
 
+/* A child sleeps a few times, or many times, and exits. */
+static void child_turn(struct thread *thread)
+{
+    uint64_t turn = thread->arch.r[HOST_FLAGS]++;
+    if (turn == (thread->id % 4 == 0 ? 60 : 3)) {
+        host_syscall(thread, CAPOS_SYS_EXIT, turn, 0);
+    } else {
+        host_syscall(thread, CAPOS_SYS_ENTER, 1, arch_time_ns() + 50000);
+    }
+}
+
 /* One turn of the program, up to its next system call. */
 static void actor_turn(struct thread *thread)
 {
     struct actor *actor = thread->arch.user;
+    if (actor == NULL) {
+        child_turn(thread);
+        return;
+    }
     reap_all(actor);
     if (actor->steps_left == 0) {
         if (!actor->leaving) {
@@ -332,18 +415,66 @@ static void actor_turn(struct thread *thread)
 
 /* ---- the world ---- */
 
+static void make_launch_message(void)
+{
+    struct capnp_builder builder;
+    size_t len = 0;
+    capnp_builder_init(&builder, launch_words, sizeof(launch_words));
+    Launcher_launch_params_b params = Launcher_launch_params_init(&builder);
+    Launcher_launch_params_set_program(params, "tool", 4);
+    Launcher_launch_params_set_name(params, "child", 5);
+    CHECK_EQ(capnp_finish(&builder, &len), CAPNP_OK);
+    launch_bytes = (uint32_t)len;
+}
+
+/* Each may have two children at a time. */
+static capos_cap_t make_launcher(struct user *user)
+{
+    static const enum LedgerClass classes[] = {LEDGER_CLASS_FRAMES, LEDGER_CLASS_KERNEL_PAGES,
+                                               LEDGER_CLASS_VIRTUAL_PAGES, LEDGER_CLASS_CALLS,
+                                               LEDGER_CLASS_SLOTS};
+    static struct kobj spawner_object;
+    static const struct kobj_ops spawner_ops = {.name = "spawner"};
+    uint64_t words[64];
+    struct capnp_builder builder;
+    kobj_init(&spawner_object, KTYPE_PROCESS_SPAWNER, &spawner_ops, NULL);
+    capos_cap_t spawner =
+        user_give(user, &spawner_object, KTYPE_PROCESS_SPAWNER, ProcessSpawner_FACET);
+    capos_cap_t image = user_image(user);
+    capnp_builder_init(&builder, words, sizeof(words));
+    ProcessSpawner_new_launcher_params_b params = ProcessSpawner_new_launcher_params_init(&builder);
+    Program_b program =
+        Program_list_b_at(ProcessSpawner_new_launcher_params_init_programs(params, 1), 0);
+    Program_set_name(program, "tool", 4);
+    Limit_list_b limits = ProcessSpawner_new_launcher_params_init_limits(params, 5);
+    for (uint32_t i = 0; i < 5; i++) {
+        Limit_set_ledger_class(Limit_list_b_at(limits, i), classes[i]);
+        Limit_set_amount(Limit_list_b_at(limits, i), 60);
+    }
+    ProcessSpawner_new_launcher_params_set_max_children(params, 2);
+    struct capos_transfer xfer = {.cap = image};
+    struct capos_cqe cqe = user_call(user, spawner, ProcessSpawner_ID,
+                                     ProcessSpawner_new_launcher_ORDINAL, &builder, &xfer, 1, NULL);
+    CHECK(cqe.result >= 0);
+    CHECK_EQ(user_release(user, image), ST_OK);
+    CHECK_EQ(user_release(user, spawner), ST_OK);
+    return cqe.first_cap;
+}
+
 /* Everybody serves, and holds objects of everybody. */
 static void make_world(unsigned seed, unsigned steps)
 {
     uint64_t limits[LEDGER_CLASSES];
-    user_limits(limits);
-    limits[LEDGER_CLASS_SLOTS] = 60;
+    machine_limits(limits, 5000, 600);
+    limits[LEDGER_CLASS_SLOTS] = 60 + 2 * 60;
+    make_launch_message();
     for (unsigned i = 0; i < ACTORS; i++) {
         struct actor *actor = &actors[i];
         *actor = (struct actor){.user = user_new_limits("actor", limits, USER_RING)};
         actor->seed = seed * 1000 + i;
         actor->steps_left = steps + pick(actor, steps);
         actor->endpoint = user_endpoint(actor->user, 1024, 4);
+        actor->launcher = make_launcher(actor->user);
     }
     for (unsigned i = 0; i < ACTORS; i++) {
         for (unsigned n = 0; n < CAPS; n++) {
@@ -369,6 +500,18 @@ static void check_tables(void)
     }
 }
 
+/* Children that nobody ended outlive their parents: they go on until they exit by themselves. */
+static void end_children(void)
+{
+    for (unsigned n = 0; n < 100000 && !fixture_is_clean(); n++) {
+        unsigned cpu = n % arch_cpu_count();
+        if (!host_step(cpu) && host_current(cpu)->process != NULL) {
+            child_turn(host_current(cpu));
+        }
+        host_clock_advance(5000);
+    }
+}
+
 static void end_world(void)
 {
     for (unsigned i = 0; i < ACTORS; i++) {
@@ -379,6 +522,7 @@ static void end_world(void)
         CHECK(actors[i].completed <= actors[i].submitted);
         CHECK(actors[i].completed > 0);
     }
+    end_children();
     fixture_end();
 }
 
