@@ -130,7 +130,7 @@ static enum fault prepare(struct delivery *delivery, status_t *status_out)
         *status_out = ST_RESULT_TOO_SMALL;
         return FAULT_RECEIVER;
     }
-    *status_out = take_caps(delivery);
+    *status_out = grant_is_live(call->route) ? take_caps(delivery) : ST_DISCONNECTED;
     if (*status_out != ST_OK) {
         return FAULT_CALLER;
     }

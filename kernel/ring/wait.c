@@ -61,6 +61,13 @@ static bool take_batch(struct kobj *obj, struct wakening *batch, unsigned *count
     return more;
 }
 
+static void settle(struct kobj *obj)
+{
+    if (obj->ops->settle != NULL) {
+        obj->ops->settle(obj);
+    }
+}
+
 void kobj_notify(struct kobj *obj)
 {
     struct wakening batch[NOTIFY_BATCH];
@@ -73,6 +80,7 @@ void kobj_notify(struct kobj *obj)
                           0, batch[i].signal);
         }
     }
+    settle(obj);
 }
 
 void kobj_kill(struct kobj *obj)
@@ -153,6 +161,7 @@ void op_wait(struct op *op)
         /* An event that was taken is told, even when the deadline passed in the same moment. */
         int32_t final = result != 0 ? result : rec->doom;
         record_finish(rec, final, final > 0 ? CAPOS_CQE_SIGNAL : 0, 0, final > 0 ? signal : 0);
+        settle(cap.object);
     }
     capability_put(&cap);
 }
