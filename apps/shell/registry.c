@@ -4,7 +4,6 @@
 #include "apps/shell/describe.h"
 #include "apps/shell/loop.h"
 #include "apps/shell/term.h"
-#include "capos/heap.h"
 #include "descriptors.h"
 #include "interfaces.h"
 #include "lib/base/bits.h"
@@ -15,6 +14,10 @@
 static capos_cap_t manual;
 static struct described known[REGISTRY_DESCRIPTORS];
 static unsigned known_count;
+
+/* Descriptions that the manual gave, one behind the other; what is kept stays. */
+static _Alignas(8) uint8_t arena[REGISTRY_ARENA_BYTES];
+static size_t arena_used;
 
 void registry_init(capos_cap_t manual_cap)
 {
@@ -69,10 +72,29 @@ bool registry_count_methods(uint64_t interface, uint64_t methods, unsigned *held
 
 CAPOS_CALL_STATIC(describe_call, SchemaRegistry, describe);
 
-/* One piece at `offset` into *buf, which is allocated when the first piece tells the size. Returns
- * how many bytes came; 0 on any failure (a message has been shown). */
-static size_t fetch_piece(uint64_t interface, uint32_t offset, uint8_t **buf, uint32_t *total,
-                          char *package)
+/* Copies a piece of an answer behind what is there; *total is set by the first. How many bytes came;
+ * 0 when they do not fit. */
+static size_t take_piece(SchemaRegistry_describe_results_r results, uint32_t offset,
+                         uint32_t *total, char *package)
+{
+    struct capnp_data data = SchemaRegistry_describe_results_get_data(results);
+    struct capnp_text from = SchemaRegistry_describe_results_get_package(results);
+    uint32_t size = SchemaRegistry_describe_results_get_total_bytes(results);
+    if (offset == 0) {
+        *total = size;
+        fmt_format(package, REGISTRY_PACKAGE_BYTES, "%.*s", (int)from.len, from.ptr);
+    }
+    if (size != *total || size > sizeof(arena) - arena_used || data.len == 0 ||
+        data.len > size - offset) {
+        return 0;
+    }
+    memcpy(arena + arena_used + offset, data.ptr, data.len);
+    return data.len;
+}
+
+/* Fetches the piece at `offset` to the end of the arena. How many bytes came; 0 on any failure (a
+ * message has been shown). */
+static size_t fetch_piece(uint64_t interface, uint32_t offset, uint32_t *total, char *package)
 {
     char text[256];
     bool interrupted = false;
@@ -94,40 +116,27 @@ static size_t fetch_piece(uint64_t interface, uint32_t offset, uint8_t **buf, ui
     } else if (!SchemaRegistry_describe_results_get_found(results)) {
         term_error("@manual knows nothing about interface 0x%llx", (unsigned long long)interface);
     } else {
-        struct capnp_data data = SchemaRegistry_describe_results_get_data(results);
-        struct capnp_text from = SchemaRegistry_describe_results_get_package(results);
-        uint32_t size = SchemaRegistry_describe_results_get_total_bytes(results);
-        if (*buf == NULL && size <= REGISTRY_DESCRIPTOR_BYTES) {
-            *buf = capos_alloc(size);
-            *total = size;
-            fmt_format(package, REGISTRY_PACKAGE_BYTES, "%.*s", (int)from.len, from.ptr);
-        }
-        if (*buf == NULL || size != *total || data.len == 0 || data.len > size - offset) {
-            term_error("the description of 0x%llx does not fit here",
+        count = take_piece(results, offset, total, package);
+        if (count == 0) {
+            term_error("there is no room for the description of 0x%llx",
                        (unsigned long long)interface);
-        } else {
-            memcpy(*buf + offset, data.ptr, data.len);
-            count = data.len;
         }
     }
     capos_call_end(&describe_call);
     return count;
 }
 
-static uint8_t *fetch(uint64_t interface, uint32_t *total, char *package)
+static bool fetch(uint64_t interface, uint32_t *total, char *package)
 {
-    uint8_t *buf = NULL;
     uint32_t offset = 0;
-    *total = 1;
-    while (offset < *total) {
-        size_t count = fetch_piece(interface, offset, &buf, total, package);
+    do {
+        size_t count = fetch_piece(interface, offset, total, package);
         if (count == 0) {
-            capos_free(buf);
-            return NULL;
+            return false;
         }
         offset += (uint32_t)count;
-    }
-    return buf;
+    } while (offset < *total);
+    return true;
 }
 
 /* Validates a description and keeps it. NULL: a message has been shown. */
@@ -162,17 +171,18 @@ static const struct capos_descriptor *carried(uint64_t interface)
 static const struct described *ask_manual(uint64_t interface)
 {
     char package[REGISTRY_PACKAGE_BYTES] = "";
-    uint32_t bytes;
+    uint32_t bytes = 0;
     if (manual == 0) {
         term_error("this shell holds no manual: it cannot know what 0x%llx is",
                    (unsigned long long)interface);
         return NULL;
     }
-    uint8_t *message = fetch(interface, &bytes, package);
-    const struct described *described =
-        message != NULL ? keep(interface, message, bytes, package) : NULL;
-    if (described == NULL) {
-        capos_free(message);
+    if (!fetch(interface, &bytes, package)) {
+        return NULL;
+    }
+    const struct described *described = keep(interface, arena + arena_used, bytes, package);
+    if (described != NULL) {
+        arena_used += align_up(bytes, 8);
     }
     return described;
 }

@@ -13,7 +13,7 @@
 enum {
     REGISTRY_PACKAGE_BYTES = 48,
     REGISTRY_DESCRIPTORS = 96,
-    REGISTRY_DESCRIPTOR_BYTES = 64 * 1024,
+    REGISTRY_ARENA_BYTES = 48 * 1024, /* of all that came from the manual; a multiple of 8 */
 };
 
 struct described {
