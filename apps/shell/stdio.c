@@ -21,8 +21,9 @@ enum {
 struct stream {
     bool used;
     bool foreground;
-    bool reading; /* `request` waits for a line */
-    bool ended;   /* the person said Ctrl-D */
+    bool reading;  /* `request` waits for a line */
+    bool ended;    /* the person said Ctrl-D */
+    bool mid_line; /* in the foreground: what was shown last did not end its line */
     uint64_t key;
     struct capos_request *request;
     ByteStream_read_results_b results;
@@ -76,8 +77,9 @@ static void show_by_line(struct stream *stream, bool error, const char *bytes, s
 
 static void show(struct stream *stream, bool error, const char *bytes, size_t count)
 {
-    if (stream->foreground) {
+    if (stream->foreground && count > 0) {
         term_write(style_of(error), bytes, count);
+        stream->mid_line = bytes[count - 1] != '\n';
     } else {
         show_by_line(stream, error, bytes, count);
     }
@@ -131,6 +133,7 @@ static void line_came(struct capos_op *op)
             stream->ready_count = min_u64(text.len, PIECE_BYTES - 1);
             memcpy(stream->ready, text.ptr, stream->ready_count);
             stream->ready[stream->ready_count++] = '\n';
+            stream->mid_line = false; /* Enter was echoed */
         } else if (stream != NULL) {
             stream->ended = true;
         }
@@ -326,6 +329,9 @@ void stdio_close(uint64_t number)
     }
     if (stream->line_count > 0) {
         show_line(stream, false);
+    }
+    if (stream->mid_line) {
+        term_printf("\n");
     }
     if (stream->reading) {
         stream->ended = true;
