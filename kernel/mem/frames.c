@@ -20,6 +20,8 @@
  */
 #include "mem/frames.h"
 
+#include "lib/base/string.h"
+
 #include "arch/cpu.h"
 #include "arch/mmu.h"
 #include "arch/user.h"
@@ -161,6 +163,23 @@ void frames_init(const struct boot_info *boot)
     largest->cursor += spent;
     total_count -= spent;
     atomic_store_relaxed(&virgin_count, total_count);
+}
+
+void *frames_carve(uint64_t size_bytes)
+{
+    uint64_t count = page_ceil(size_bytes) >> PAGE_SHIFT;
+    for (size_t i = 0; i < section_count; i++) {
+        struct section *s = &sections[i];
+        if (s->end - s->cursor >= count) {
+            void *memory = arch_direct(paddr(s->cursor << PAGE_SHIFT));
+            s->cursor += count;
+            total_count -= count;
+            atomic_store_relaxed(&virgin_count, atomic_load_relaxed(&virgin_count) - count);
+            memset(memory, 0, count << PAGE_SHIFT);
+            return memory;
+        }
+    }
+    panic("no room for %llu bytes at boot", (unsigned long long)size_bytes);
 }
 
 /* Takes a batch out of the pool; the lock is held. */

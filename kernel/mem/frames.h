@@ -20,6 +20,10 @@
  * CPU, before any allocation. */
 void frames_init(const struct boot_info *boot);
 
+/* Contiguous zeroed memory that is never given back and no longer counts as the pool's. At boot only,
+ * after frames_init, on the boot CPU, before anything else allocates. */
+void *frames_carve(uint64_t size_bytes);
+
 /* One frame, contents undefined; PADDR_NONE when there is none. Any context; LOCK_FRAMES. */
 struct paddr frame_alloc(void);
 /* The same, zeroed. */

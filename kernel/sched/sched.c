@@ -15,22 +15,24 @@
 #include "core/panic.h"
 #include "core/trace.h"
 #include "object/process.h"
+#include "mem/frames.h"
 #include "sched/cpu.h"
 
 #define JOB_TICK_NS UINT64_C(1000000)
 
-static struct cpu cpus[ARCH_CPU_MAX];
+static struct cpu *cpus[ARCH_CPU_MAX]; /* [I] carved at boot, for the CPUs that are there */
 static _Atomic arch_cpu_mask_t idle_mask;
 
 struct cpu *cpu_of(unsigned id)
 {
-    return &cpus[id];
+    return cpus[id];
 }
 
 void cpus_init(unsigned count)
 {
     for (unsigned id = 0; id < count; id++) {
-        struct cpu *cpu = &cpus[id];
+        struct cpu *cpu = frames_carve(sizeof(*cpu));
+        cpus[id] = cpu;
         cpu->id = id;
         cpu->slice_end_ns = ARCH_TIME_NEVER;
         lock_init(&cpu->queue_lock, LOCK_RUN_QUEUE);
@@ -109,10 +111,10 @@ static struct cpu *least_loaded(void)
     struct cpu *best = cpu_this();
     uint32_t best_count = atomic_load_relaxed(&best->ready_count) + 1;
     for (unsigned id = 0; id < arch_cpu_count(); id++) {
-        uint32_t count = atomic_load_relaxed(&cpus[id].ready_count) +
-                         ((idle & bit_of(id)) != 0 || &cpus[id] == best ? 0 : 1);
-        if (count < best_count && &cpus[id] != best) {
-            best = &cpus[id];
+        uint32_t count = atomic_load_relaxed(&cpus[id]->ready_count) +
+                         ((idle & bit_of(id)) != 0 || cpus[id] == best ? 0 : 1);
+        if (count < best_count && cpus[id] != best) {
+            best = cpus[id];
             best_count = count;
         }
     }
@@ -145,10 +147,10 @@ static struct thread *steal(struct cpu *thief)
     struct cpu *victim = NULL;
     uint32_t most = 0;
     for (unsigned id = 0; id < count; id++) {
-        uint32_t waiting = atomic_load_relaxed(&cpus[id].ready_count);
-        if (&cpus[id] != thief && waiting > most) {
+        uint32_t waiting = atomic_load_relaxed(&cpus[id]->ready_count);
+        if (cpus[id] != thief && waiting > most) {
             most = waiting;
-            victim = &cpus[id];
+            victim = cpus[id];
         }
     }
     return victim == NULL ? NULL : dequeue(victim, true);
