@@ -4,7 +4,7 @@
  * good and bad, answers some of the calls it receives, and exits in the middle of things. First one
  * step at a time with seeds (every run is the same), then with a host thread per CPU.
  *
- * STRESS_SEED in the environment gives the last test another seed.
+ * STRESS_SEED and STRESS_STEPS in the environment give the last two tests other seeds and lengths.
  *
  * Checked all along: each SQE that was consumed completes once; every status is one of the list; the
  * tables keep their invariants. Checked at the end: nothing is left of any process.
@@ -223,6 +223,16 @@ static void make_return(struct actor *actor, struct capos_sqe *sqe)
     write_transfers(actor, sqe);
 }
 
+/* Of an operation that is likely to be under way. */
+static uint64_t some_position(struct actor *actor)
+{
+    unsigned place = pick(actor, PENDING);
+    for (unsigned i = 0; i < 20 && actor->pending[place].user_data == 0; i++) {
+        place = pick(actor, PENDING);
+    }
+    return actor->pending[place].position;
+}
+
 static void make_small(struct actor *actor, struct capos_sqe *sqe)
 {
     switch (sqe->op) {
@@ -236,11 +246,11 @@ static void make_small(struct actor *actor, struct capos_sqe *sqe)
         sqe->params = pick(actor, 256);
         break;
     case CAPOS_OP_RELEASE:
-        sqe->cap = pick(actor, 4) == 0 ? actor->objects[pick(actor, CAPS)]
-                                       : actor->notes[pick(actor, CAPS)];
+        sqe->cap = pick(actor, 40) == 0 ? actor->objects[pick(actor, CAPS)]
+                                        : actor->notes[pick(actor, CAPS)];
         break;
     case CAPOS_OP_CANCEL:
-        sqe->cap = actor->pending[pick(actor, PENDING)].position;
+        sqe->cap = some_position(actor);
         break;
     default:
         break;
@@ -295,6 +305,8 @@ static bool make_kernel_op(struct actor *actor, struct capos_sqe *sqe)
 {
     switch (pick(actor, 20)) {
     case 0:
+    case 4:
+    case 5:
         make_kernel_call(actor, sqe, actor->user->ledger, Ledger_ID,
                          Ledger_new_notification_ORDINAL);
         return true;
@@ -305,7 +317,7 @@ static bool make_kernel_op(struct actor *actor, struct capos_sqe *sqe)
         make_child_op(actor, sqe);
         return true;
     case 3:
-        if (pick(actor, 30) == 0) {
+        if (pick(actor, 10) == 0 && actor->steps_left < 30) {
             make_kernel_call(actor, sqe, actor->endpoint, Endpoint_ID, Endpoint_destroy_ORDINAL);
             return true;
         }
@@ -566,13 +578,20 @@ TEST(stress_more_cpus,
     run_stepped(8, 3, 400);
 }
 
+static unsigned setting(const char *name, unsigned otherwise)
+{
+    const char *text = getenv(name);
+    return text != NULL ? (unsigned)strtoul(text, NULL, 10) : otherwise;
+}
+
 TEST(stress_seeds,
      "forty short lives of random programs, each of another seed, leave nothing behind")
 {
-    for (unsigned seed = 10; seed < 50; seed++) {
+    unsigned first = setting("STRESS_SEED", 10);
+    for (unsigned seed = first; seed < first + 40; seed++) {
         pid_t child = fork();
         if (child == 0) {
-            run_stepped(1 + seed % 4, seed, 40);
+            run_stepped(1 + seed % 4, seed, setting("STRESS_STEPS", 40));
             exit(test_failures == 0 ? 0 : 1);
         }
         int status = 0;
@@ -596,8 +615,7 @@ TEST(stress_threads, "random programs on CPUs of their own leave nothing behind"
 {
     enum { CPUS = 3 };
     fixture_start_real(CPUS);
-    const char *seed = getenv("STRESS_SEED");
-    make_world(seed != NULL ? (unsigned)strtoul(seed, NULL, 10) : 77, 1500);
+    make_world(setting("STRESS_SEED", 77), setting("STRESS_STEPS", 1500));
     host_cpus_start(actor_turn);
     host_become(CPUS); /* a looker-on */
     for (unsigned i = 0; i < ACTORS; i++) {
