@@ -265,14 +265,31 @@ static const char *end_text(const struct process *process)
     return texts[process->end_kind];
 }
 
+static const char *fault_text(const struct process *process)
+{
+    static const char *const texts[] = {
+        [ARCH_FAULT_PAGE] = "touched memory it may not",
+        [ARCH_FAULT_PROTECTION] = "broke a protection rule",
+        [ARCH_FAULT_ILLEGAL] = "ran an undefined instruction",
+        [ARCH_FAULT_ARITHMETIC] = "divided by zero or overflowed",
+        [ARCH_FAULT_FLOAT] = "raised a floating-point exception",
+        [ARCH_FAULT_ALIGNMENT] = "made an unaligned access",
+        [ARCH_FAULT_BREAKPOINT] = "hit a breakpoint",
+        [ARCH_FAULT_STEP] = "single-stepped",
+        [ARCH_FAULT_MACHINE] = "raised a machine exception",
+    };
+    unsigned kind = (unsigned)process->fault.kind;
+    return kind < sizeof(texts) / sizeof(texts[0]) ? texts[kind] : "raised an unknown fault";
+}
+
 static bool stage_report(struct process *process)
 {
     if (process->silent) {
         return true;
     }
     if (process->end_kind == PROCESS_ENDED_FAULT) {
-        klog("process %s (%llu) faulted: kind %d, address %#llx, ip %#llx, sp %#llx", process->name,
-             (unsigned long long)process->obj.id, (int)process->fault.kind,
+        klog("process %s (%llu) %s: address %#llx, instruction %#llx, stack %#llx", process->name,
+             (unsigned long long)process->obj.id, fault_text(process),
              (unsigned long long)process->fault.address.v, (unsigned long long)process->fault_ip,
              (unsigned long long)process->fault_sp);
     } else if (process->exit_code != 0) {
