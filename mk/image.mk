@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 # What boots: the kernel, the boot archive, the ISO.
 #
-# build/boot.archive is the product; build/test.archive is the same with the hostile programs, the benchmarks and
-# their manifests. The hash of an archive's index travels on the kernel's command line (archive=...).
+# build/boot.archive is the product; build/test.archive is the same with the benchmarks and test manifests;
+# build/hostile.archive has the hostile programs' warden in init's place. The hash of an archive's index travels on the kernel's command line (archive=...).
 # manifests/default.capnp is the payload `manifest`; another manifests/NAME.capnp, and tests/NAME/manifest.capnp,
 # is the payload `manifest/NAME`, started with the kernel word manifest=manifest/NAME.
 
@@ -65,7 +65,7 @@ authority: $(AUTHORITY) build/manifest/default.bin $(O)/boot.archive ## print wh
 # Archives. A program's symbols stay in build/; what boots carries none.
 
 PRODUCT_PROGRAMS := $(filter-out init hostile/% bench/%,$(PROGRAMS))
-TEST_PROGRAMS := $(filter hostile/% bench/%,$(PROGRAMS))
+TEST_PROGRAMS := $(filter bench/%,$(PROGRAMS))
 
 $(O)/stripped/%: $(O)/bin/%
 	@mkdir -p $(@D)
@@ -88,6 +88,11 @@ $(O)/test.entries.objects: LIST = $(TEST_ENTRIES)
 $(O)/test.archive: $(call entry_files,$(TEST_ENTRIES)) $(MKARCHIVE) $(O)/test.entries.objects
 	$(call say,PACK,$@)
 	$(Q)$(MKARCHIVE) archive -o $@ --hash $@.sha256 $(TEST_ENTRIES)
+
+# The warden is init of a machine of its own: it holds what init holds, and starts the hostile programs itself.
+$(O)/hostile.archive: $(O)/stripped/hostile/warden $(MKARCHIVE)
+	$(call say,PACK,$@)
+	$(Q)$(MKARCHIVE) archive -o $@ --hash $@.sha256 init=$(O)/stripped/hostile/warden
 
 # The ISO boots on BIOS and on UEFI. Only the GRUB modules it needs; a fixed date, so the same input gives the same file.
 

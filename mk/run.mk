@@ -34,7 +34,7 @@ fuzz: $(FUZZ_PROGRAMS) ## fuzz [T=name of tests/fuzz/NAME_fuzz FUZZ_SECONDS=60]
 
 # The checking kernel: lock ranks, invariants, poisoned memory. A make of its own, for its own flags.
 .PHONY: kernel-debug
-TEST_NEEDS := $(UNIT_PROGRAMS) $(FUZZ_PROGRAMS) $(O)/kernel.elf $(O)/boot.archive $(O)/test.archive $(O)/capos.iso
+TEST_NEEDS := $(UNIT_PROGRAMS) $(FUZZ_PROGRAMS) $(O)/kernel.elf $(O)/boot.archive $(O)/test.archive $(O)/hostile.archive $(O)/capos.iso
 kernel-debug: $(TEST_NEEDS)
 	@$(if $(filter 1,$(DEBUG)),:,$(MAKE) --no-print-directory DEBUG=1 kernel)
 
