@@ -70,9 +70,23 @@ endef
 $(foreach build,$(HOST_BUILDS),$(eval $(call host_build,$(build))))
 .SECONDARY:
 
+# Cache lines shared: the kernel instrumented as for the thread sanitizer, with a recorder in the runtime's place.
+LINES_TESTS := $(sort $(patsubst tests/lines/%.c,build/host/lines/%,$(wildcard tests/lines/*_test.c)))
+build/host/lines/obj/%.o: %.c | $(DEPS)
+	$(call say,HOSTCC,$< [lines])
+	@mkdir -p $(@D)
+	$(Q)$(HOSTCC) $(HOST_CFLAGS) -O1 $(HOST_INCLUDE) $(DEPFLAGS) -c $< -o $@
+
+build/host/lines/%_test: build/host/lines/obj/tests/lines/%_test.o build/host/lines/obj/tests/lines/recorder.o \
+		build/host/tsan/libcapos-kernel.a build/host/tsan/libcapos-host.a
+	$(call say,LINK,$@)
+	$(Q)$(HOSTCC) -pthread $(KERNEL_TEST_WRAP),--wrap=memcpy,--wrap=memset $^ -o $@
+
+-include $(wildcard build/host/lines/obj/tests/lines/*.d)
+
 .PHONY: host unit
 host: build/host/plain/libcapos-host.a build/host/plain/libcapos-kernel.a ## build the library and the portable kernel for the host
-UNIT_PROGRAMS := $(UNIT_TESTS:%=build/host/asan/%) $(TSAN_TESTS:%=build/host/tsan/%)
+UNIT_PROGRAMS := $(UNIT_TESTS:%=build/host/asan/%) $(TSAN_TESTS:%=build/host/tsan/%) $(LINES_TESTS)
 unit: $(UNIT_PROGRAMS) build/tools/mkarchive ## build and run the unit tests (address, undefined and thread sanitizers)
 	@tests/qemu/harness $(UNIT_PROGRAMS:%=--unit %)
 
