@@ -14,8 +14,8 @@
 
 enum {
     CAPOS_CAPSET_VERSION = 1,
-    CAPOS_CAP_NAME_BYTES = 32,   /* NUL-terminated */
-    CAPOS_CAPSET_MAX = 62,       /* grants of one spawn: header and entries fill one page */
+    CAPOS_CAP_NAME_BYTES = 32, /* NUL-terminated */
+    CAPOS_CAPSET_MAX = 62,     /* grants of one spawn: header and entries fill one page */
 };
 
 #define CAPOS_CAPSET_MAGIC UINT32_C(0x53504143) /* "CAPS" */
@@ -23,7 +23,7 @@ enum {
 struct capos_capset_entry {
     uint64_t cap;
     uint64_t interface;
-    uint64_t facet; /* method bitmap */
+    uint64_t facet;         /* method bitmap */
     uint32_t transfer_mode; /* enum of schema/annotations.capnp: 0 copy, 1 move, 2 none */
     uint32_t reserved;
     char name[CAPOS_CAP_NAME_BYTES];
@@ -35,13 +35,13 @@ struct capos_capset {
     uint32_t version;
     uint32_t count;
     uint32_t reserved;
-    uint64_t ring;        /* address of the first thread's ring */
+    uint64_t ring; /* address of the first thread's ring */
     uint64_t ring_bytes;
-    uint64_t stack_base;  /* lowest usable address of the first thread's stack */
+    uint64_t stack_base; /* lowest usable address of the first thread's stack */
     uint64_t stack_bytes;
-    uint64_t image_base;  /* lowest and one past the highest address of the image */
+    uint64_t image_base; /* lowest and one past the highest address of the image */
     uint64_t image_end;
-    uint64_t process_id;  /* for messages and logs only; never authority */
+    uint64_t process_id; /* for messages and logs only; never authority */
     uint64_t reserved1[7];
     struct capos_capset_entry entries[];
 };

@@ -26,8 +26,8 @@ enum {
     CAPOS_RING_LINE = 64,
     CAPOS_PAYLOAD_SLOT_BYTES = 256,
     CAPOS_MAX_MESSAGE_BYTES = 16384, /* params or results of one call */
-    CAPOS_MAX_TRANSFERS = 62,        /* transfer descriptors of one SQE; endpoints take at most 16 */
-    CAPOS_MAX_LINK = 16,             /* SQEs in one LINK chain */
+    CAPOS_MAX_TRANSFERS = 62, /* transfer descriptors of one SQE; endpoints take at most 16 */
+    CAPOS_MAX_LINK = 16,      /* SQEs in one LINK chain */
 };
 
 #define CAPOS_RING_MAGIC UINT32_C(0x474e4952) /* "RING" */
@@ -206,12 +206,13 @@ static_assert(sizeof(struct capos_received) == 64, "received call header");
 
 /* WAIT: event mask in method, result = events that fired. */
 enum capos_event {
-    CAPOS_EVENT_SIGNALLED = 1 << 0,  /* Notification, Interrupt; params = bits wanted */
-    CAPOS_EVENT_DEAD = 1 << 1,       /* the object has ended, or its server has */
-    CAPOS_EVENT_NO_CLIENTS = 1 << 2, /* endpoint (serve): a key lost its last client; signal = key */
-    CAPOS_EVENT_EXIT = 1 << 3,       /* ProcessHandle; signal = exit code */
-    CAPOS_EVENT_DEPLETED = 1 << 4,   /* (later) */
-    CAPOS_EVENT_DEADLINE = 1 << 5,   /* (later) */
+    CAPOS_EVENT_SIGNALLED = 1 << 0, /* Notification, Interrupt; params = bits wanted */
+    CAPOS_EVENT_DEAD = 1 << 1,      /* the object has ended, or its server has */
+    CAPOS_EVENT_NO_CLIENTS =
+        1 << 2,                    /* endpoint (serve): a key lost its last client; signal = key */
+    CAPOS_EVENT_EXIT = 1 << 3,     /* ProcessHandle; signal = exit code */
+    CAPOS_EVENT_DEPLETED = 1 << 4, /* (later) */
+    CAPOS_EVENT_DEADLINE = 1 << 5, /* (later) */
     CAPOS_EVENT_SESSION_CLOSED = 1 << 6, /* (later) */
     CAPOS_EVENTS_ALL = (1 << 7) - 1,
 };

@@ -16,9 +16,9 @@ enum capos_syscall {
 };
 
 /* Result of cap_enter when not negative. */
-#define CAPOS_ENTER_READY_MASK UINT64_C(0xffffffff)  /* completions ready to reap */
-#define CAPOS_ENTER_STALLED (UINT64_C(1) << 32)      /* SQEs are left for want of CQ room */
-#define CAPOS_ENTER_TIMED_OUT (UINT64_C(1) << 33)    /* the deadline passed first */
+#define CAPOS_ENTER_READY_MASK UINT64_C(0xffffffff) /* completions ready to reap */
+#define CAPOS_ENTER_STALLED (UINT64_C(1) << 32)     /* SQEs are left for want of CQ room */
+#define CAPOS_ENTER_TIMED_OUT (UINT64_C(1) << 33)   /* the deadline passed first */
 
 #define CAPOS_FOREVER UINT64_MAX
 
