@@ -227,7 +227,7 @@ struct tiny_image {
     uint8_t text[64];
 };
 
-capos_cap_t user_image(struct user *user)
+const void *fixture_image(size_t *size_out)
 {
     static struct tiny_image image = {
         .header = {.e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, 1},
@@ -247,7 +247,15 @@ capos_cap_t user_image(struct user *user)
                     .p_memsz = sizeof(image),
                     .p_align = PAGE_BYTES},
     };
-    return user_memory(user, &image, sizeof(image), true);
+    *size_out = sizeof(image);
+    return &image;
+}
+
+capos_cap_t user_image(struct user *user)
+{
+    size_t size;
+    const void *image = fixture_image(&size);
+    return user_memory(user, image, size, true);
 }
 
 void user_ended(struct user *user)

@@ -66,6 +66,8 @@ status_t user_try_new(const char *name, const uint64_t limits[LEDGER_CLASSES],
 
 /* A process that the kernel spawned becomes a user; its stack is the heap. Takes a ref of it. */
 struct user *user_adopt(struct process *process);
+/* The smallest program image; nobody will run its code. */
+const void *fixture_image(size_t *size_out);
 /* A sealed program image whose code nobody will run, as a capability of the user's. */
 capos_cap_t user_image(struct user *user);
 /* A memory object of these bytes. */
