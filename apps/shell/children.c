@@ -9,12 +9,10 @@
 #include "apps/shell/children.h"
 
 #include "apps/shell/grants.h"
+#include "apps/shell/launch.h"
 #include "apps/shell/loop.h"
-#include "apps/shell/nearest.h"
 #include "apps/shell/stdio.h"
 #include "apps/shell/term.h"
-#include "bytestream.client.h"
-#include "lib/base/bits.h"
 #include "lib/base/string.h"
 #include "process.client.h"
 
@@ -34,7 +32,6 @@ struct child {
 };
 
 static struct child children[CHILDREN_MAX];
-static capos_cap_t launcher;
 static bool stdio_works;
 
 static struct child *child_of(const struct held *held)
@@ -52,9 +49,9 @@ bool children_owns(const struct held *process)
     return child_of(process) != NULL;
 }
 
-void children_init(capos_cap_t launcher_cap, capos_cap_t ledger, capos_cap_t terminal)
+void children_init(capos_cap_t launcher, capos_cap_t ledger, capos_cap_t terminal)
 {
-    launcher = launcher_cap;
+    launch_init(launcher);
     status_t status = ledger != 0 ? stdio_init(ledger, terminal) : ST_BAD_CAP;
     stdio_works = status == ST_OK;
     if (!stdio_works) {
@@ -176,26 +173,6 @@ static struct child *new_child(void)
     return oldest_ended;
 }
 
-static void fill_grant(Grant_b grant, const struct resolved_grant *from, uint16_t index)
-{
-    char origin[ORIGIN_BYTES];
-    size_t len = fmt_format(origin, sizeof(origin), "shell: @%s", from->held->name);
-    Grant_set_name(grant, from->line->name.ptr, from->line->name.len);
-    Grant_set_origin(grant, origin, min_u64(len, sizeof(origin) - 1));
-    Grant_set_interface(grant, from->held->interface);
-    Grant_set_methods(grant, from->methods);
-    Grant_set_transfer(grant, index);
-}
-
-static void fill_stdio(Grant_b grant, uint16_t index)
-{
-    static const char origin[] = "shell: stdio";
-    Grant_set_name(grant, "stdio", 5);
-    Grant_set_origin(grant, origin, sizeof(origin) - 1);
-    Grant_set_interface(grant, ByteStream_ID);
-    Grant_set_transfer(grant, index);
-}
-
 static bool names_stdio(const struct command *command)
 {
     for (unsigned i = 0; i < command->grant_count; i++) {
@@ -204,84 +181,6 @@ static bool names_stdio(const struct command *command)
         }
     }
     return false;
-}
-
-static void offer_programs(struct nearest *nearest, char *list, size_t size)
-{
-    static char names[1024];
-    size_t used = 0;
-    size_t at = 0;
-    CAPOS_CALL_STATIC(call, Launcher, programs);
-    capos_call_begin(&call, launcher);
-    Launcher_programs_begin(&call);
-    Launcher_programs_results_r results;
-    list[0] = 0;
-    if (Launcher_programs_call(&call) == ST_OK &&
-        Launcher_programs_results(&call, &results) == ST_OK) {
-        struct capnp_list found = Launcher_programs_results_get_names(results);
-        for (uint32_t i = 0; i < capnp_list_len(found); i++) {
-            struct capnp_text name = capnp_text_list_at(found, i);
-            if (used + name.len > sizeof(names) || at >= size) {
-                break;
-            }
-            memcpy(names + used, name.ptr, name.len);
-            nearest_offer(nearest, (struct span){names + used, name.len});
-            used += name.len;
-            at += fmt_format(list + at, size - at, "%s%.*s", at > 0 ? ", " : "", (int)name.len,
-                             name.ptr);
-        }
-    }
-    capos_call_end(&call);
-}
-
-static void say_no_program(const struct command *command)
-{
-    char list[256];
-    struct nearest nearest;
-    nearest_begin(&nearest, command->program);
-    offer_programs(&nearest, list, sizeof(list));
-    if (nearest.best.len > 0) {
-        term_error("no program '%.*s'; the nearest is '%.*s'", SPAN_ARGS(command->program),
-                   SPAN_ARGS(nearest.best));
-    } else {
-        term_error("no program '%.*s'; @launcher can start: %s", SPAN_ARGS(command->program), list);
-    }
-}
-
-CAPOS_CALL_STATIC(launch_call, Launcher, launch);
-
-/* Builds and makes the call; the stream, if there is one, is the last transfer. */
-static status_t launch(struct command *command, const struct resolved_grant *grants,
-                       capos_cap_t stream)
-{
-    struct span name = command->as.len > 0 ? command->as : command->program;
-    capos_call_begin(&launch_call, launcher);
-    Launcher_launch_params_b params = Launcher_launch_begin(&launch_call);
-    Launcher_launch_params_set_program(params, command->program.ptr, command->program.len);
-    Launcher_launch_params_set_name(params, name.ptr, name.len);
-    unsigned count = command->grant_count;
-    Grant_list_b list = Launcher_launch_params_init_grants(params, count + (stream != 0 ? 1 : 0));
-    for (unsigned i = 0; i < count; i++) {
-        capos_cap_t cap = grants[i].held->cap;
-        fill_grant(Grant_list_b_at(list, i), &grants[i],
-                   grants[i].move ? capos_call_move(&launch_call, cap)
-                                  : capos_call_copy(&launch_call, cap));
-    }
-    if (stream != 0) {
-        fill_stdio(Grant_list_b_at(list, count), capos_call_move(&launch_call, stream));
-    }
-    return Launcher_launch_call(&launch_call);
-}
-
-static void say_refusal(const struct command *command, status_t status)
-{
-    char text[320];
-    if (status == ST_NOT_FOUND) {
-        say_no_program(command);
-    } else {
-        term_error("%.*s was not started: %s", SPAN_ARGS(command->program),
-                   capos_explain(&launch_call, text, sizeof(text)));
-    }
 }
 
 /* Forgets the names that were moved away. */
@@ -295,21 +194,10 @@ static void after_moves(const struct command *command, const struct resolved_gra
     }
 }
 
-static bool adopt(struct child *child, struct command *command)
+static bool adopt(struct child *child, const struct command *command, capos_cap_t process)
 {
     const char *why;
     char origin[ORIGIN_BYTES];
-    Launcher_launch_results_r results;
-    capos_cap_t process = 0;
-    if (Launcher_launch_results(&launch_call, &results) == ST_OK) {
-        process = capos_call_take(&launch_call, Launcher_launch_results_get_process(results),
-                                  ProcessHandle_ID);
-    }
-    capos_call_end(&launch_call);
-    if (process == 0) {
-        term_error("the launcher's answer holds no process");
-        return false;
-    }
     fmt_format(origin, sizeof(origin), "started here: %.*s", SPAN_ARGS(command->program));
     child->held =
         names_add(command->assign, "ProcessHandle", process, ProcessHandle_ID, origin, &why);
@@ -319,6 +207,9 @@ static bool adopt(struct child *child, struct command *command)
         term_error("%.*s was ended again: %s", SPAN_ARGS(command->program), why);
         return false;
     }
+    if (child->has_stdio) {
+        stdio_set_label(child->stdio, child->held->name);
+    }
     capos_op_init_wait(&child->exit, process, CAPOS_EVENT_EXIT, 0);
     child->exit.done = exited;
     child->exit.cookie = child;
@@ -326,33 +217,38 @@ static bool adopt(struct child *child, struct command *command)
     return true;
 }
 
-static bool start(struct child *child, struct command *command, const struct resolved_grant *grants)
+static bool open_stdio(struct child *child, const struct command *command, capos_cap_t *stream)
 {
-    capos_cap_t stream = 0;
+    *stream = 0;
     child->has_stdio = stdio_works && !names_stdio(command);
-    if (child->has_stdio) {
-        status_t status = stdio_open(child->foreground, &child->stdio, &stream);
-        if (status != ST_OK) {
-            term_error("no stdio for %s: %s: %s", child->program, status_name(status),
-                       status_text(status));
-            return false;
-        }
+    if (!child->has_stdio) {
+        return true;
     }
-    status_t status = launch(command, grants, stream);
+    status_t status = stdio_open(child->foreground, &child->stdio, stream);
     if (status != ST_OK) {
-        say_refusal(command, status);
-        capos_call_end(&launch_call);
+        term_error("no stdio for %s: %s: %s", child->program, status_name(status),
+                   status_text(status));
+    }
+    return status == ST_OK;
+}
+
+static bool start(struct child *child, const struct command *command,
+                  const struct resolved_grant *grants)
+{
+    capos_cap_t stream;
+    if (!open_stdio(child, command, &stream)) {
+        return false;
+    }
+    capos_cap_t process = launch_program(command, grants, stream);
+    if (process == 0) {
         capos_release(stream);
         close_stdio(child);
         return false;
     }
     after_moves(command, grants);
-    if (!adopt(child, command)) {
+    if (!adopt(child, command, process)) {
         close_stdio(child);
         return false;
-    }
-    if (child->has_stdio) {
-        stdio_set_label(child->stdio, child->held->name);
     }
     return true;
 }
@@ -386,10 +282,6 @@ static void run_to_end(struct child *child)
 void children_start(struct command *command)
 {
     struct resolved_grant grants[PARSE_MAX_GRANTS];
-    if (launcher == 0) {
-        term_error("this shell holds no launcher: it can start nothing");
-        return;
-    }
     if (command->assign.len > 0 && names_find(command->assign) != NULL) {
         term_error("the name %.*s is taken; 'drop @%.*s' frees it", SPAN_ARGS(command->assign),
                    SPAN_ARGS(command->assign));
