@@ -50,6 +50,9 @@ struct actor {
     unsigned call_count;
     uint64_t submitted, completed;
     bool leaving;
+    bool hostile; /* writes anything to its ring */
+    bool endless; /* goes on until told to stop */
+    _Atomic bool stop;
 };
 
 static struct actor actors[ACTORS];
@@ -400,6 +403,51 @@ static void child_turn(struct thread *thread)
     }
 }
 
+/* ---- hostile rings ---- */
+
+/* Words at any place of ring header, SQ and CQ: some plausible, some not. */
+static void scribble(struct actor *actor, unsigned words, unsigned *seed)
+{
+    const struct ring *ring = actor->user->thread->ring;
+    for (unsigned i = 0; i < words; i++) {
+        uint64_t offset = (unsigned)rand_r(seed) % (ring->payload_offset / 8) * 8;
+        uint64_t value = (uint64_t)rand_r(seed) << 32 ^ (uint64_t)rand_r(seed);
+        switch (rand_r(seed) % 4) {
+        case 0:
+            value &= 15;
+            break;
+        case 1:
+            value = actor->objects[(unsigned)rand_r(seed) % CAPS];
+            break;
+        case 2:
+            value = USER_HEAP + value % USER_HEAP_BYTES;
+            break;
+        default:
+            break;
+        }
+        put_word(actor, ring->user_address + offset, value);
+    }
+}
+
+/* Indices that mostly make sense, so that what was scribbled is looked at. */
+static void hostile_turn(struct actor *actor, struct thread *thread)
+{
+    struct capos_ring_header *header = user_ring(actor->user);
+    const struct ring *ring = thread->ring;
+    scribble(actor, 8, &actor->seed);
+    if (!actor->endless) {
+        actor->steps_left--;
+    }
+    if (pick(actor, 4) != 0) {
+        uint64_t head = ring->sq_head;
+        __atomic_store_n(&header->sq_tail, head + pick(actor, 6), __ATOMIC_RELEASE);
+        __atomic_store_n(&header->cq_head, atomic_load_relaxed(&ring->cq_tail) - pick(actor, 3),
+                         __ATOMIC_RELEASE);
+    }
+    uint64_t deadline = pick(actor, 2) == 0 ? 0 : arch_time_ns() + pick(actor, 200000);
+    host_syscall(thread, CAPOS_SYS_ENTER, pick(actor, 3), deadline);
+}
+
 /* One turn of the program, up to its next system call. */
 static void actor_turn(struct thread *thread)
 {
@@ -408,13 +456,19 @@ static void actor_turn(struct thread *thread)
         child_turn(thread);
         return;
     }
-    reap_all(actor);
-    if (actor->steps_left == 0) {
+    if (!actor->hostile) {
+        reap_all(actor);
+    }
+    if (actor->steps_left == 0 || atomic_load_relaxed(&actor->stop)) {
         if (!actor->leaving) {
             actor->leaving = true;
             atomic_sub_relaxed(&left, 1);
         }
         host_syscall(thread, CAPOS_SYS_EXIT, 0, 0);
+        return;
+    }
+    if (actor->hostile) {
+        hostile_turn(actor, thread);
         return;
     }
     actor->steps_left--;
@@ -532,16 +586,19 @@ static void end_world(void)
     for (unsigned i = 0; i < ACTORS; i++) {
         user_ended(actors[i].user);
         CHECK(actors[i].completed <= actors[i].submitted);
-        CHECK(actors[i].completed > 0);
+        CHECK(actors[i].completed > 0 || actors[i].hostile);
     }
     end_children();
     fixture_end();
 }
 
-static void run_stepped(unsigned cpus, unsigned seed, unsigned steps)
+static void run_stepped(unsigned cpus, unsigned seed, unsigned steps, unsigned hostile)
 {
     fixture_start_seed(cpus, seed);
     make_world(seed, steps);
+    for (unsigned i = 0; i < hostile; i++) {
+        actors[i].hostile = true;
+    }
     unsigned random = seed;
     for (unsigned n = 0; atomic_load_relaxed(&left) != 0; n++) {
         unsigned cpu = (unsigned)rand_r(&random) % cpus;
@@ -563,19 +620,19 @@ static void run_stepped(unsigned cpus, unsigned seed, unsigned steps)
 
 TEST(stress_one_cpu, "random programs on one CPU keep every invariant and leave nothing behind")
 {
-    run_stepped(1, 1, 400);
+    run_stepped(1, 1, 400, 0);
 }
 
 TEST(stress_two_cpus,
      "random programs on two CPUs, stepped in a random order, leave nothing behind")
 {
-    run_stepped(2, 2, 400);
+    run_stepped(2, 2, 400, 0);
 }
 
 TEST(stress_more_cpus,
      "random programs on eight CPUs, stepped in a random order, leave nothing behind")
 {
-    run_stepped(8, 3, 400);
+    run_stepped(8, 3, 400, 0);
 }
 
 static unsigned setting(const char *name, unsigned otherwise)
@@ -591,7 +648,7 @@ TEST(stress_seeds,
     for (unsigned seed = first; seed < first + 40; seed++) {
         pid_t child = fork();
         if (child == 0) {
-            run_stepped(1 + seed % 4, seed, setting("STRESS_STEPS", 40));
+            run_stepped(1 + seed % 4, seed, setting("STRESS_STEPS", 40), seed % 3);
             exit(test_failures == 0 ? 0 : 1);
         }
         int status = 0;
@@ -601,6 +658,11 @@ TEST(stress_seeds,
             FAIL("a seed failed");
         }
     }
+}
+
+TEST(stress_hostile, "processes that write anything to their rings hurt themselves alone")
+{
+    run_stepped(3, 4, 800, 3);
 }
 
 static bool reaped(struct process *process)
@@ -618,6 +680,31 @@ TEST(stress_threads, "random programs on CPUs of their own leave nothing behind"
     make_world(setting("STRESS_SEED", 77), setting("STRESS_STEPS", 1500));
     host_cpus_start(actor_turn);
     host_become(CPUS); /* a looker-on */
+    for (unsigned i = 0; i < ACTORS; i++) {
+        while (!reaped(actors[i].user->process)) {
+            sched_yield();
+        }
+    }
+    host_cpus_stop();
+    host_become(0);
+    end_world();
+}
+
+TEST(stress_scribbler, "a ring that is overwritten while the kernel reads it hurts its owner alone")
+{
+    enum { CPUS = 3 };
+    unsigned seed = setting("STRESS_SEED", 5);
+    fixture_start_real(CPUS);
+    make_world(seed, 1000);
+    actors[0].hostile = true;
+    actors[0].endless = true;
+    host_cpus_start(actor_turn);
+    host_become(CPUS);
+    while (atomic_load_relaxed(&left) > 1) {
+        scribble(&actors[0], 50, &seed);
+        sched_yield();
+    }
+    atomic_store_relaxed(&actors[0].stop, true);
     for (unsigned i = 0; i < ACTORS; i++) {
         while (!reaped(actors[i].user->process)) {
             sched_yield();
