@@ -130,6 +130,8 @@ static enum fault prepare(struct delivery *delivery, status_t *status_out)
         *status_out = ST_RESULT_TOO_SMALL;
         return FAULT_RECEIVER;
     }
+    /* The object called may have died with its server's instance while the call waited; the successor
+     * may have given its key to another. */
     *status_out = grant_is_live(call->route) ? take_caps(delivery) : ST_DISCONNECTED;
     if (*status_out != ST_OK) {
         return FAULT_CALLER;

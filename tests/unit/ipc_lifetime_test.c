@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/* What ends while somebody else waits for it. */
+#include "tests/unit/kernel_fixture.h"
+#include "tests/unit/test.h"
+
+#include "gen/endpoint.capnp.h"
+#include "ipc/endpoint.h"
+
+static struct capos_sqe call(struct user *user, capos_cap_t cap)
+{
+    struct capos_sqe sqe =
+        sqe_call(user, cap, FIXTURE_INTERFACE, 0, user_message(user, NULL, 0), 0);
+    sqe_result(user, &sqe, 256, 0);
+    return sqe;
+}
+
+static uint64_t completions(struct user *user)
+{
+    return user_ring(user)->cq_tail - user_ring(user)->cq_head;
+}
+
+/* Copies a capability under a grant below its own route, as spawning does. */
+static capos_cap_t pass_below(struct user *from, capos_cap_t cap, struct user *to, uint64_t facet)
+{
+    struct capability held;
+    struct grant *route;
+    capos_cap_t id = 0;
+    CHECK_EQ(table_get(&from->process->table, cap, &held, NULL), ST_OK);
+    CHECK_EQ(grant_derive(held.route, to->process->ledger, "below", 5, &route), ST_OK);
+    grant_unref(held.route);
+    held.route = route;
+    held.facet = facet;
+    CHECK_EQ(table_insert(&to->process->table, &held, CAP_HOP_SPAWN, &id), ST_OK);
+    return id;
+}
+
+TEST(ipc_stale_object,
+     "a call that waits for an object of a dead instance ends DISCONNECTED, and the successor, who "
+     "may use the key again, gets the next one")
+{
+    fixture_start(2);
+    struct user *client = user_new("client"), *owner = user_new("owner");
+    struct user *old = user_new("old"), *new = user_new("new");
+    capos_cap_t endpoint = user_endpoint(owner, 256, 1);
+    capos_cap_t exported = pass_below(owner, user_mint(owner, endpoint, 1), client, 1);
+    capos_cap_t serve = pass_below(owner, endpoint, old, EndpointServe_FACET);
+    capos_cap_t mine = pass_below(old, user_mint(old, serve, 5), client, 1);
+    struct capos_sqe stale = call(client, mine);
+    struct capos_sqe good = call(client, exported);
+    user_start(client, &stale);
+    user_start(client, &good);
+    user_exit(old, 0);
+    serve = pass_below(owner, endpoint, new, EndpointServe_FACET);
+    struct capos_sqe recv = sqe_recv(new, serve, 512, 1);
+    struct capos_received header = {0};
+    CHECK_EQ(user_do(new, &recv).result, sizeof(header));
+    user_read(new, recv.result, &header, sizeof(header));
+    CHECK_EQ(header.key, 1);
+    fixture_settle();
+    CHECK_EQ(completions(client), 1);
+    CHECK_EQ(user_expect(client, stale.user_data).result, ST_DISCONNECTED);
+    fixture_end();
+}
+
+TEST(ring_stalled_wakes,
+     "whoever waits for many completions with a stalled SQ is woken by the first, to make room")
+{
+    fixture_start(1);
+    struct user *user = user_new("stall");
+    capos_cap_t note = user_notification(user);
+    struct capos_sqe wait = {0};
+    for (unsigned i = 0; i < 2 * USER_RING - 4; i++) {
+        wait = sqe_wait(user, note, CAPOS_EVENT_SIGNALLED, UINT64_C(1) << i);
+        wait.deadline_ns = i == 0 ? arch_time_ns() + 1000000 : 0;
+        user_start(user, &wait);
+    }
+    CHECK_EQ(completions(user), 0);
+    user_submit(user, &wait);
+    uint64_t result;
+    user_enter_start(user, 5, CAPOS_FOREVER);
+    CHECK(!user_entered(user, &result));
+    fixture_advance(2000000);
+    CHECK(user_entered(user, &result));
+    CHECK_EQ(result, 1 | CAPOS_ENTER_STALLED);
+    fixture_end();
+}
