@@ -1,15 +1,31 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/kobj.h"
 
+#include "arch/cpu.h"
 #include "cap/ledger.h"
 #include "core/panic.h"
 #include "core/trace.h"
 
-static _Atomic uint64_t last_id;
+/* Each CPU gives numbers out of a block of its own, so that making objects shares no cache line. */
+enum { ID_BLOCK = 1024 };
+
+/* Touched by its own CPU alone. */
+struct id_block {
+    uint64_t next; /* the one to give out next */
+    uint64_t end;
+} ALIGNED(ARCH_CACHE_LINE_BYTES);
+
+static struct id_block id_blocks[ARCH_CPU_MAX];
+static _Atomic uint64_t blocks_end = 1; /* numbers below are in some CPU's block; 0 is nobody's */
 
 uint64_t kobj_next_id(void)
 {
-    return atomic_add_relaxed(&last_id, 1) + 1;
+    struct id_block *block = &id_blocks[arch_cpu_id()];
+    if (UNLIKELY(block->next == block->end)) {
+        block->next = atomic_add_relaxed(&blocks_end, ID_BLOCK);
+        block->end = block->next + ID_BLOCK;
+    }
+    return block->next++;
 }
 
 void kobj_init(struct kobj *obj, uint8_t ktype, const struct kobj_ops *ops, struct ledger *ledger)
