@@ -46,8 +46,9 @@ struct endpoint {
     uint64_t vacant_until_ns;    /* [o] */
     struct timer vacancy;        /* armed while vacant */
     uint32_t vacancy_generation; /* [o] */
-    bool draining;     /* [o] the job is queued: ends calls, or delivers what was skipped */
-    bool end_inflight; /* [o] what the job is to do */
+    bool draining;       /* [o] the job is queued: ends calls, or delivers what was skipped */
+    bool end_inflight;   /* [o] what the job is to do */
+    uint32_t sweep_left; /* [o] likewise: heads in line to look at for dead routes */
     struct job job;
 };
 
@@ -81,6 +82,9 @@ void endpoint_enqueue_locked(struct endpoint *endpoint, struct record *call);
 void endpoint_requeue_locked(struct endpoint *endpoint, struct record *call);
 void endpoint_unlink_locked(struct kobj *obj, struct record *rec);
 struct record *endpoint_first_call_locked(struct endpoint *endpoint);
+/* Goes on with a sweep of sweep_left heads: the next call whose route is dead (state CLAIMED), or NULL
+ * when the sweep is over. */
+struct record *endpoint_dead_call_locked(struct endpoint *endpoint);
 
 /* deliver.c: brings queued calls and receives together; no lock held. */
 void endpoint_match(struct endpoint *endpoint);
@@ -88,6 +92,9 @@ void endpoint_match(struct endpoint *endpoint);
 /* Ends everything: queued calls, receives and calls in flight get ST_DISCONNECTED; bounded slices. */
 void endpoint_kill(struct endpoint *endpoint);
 void endpoint_begin_vacancy(struct endpoint *endpoint, uint64_t until_ns);
+/* A grant under which objects were minted has ended: so do, in the job, the calls that wait for those
+ * objects. One that arrives at a receive first is refused there. */
+void endpoint_end_dead_calls(struct endpoint *endpoint);
 /* Vacant for too long, or dead: calls are refused. Under the lock. */
 bool endpoint_refuses_locked(const struct endpoint *endpoint);
 

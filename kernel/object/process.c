@@ -18,6 +18,7 @@
 #include "gen/endpoint.capnp.h"
 #include "gen/kernel/types.h"
 #include "gen/status.capnp.h"
+#include "ipc/endpoint.h"
 #include "lib/base/string.h"
 #include "mem/frames.h"
 #include "mem/slab.h"
@@ -225,6 +226,7 @@ static bool stage_end_serving(struct process *process)
             bool serves = cap.ktype == KTYPE_ENDPOINT && (cap.facet & EndpointOwn_FACET) == 0;
             if (serves && hop == CAP_HOP_SPAWN) {
                 grant_kill(cap.route);
+                endpoint_end_dead_calls(endpoint_of(cap.object));
             }
             capability_put(&cap);
         }

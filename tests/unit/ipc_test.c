@@ -804,7 +804,8 @@ TEST(served_no_clients, "NO_CLIENTS tells each key whose last capability is gone
 }
 
 TEST(served_dies_with_grant,
-     "served objects die with the grant under which the serve capability is held")
+     "served objects die with the grant under which the serve capability is held, "
+     "and so do the calls that wait for them")
 {
     fixture_start(2);
     struct user *client = user_new("client"), *owner = user_new("owner"),
@@ -812,14 +813,27 @@ TEST(served_dies_with_grant,
     capos_cap_t endpoint = user_endpoint(owner, 256, 1);
     capos_cap_t serve = user_pass(owner, endpoint, server, EndpointServe_FACET);
     capos_cap_t exported = user_pass(owner, user_mint(owner, endpoint, 1), client, 1);
-    capos_cap_t own = user_pass(server, user_mint(server, serve, 2), client, 1);
-    struct capos_sqe sqe = call(client, own, 0, NULL, 0);
-    user_start(client, &sqe);
+    capos_cap_t minted = user_mint(server, serve, 2);
+    struct capos_sqe ask = call(client, exported, 0, NULL, 0);
+    user_start(client, &ask);
+    struct capos_received header = receive(server, serve, NULL);
+    struct capos_transfer move = {.cap = minted, .mode = CAPOS_XFER_MOVE};
+    struct capos_sqe ret = sqe_return(server, header.call_id, user_message(server, NULL, 0), 0);
+    sqe_transfers(server, &ret, 1, &move, 1);
+    CHECK_EQ(user_do(server, &ret).result, ST_OK);
+    capos_cap_t own = client_gets(client, ask.user_data).first_cap;
+    struct capos_sqe first = call(client, exported, 0, NULL, 0);
+    struct capos_sqe doomed = call(client, own, 0, NULL, 0);
+    struct capos_sqe last = call(client, exported, 0, NULL, 0);
+    user_start(client, &first);
+    user_start(client, &doomed);
+    user_start(client, &last);
     user_exit(server, 0);
-    struct capos_sqe late = call(client, own, 0, NULL, 0);
-    CHECK_EQ(user_do(client, &late).result == INT32_MIN ? 0 : 1, 1);
-    struct capos_sqe queued = call(client, exported, 0, NULL, 0);
-    user_start(client, &queued);
+    CHECK_EQ(client_gets(client, doomed.user_data).result, ST_DISCONNECTED);
+    CHECK_EQ(completions(client), 0);
+    CHECK_EQ(user_do(client, &doomed).result, ST_DISCONNECTED);
+    CHECK_EQ(receive(owner, endpoint, NULL).key, 1);
+    CHECK_EQ(receive(owner, endpoint, NULL).key, 1);
     fixture_end();
 }
 
