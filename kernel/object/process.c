@@ -226,6 +226,7 @@ static bool stage_end_serving(struct process *process)
             bool serves = cap.ktype == KTYPE_ENDPOINT && (cap.facet & EndpointOwn_FACET) == 0;
             if (serves && hop == CAP_HOP_SPAWN) {
                 grant_kill(cap.route);
+                kobj_notify(cap.object); /* who waits for the end of what died with it */
                 endpoint_end_dead_calls(endpoint_of(cap.object));
             }
             capability_put(&cap);

@@ -6,6 +6,7 @@
 #include "gen/kernel/types.h"
 #include "gen/notification.capnp.h"
 #include "gen/status.capnp.h"
+#include "ipc/endpoint.h"
 #include "object/notification.h"
 #include "object/process.h"
 #include "ring/op.h"
@@ -19,16 +20,17 @@ struct wakening {
     uint64_t signal;
 };
 
-/* What a waiter gets of obj now: events, ST_DISCONNECTED, or 0 = nothing yet. */
-static int32_t outcome_locked(struct kobj *obj, uint32_t mask, uint64_t bits, uint64_t *signal_out)
+/* What a waiter gets of obj now: events, ST_DISCONNECTED, or 0 = nothing yet. An object that can be
+ * reached no more by the way it was waited on is as good as dead. */
+static int32_t outcome_locked(struct kobj *obj, const struct record *rec, uint64_t *signal_out)
 {
     *signal_out = 0;
     uint32_t events = 0;
     if (obj->ops->poll != NULL) {
-        events = obj->ops->poll(obj, mask, bits, signal_out);
+        events = obj->ops->poll(obj, rec->method, rec->facet, signal_out);
     }
-    if (kobj_is_dead(obj)) {
-        events |= mask & CAPOS_EVENT_DEAD;
+    if (kobj_is_dead(obj) || !grant_is_live(rec->route)) {
+        events |= rec->method & CAPOS_EVENT_DEAD;
         if (events == 0) {
             return ST_DISCONNECTED;
         }
@@ -50,7 +52,7 @@ static bool take_batch(struct kobj *obj, struct wakening *batch, unsigned *count
         }
         struct record *rec = list_entry(node, struct record, link);
         uint64_t signal;
-        int32_t result = outcome_locked(obj, rec->method, rec->facet, &signal);
+        int32_t result = outcome_locked(obj, rec, &signal);
         if (result != 0) {
             (void)record_claim_locked(rec, atomic_load_relaxed(&rec->generation));
             batch[count++] = (struct wakening){rec, result, signal};
@@ -126,10 +128,16 @@ static bool wait_now(struct kobj *obj, struct record *rec, int32_t *result_out,
                      uint64_t *signal_out)
 {
     lock_acquire(&obj->lock);
-    *result_out = outcome_locked(obj, rec->method, rec->facet, signal_out);
+    *result_out = outcome_locked(obj, rec, signal_out);
     bool queued = *result_out == 0 && record_queue_locked(rec, &obj->waiters);
     lock_release(&obj->lock);
     return !queued;
+}
+
+/* Where the waiters of a capability queue: a served object's end comes with its endpoint. */
+static struct kobj *waited_on(const struct capability *cap)
+{
+    return cap->ktype == 0 ? &served_of(cap->object)->endpoint->obj : cap->object;
 }
 
 void op_wait(struct op *op)
@@ -147,7 +155,8 @@ void op_wait(struct op *op)
         op_complete(op, status);
         return;
     }
-    struct record *rec = record_alloc(op->ring, &op->sqe, op->position, cap.object, cap.route);
+    struct kobj *obj = waited_on(&cap);
+    struct record *rec = record_alloc(op->ring, &op->sqe, op->position, obj, cap.route);
     if (rec == NULL) {
         capability_put(&cap);
         op_complete(op, ST_DISCONNECTED);
@@ -157,11 +166,11 @@ void op_wait(struct op *op)
     record_arm(rec, op->sqe.deadline_ns);
     int32_t result;
     uint64_t signal;
-    if (wait_now(cap.object, rec, &result, &signal)) {
+    if (wait_now(obj, rec, &result, &signal)) {
         /* An event that was taken is told, even when the deadline passed in the same moment. */
         int32_t final = result != 0 ? result : rec->doom;
         record_finish(rec, final, final > 0 ? CAPOS_CQE_SIGNAL : 0, 0, final > 0 ? signal : 0);
-        settle(cap.object);
+        settle(obj);
     }
     capability_put(&cap);
 }

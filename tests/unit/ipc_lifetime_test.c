@@ -84,3 +84,32 @@ TEST(ring_stalled_wakes,
     CHECK_EQ(result, 1 | CAPOS_ENTER_STALLED);
     fixture_end();
 }
+
+TEST(wait_served_dead,
+     "a WAIT for DEAD on a served object ends with its server's instance, or with its endpoint")
+{
+    uint64_t word = 0;
+    fixture_start(2);
+    struct user *client = user_new("client"), *owner = user_new("owner"), *old = user_new("old");
+    capos_cap_t endpoint = user_endpoint(owner, 256, 1);
+    capos_cap_t exported = pass_below(owner, user_mint(owner, endpoint, 1), client, 1);
+    capos_cap_t serve = pass_below(owner, endpoint, old, EndpointServe_FACET);
+    capos_cap_t mine = pass_below(old, user_mint(old, serve, 5), client, 1);
+    struct capos_sqe instance = sqe_wait(client, mine, CAPOS_EVENT_DEAD, 0);
+    struct capos_sqe whole = sqe_wait(client, exported, CAPOS_EVENT_DEAD, 0);
+    user_start(client, &whole);
+    user_start(client, &instance);
+    fixture_settle();
+    CHECK_EQ(completions(client), 0);
+    user_exit(old, 0);
+    CHECK_EQ(completions(client), 1);
+    CHECK_EQ(user_expect(client, instance.user_data).result, CAPOS_EVENT_DEAD);
+    CHECK_EQ(user_do(client, &instance).result, ST_DISCONNECTED);
+    struct capos_sqe destroy = sqe_call(owner, endpoint, Endpoint_ID, Endpoint_destroy_ORDINAL,
+                                        user_message(owner, &word, 8), 8);
+    sqe_result(owner, &destroy, 64, 0);
+    CHECK(user_do(owner, &destroy).result >= 0);
+    fixture_settle();
+    CHECK_EQ(user_expect(client, whole.user_data).result, CAPOS_EVENT_DEAD);
+    fixture_end();
+}
