@@ -18,7 +18,7 @@
 
 #define LOG_WINDOW_NS UINT64_C(1000000000)
 
-enum { LOG_READ_MAX_BYTES = 8000 };
+enum { LOG_READ_MAX_BYTES = 8000, LOG_LINE_COST = 32 };
 static_assert((int)LOG_READ_MAX_BYTES <= (int)CPU_WORK_BYTES, "a read fits the work buffer");
 
 status_t kernel_log_create(struct kobj **out)
@@ -26,7 +26,18 @@ status_t kernel_log_create(struct kobj **out)
     return root_object_create(KTYPE_KERNEL_LOG, out);
 }
 
-static bool within_window(struct process *process, uint64_t len)
+/* What a text costs: its bytes, but for each line at least what the kernel adds to it, so that nobody
+ * drives out the others' records with empty lines. */
+static uint64_t cost_of(struct capnp_text text)
+{
+    uint64_t lines = 1;
+    for (uint32_t i = 0; i < text.len; i++) {
+        lines += text.ptr[i] == '\n' ? 1 : 0;
+    }
+    return text.len > lines * LOG_LINE_COST ? text.len : lines * LOG_LINE_COST;
+}
+
+static bool within_window(struct process *process, uint64_t cost)
 {
     uint64_t now_ns = arch_time_ns();
     uint64_t start_ns = atomic_load_relaxed(&process->log_window_ns);
@@ -35,10 +46,10 @@ static bool within_window(struct process *process, uint64_t len)
         atomic_store_relaxed(&process->log_window_bytes, 0);
     }
     uint64_t limit = atomic_load_relaxed(&process->ledger->limit[LEDGER_CLASS_LOG_BYTES]);
-    if (atomic_load_relaxed(&process->log_window_bytes) + len > limit) {
+    if (atomic_load_relaxed(&process->log_window_bytes) + cost > limit) {
         return false;
     }
-    atomic_add_relaxed(&process->log_window_bytes, len);
+    atomic_add_relaxed(&process->log_window_bytes, cost);
     return true;
 }
 
@@ -50,7 +61,7 @@ status_t KernelLog_kernel_append(struct invocation *inv, KernelLog_append_params
     if (text.len > LOG_RECORD_MAX_BYTES) {
         return ST_BAD_ARGUMENT;
     }
-    if (!within_window(inv->process, text.len)) {
+    if (!within_window(inv->process, cost_of(text))) {
         inv->quota_class = LEDGER_CLASS_LOG_BYTES + 1;
         return ST_QUOTA;
     }

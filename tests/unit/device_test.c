@@ -125,6 +125,17 @@ TEST(ports_runs, "runs stop with the status, stay in the range, and move 256 byt
     CHECK_EQ(read_run(user, ports, 5, 0, 257, &result).result, ST_BAD_ARGUMENT);
     CHECK_EQ(read_run(user, ports, 8, 0, 1, &result).result, ST_BAD_ARGUMENT);
     CHECK_EQ(read_run(user, ports, 5, 8, 1, &result).result, ST_BAD_ARGUMENT);
+    ready = 9;
+    IoPorts_read_run_params_b few = IoPorts_read_run_params_init(message());
+    IoPorts_read_run_params_set_max_bytes(few, 9);
+    size_t len = 0;
+    CHECK_EQ(capnp_finish(&builder, &len), CAPNP_OK);
+    struct capos_sqe sqe = sqe_call(user, ports, IoPorts_ID, IoPorts_read_run_ORDINAL,
+                                    user_message(user, builder.base, (uint32_t)len), (uint32_t)len);
+    sqe_result(user, &sqe, 24, 0);
+    uint8_t unread = next_byte;
+    CHECK_EQ(user_do(user, &sqe).result, ST_RESULT_TOO_SMALL);
+    CHECK_EQ(next_byte, unread);
     ready = 3;
     IoPorts_write_run_params_b params = IoPorts_write_run_params_init(message());
     IoPorts_write_run_params_set_status_offset(params, 5);
@@ -239,6 +250,8 @@ TEST(log_window, "a process writes what its ledger allows in a second, under its
         fixture_advance(UINT64_C(1000000000));
     }
     CHECK(strstr(host_debug_text(), "talker: forty more do fit") != NULL);
+    CHECK_EQ(append(user, cap, "\n\n", 2), ST_OK);
+    CHECK_EQ(append(user, cap, "", 0), ST_QUOTA);
     fixture_end();
 }
 
