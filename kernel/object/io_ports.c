@@ -197,6 +197,13 @@ static bool run_at(const struct io_ports *ports, uint32_t status_offset, uint32_
            port_at(ports, data_offset, 1, &run->data_port);
 }
 
+/* Asked before the device is: what has been read from it cannot be read again. */
+static bool fits(const struct capnp_builder *results, uint32_t bytes)
+{
+    return results->status == CAPNP_OK &&
+           (uint64_t)(results->capacity_words - results->used_words) * 8 >= bytes;
+}
+
 status_t IoPorts_kernel_read_run(struct invocation *inv, IoPorts_read_run_params_r params,
                                  IoPorts_read_run_results_b results)
 {
@@ -207,6 +214,9 @@ status_t IoPorts_kernel_read_run(struct invocation *inv, IoPorts_read_run_params
         !run_at(io_ports_of(inv->target.object), IoPorts_read_run_params_get_status_offset(params),
                 IoPorts_read_run_params_get_data_offset(params), &run)) {
         return ST_BAD_ARGUMENT;
+    }
+    if (!fits(results.s.b, max_bytes)) {
+        return ST_RESULT_TOO_SMALL;
     }
     uint8_t bytes[RUN_MAX_BYTES];
     uint32_t count = 0;
