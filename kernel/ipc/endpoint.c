@@ -104,6 +104,8 @@ static struct record *next_to_end(struct endpoint *endpoint, uint32_t *generatio
                (node = list_pop_front(&endpoint->receives)) != NULL) {
         rec = list_entry(node, struct record, link);
         rec->state = RECORD_CLAIMED;
+    } else if (endpoint->purge && (rec = endpoint_orphan_locked(endpoint)) != NULL) {
+        /* claimed */
     } else if (endpoint->end_inflight && (node = list_first(&endpoint->inflight)) != NULL) {
         rec = list_entry(node, struct record, link);
         *generation_out = atomic_load_relaxed(&rec->generation);
@@ -112,6 +114,7 @@ static struct record *next_to_end(struct endpoint *endpoint, uint32_t *generatio
     } else {
         /* In the same critical section that finds nothing: a later submit_job starts the job anew. */
         endpoint->end_inflight = false;
+        endpoint->purge = false;
         endpoint->draining = false;
     }
     lock_release(&endpoint->obj.lock);
@@ -149,10 +152,13 @@ static bool endpoint_job(struct job *job)
     return false;
 }
 
-static void submit_job(struct endpoint *endpoint, bool end_inflight)
+enum end_what { END_REFUSED = 0, END_INFLIGHT = 1, END_ORPHANS = 2 };
+
+static void submit_job(struct endpoint *endpoint, enum end_what what)
 {
     lock_acquire(&endpoint->obj.lock);
-    endpoint->end_inflight |= end_inflight;
+    endpoint->end_inflight |= what == END_INFLIGHT;
+    endpoint->purge |= what == END_ORPHANS;
     bool submit = !endpoint->draining;
     if (submit) {
         endpoint->draining = true;
@@ -169,7 +175,12 @@ void endpoint_end_dead_calls(struct endpoint *endpoint)
     lock_acquire(&endpoint->obj.lock);
     endpoint->sweep_left = (uint32_t)list_count(&endpoint->callers);
     lock_release(&endpoint->obj.lock);
-    submit_job(endpoint, false);
+    submit_job(endpoint, END_REFUSED);
+}
+
+void endpoint_end_orphans(struct endpoint *endpoint)
+{
+    submit_job(endpoint, END_ORPHANS);
 }
 
 static void vacancy_over(struct timer *timer, uint32_t generation)
@@ -179,7 +190,7 @@ static void vacancy_over(struct timer *timer, uint32_t generation)
     bool over = endpoint->vacant && endpoint->vacancy_generation == generation;
     lock_release(&endpoint->obj.lock);
     if (over) {
-        submit_job(endpoint, false);
+        submit_job(endpoint, END_REFUSED);
     }
     kobj_unref(&endpoint->obj);
 }
@@ -197,7 +208,7 @@ void endpoint_kill(struct endpoint *endpoint)
     kobj_kill(&endpoint->obj);
     drop_idle(endpoint);
     disarm_vacancy(endpoint);
-    submit_job(endpoint, true);
+    submit_job(endpoint, END_INFLIGHT);
 }
 
 /* Disarmed and armed in one critical section: two owners may ask at once. */
@@ -216,7 +227,7 @@ void endpoint_begin_vacancy(struct endpoint *endpoint, uint64_t until_ns)
     if (was_armed) {
         kobj_unref(&endpoint->obj);
     }
-    submit_job(endpoint, true);
+    submit_job(endpoint, END_INFLIGHT);
 }
 
 status_t endpoint_create(struct ledger *ledger, uint32_t max_message_bytes, uint16_t max_caps,

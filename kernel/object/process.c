@@ -19,6 +19,7 @@
 #include "gen/kernel/types.h"
 #include "gen/status.capnp.h"
 #include "ipc/endpoint.h"
+#include "ipc/endpoint.h"
 #include "lib/base/string.h"
 #include "mem/frames.h"
 #include "mem/slab.h"
@@ -226,6 +227,7 @@ static bool stage_end_serving(struct process *process)
             bool serves = cap.ktype == KTYPE_ENDPOINT && (cap.facet & EndpointOwn_FACET) == 0;
             if (serves && hop == CAP_HOP_SPAWN) {
                 grant_kill(cap.route);
+                endpoint_end_orphans(endpoint_of(cap.object));
                 kobj_notify(cap.object); /* who waits for the end of what died with it */
                 endpoint_end_dead_calls(endpoint_of(cap.object));
             }
