@@ -218,8 +218,12 @@ static void finish_blocking(struct op *op, struct kernel_call *call, status_t st
         return;
     }
     if (status != ST_OK) {
+        uint32_t needed = status == ST_RESULT_TOO_SMALL ? call->method->results_max_bytes
+                          : call->inv.quota_class != 0  ? call->inv.quota_class - 1
+                                                        : 0;
+        bool told = status == ST_RESULT_TOO_SMALL || call->inv.quota_class != 0;
         abandon_results(op, &call->inv);
-        record_complete(rec, status);
+        record_finish(rec, status, told ? CAPOS_CQE_NEEDED : 0, 0, (uint64_t)needed << 32);
         return;
     }
     struct invocation *inv = &call->inv;

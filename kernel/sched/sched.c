@@ -278,6 +278,7 @@ struct thread *sched_choose(struct thread *prev)
             return resume(cpu, prev);
         }
         enqueue(cpu, prev);
+        call_idle_cpu(); /* whoever has nothing to do takes one of those that share this CPU */
     }
     struct thread *next = pick(cpu);
     if (next == NULL) {
