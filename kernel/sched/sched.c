@@ -183,13 +183,12 @@ static struct thread *pick(struct cpu *cpu)
 /* Arms for the nearest of: first deadline, end of the slice, next look at the jobs. */
 static void arm(struct cpu *cpu, const struct thread *next)
 {
-    uint64_t now_ns = 0;
-    cpu->slice_end_ns = ARCH_TIME_NEVER;
     bool waiting = atomic_load_relaxed(&cpu->ready_count) != 0;
     bool jobs = atomic_load_relaxed(&cpu->job_count) != 0;
-    if (next != &cpu->idle && (waiting || jobs)) {
-        now_ns = arch_time_ns();
-        cpu->slice_end_ns = now_ns + (jobs ? JOB_TICK_NS : SCHED_SLICE_NS);
+    if (next == &cpu->idle || !(waiting || jobs)) {
+        cpu->slice_end_ns = ARCH_TIME_NEVER;
+    } else if (cpu->slice_end_ns == ARCH_TIME_NEVER) {
+        cpu->slice_end_ns = arch_time_ns() + (jobs ? JOB_TICK_NS : SCHED_SLICE_NS);
     }
     uint64_t deadline_ns = timers_next_ns();
     if (cpu->slice_end_ns < deadline_ns) {
@@ -225,6 +224,8 @@ static struct thread *resume(struct cpu *cpu, struct thread *next)
     }
     set_idle(cpu, next == &cpu->idle);
     cpu->current = next;
+    cpu->slice_end_ns =
+        ARCH_TIME_NEVER; /* a new slice begins here only: no interrupt prolongs one */
     arm(cpu, next);
     return next;
 }

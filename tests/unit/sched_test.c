@@ -39,6 +39,28 @@ TEST(sched_slices, "two busy programs on one CPU take turns, a slice each")
     fixture_end();
 }
 
+TEST(sched_slice_not_prolonged, "a program's own deadlines do not prolong its slice")
+{
+    fixture_start(1);
+    struct user *a = user_new("a"), *b = user_new("b");
+    struct user *now = runs(a) ? a : b;
+    struct user *other = now == a ? b : a;
+    capos_cap_t note = user_notification(now);
+    for (unsigned i = 1; i < 4; i++) {
+        struct capos_sqe wait = sqe_wait(now, note, CAPOS_EVENT_SIGNALLED, 1);
+        wait.deadline_ns = arch_time_ns() + i * (SCHED_SLICE_NS / 4);
+        user_start(now, &wait);
+    }
+    CHECK(runs(now));
+    for (unsigned i = 0; i < 3; i++) {
+        fixture_advance(SCHED_SLICE_NS / 4);
+        CHECK(runs(now) && !runs(other));
+    }
+    fixture_advance(SCHED_SLICE_NS / 4);
+    CHECK(runs(other));
+    fixture_end();
+}
+
 TEST(sched_tickless, "a program alone on its CPU is never interrupted, nor is an idle CPU")
 {
     fixture_start(2);
