@@ -94,3 +94,19 @@ def terminal(t):
     finally:
         status = person.status()
     t.check(status == 0, "leaving gives status 0", f"{status}")
+
+
+@case("run.ended", "a make run that is ended from outside takes its emulator with it", weight=3, slots=2)
+def ended(t):
+    run = subprocess.Popen(COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    text = b""
+    while b"capos> " not in text:
+        chunk = os.read(run.stdout.fileno(), 65536)
+        t.require(chunk, "the prompt comes", text[-400:].decode(errors="replace"))
+        text += chunk
+    with open(f"/proc/{run.pid}/task/{run.pid}/children", encoding="ascii") as file:
+        children = file.read().split()
+    t.check(len(children) == 1, "it has one emulator", f"{children}")
+    run.terminate()
+    t.check(run.wait(20) == 143, "its status tells the signal", f"{run.returncode}")
+    t.check(not any(os.path.exists(f"/proc/{child}") for child in children), "the emulator is gone")
