@@ -104,16 +104,16 @@ static ALWAYS_INLINE bool sqe_copy(const void *shared, struct capos_sqe *sqe)
     return strange == 0 && opcode != CAPOS_OP_COUNT;
 }
 
-/* CQ slots not claimed by anything; SIZE_MAX never: a bad client index gives UINT64_MAX. */
-static ALWAYS_INLINE uint64_t cq_room(struct ring *ring)
+/* Takes over the client's CQ index; false when it is nonsense. */
+static ALWAYS_INLINE bool cq_head_read(struct ring *ring)
 {
     uint64_t head = ring_load_acquire(&ring_header(ring)->cq_head);
     uint64_t tail = atomic_load_relaxed(&ring->cq_tail);
     if (UNLIKELY(head - ring->cq_head_seen > tail - ring->cq_head_seen)) {
-        return UINT64_MAX;
+        return false;
     }
     ring->cq_head_seen = head;
-    return ring->cq_entries - (ring->claimed - head);
+    return true;
 }
 
 /* An SQE that transfers spends the ring's number whatever becomes of it. */
@@ -135,81 +135,93 @@ static ALWAYS_INLINE void run_one(struct op *op, bool known)
     }
 }
 
-/* Takes up to one slice of SQEs. */
-static enum drain drain_slice(struct ring *ring)
+/* The next SQE may be taken although only the reserve is left: its operation is one of those. */
+static bool may_use_reserve(const struct ring *ring, const struct op *op, bool known)
+{
+    return known && ops[op->sqe.op].reserve &&
+           ring->claimed - ring->cq_head_seen < ring->cq_entries;
+}
+
+/* Takes up to one slice of SQEs. Both of the client's indices are read once, at the start. */
+static ALWAYS_INLINE enum drain drain_slice(struct ring *ring)
 {
     struct capos_ring_header *header = ring_header(ring);
-    uint64_t tail = ring_load_acquire(&header->sq_tail);
-    if (tail - ring->sq_head > ring->sq_entries) {
+    uint64_t head = ring->sq_head;
+    uint64_t waiting = ring_load_acquire(&header->sq_tail) - head;
+    if (UNLIKELY(waiting > ring->sq_entries || !cq_head_read(ring))) {
         return DRAIN_BAD;
     }
+    enum drain result = waiting > RING_SLICE_SQES ? DRAIN_MORE : DRAIN_EMPTY;
+    uint64_t end = head + (waiting > RING_SLICE_SQES ? RING_SLICE_SQES : waiting);
+    uint64_t claimed_limit = ring->cq_head_seen + ring->cq_entries - ring->cq_reserve;
     struct op op;
     op.ring = ring;
     op.process = ring->process;
-    enum drain result = DRAIN_EMPTY;
-    for (unsigned n = 0; ring->sq_head != tail; n++) {
-        if (n == RING_SLICE_SQES) {
-            result = DRAIN_MORE;
-            break;
-        }
-        uint64_t slot = ring->sq_head & (ring->sq_entries - 1);
-        bool known = sqe_copy(ring_at(ring, ring->sq_offset + slot * sizeof(op.sqe)), &op.sqe);
-        uint64_t room = cq_room(ring);
-        if (UNLIKELY(room == UINT64_MAX)) {
-            result = DRAIN_BAD;
-            break;
-        }
-        bool reserve = known && ops[op.sqe.op].reserve;
-        if (UNLIKELY(room <= (reserve ? 0 : ring->cq_reserve))) {
+    for (; head != end; head++) {
+        uint64_t slot = head & (ring->sq_entries - 1);
+        bool known = sqe_copy(ring_entry(ring, ring->sq_offset + slot * sizeof(op.sqe)), &op.sqe);
+        if (UNLIKELY(ring->claimed >= claimed_limit) && !may_use_reserve(ring, &op, known)) {
             result = DRAIN_STALLED;
             break;
         }
-        op.position = ring->sq_head++;
+        op.position = head;
         run_one(&op, known);
     }
-    ring_store_release(&header->sq_head, ring->sq_head);
+    ring->sq_head = head;
+    ring_store_release(&header->sq_head, head);
     return result;
 }
 
 /* Ready completions as user space would count them; a nonsense index counts as everything, so that
  * the caller wakes and is told. */
-static uint64_t ready_locked(struct ring *ring)
+static ALWAYS_INLINE uint64_t ready_now(struct ring *ring)
 {
-    return atomic_load_relaxed(&ring->cq_tail) - ring_load_acquire(&ring_header(ring)->cq_head);
+    return atomic_load_acquire(&ring->cq_tail) - ring_load_acquire(&ring_header(ring)->cq_head);
+}
+
+static ALWAYS_INLINE uint64_t answer_of(const struct ring *ring, uint64_t ready, bool stalled)
+{
+    if (UNLIKELY(ready > ring->cq_entries)) {
+        return (uint64_t)(int64_t)ST_BAD_RING;
+    }
+    return ready | (stalled ? CAPOS_ENTER_STALLED : 0);
 }
 
 uint64_t ring_answer_locked(struct ring *ring)
 {
-    uint64_t ready = ready_locked(ring);
-    if (ready > ring->cq_entries) {
-        return (uint64_t)(int64_t)ST_BAD_RING;
-    }
-    return ready | (ring->wait_stalled ? CAPOS_ENTER_STALLED : 0);
+    return answer_of(ring, ready_now(ring), ring->wait_stalled);
 }
 
-static ALWAYS_INLINE bool post_locked(struct ring *ring, uint64_t user_data, int32_t result,
-                                      uint16_t flags, uint16_t cap_count, uint64_t extra)
+/* `outcome` is the CQE's second word: result, flags, cap_count. The private index goes last: who has
+ * seen it move without the lock finds the shared one moved too. */
+static ALWAYS_INLINE void write_cqe_locked(struct ring *ring, uint64_t user_data, uint64_t outcome,
+                                           uint64_t extra)
 {
     uint64_t tail = atomic_load_relaxed(&ring->cq_tail);
     uint64_t slot = tail & (ring->cq_entries - 1);
-    uint8_t *cqe = ring_at(ring, ring->cq_offset + slot * sizeof(struct capos_cqe));
+    uint8_t *cqe = ring_entry(ring, ring->cq_offset + slot * sizeof(struct capos_cqe));
     ring_store(cqe, user_data);
-    ring_store(cqe + 8, (uint32_t)result | (uint64_t)flags << 32 | (uint64_t)cap_count << 48);
+    ring_store(cqe + 8, outcome);
     ring_store(cqe + 16, extra);
     ring_store(cqe + 24, 0);
-    atomic_store_relaxed(&ring->cq_tail, tail + 1);
     ring_store_release(&ring_header(ring)->cq_tail, tail + 1);
-    if (LIKELY(ring->wait_min == 0) || ready_locked(ring) < ring->wait_min) {
-        return false;
-    }
-    ring->wait_min = 0;
-    return true;
+    atomic_store_release(&ring->cq_tail, tail + 1);
+}
+
+static ALWAYS_INLINE uint64_t outcome_word(int32_t result, uint16_t flags, uint16_t cap_count)
+{
+    return (uint32_t)result | (uint64_t)flags << 32 | (uint64_t)cap_count << 48;
 }
 
 bool ring_post_locked(struct ring *ring, uint64_t user_data, int32_t result, uint16_t flags,
                       uint16_t cap_count, uint64_t extra)
 {
-    return post_locked(ring, user_data, result, flags, cap_count, extra);
+    write_cqe_locked(ring, user_data, outcome_word(result, flags, cap_count), extra);
+    if (LIKELY(ring->wait_min == 0) || ready_now(ring) < ring->wait_min) {
+        return false;
+    }
+    ring->wait_min = 0;
+    return true;
 }
 
 void ring_wake(struct ring *ring, uint64_t result)
@@ -220,13 +232,26 @@ void ring_wake(struct ring *ring, uint64_t result)
     sched_wake(thread);
 }
 
+/* The ring's thread is in its drain, so nobody is to be woken (R3). */
+static ALWAYS_INLINE void post_own(struct ring *ring, uint64_t user_data, uint64_t outcome,
+                                   uint64_t extra)
+{
+    lock_acquire(&ring->lock);
+    KDEBUG_ASSERT(ring->wait_min == 0);
+    ring->claimed++;
+    write_cqe_locked(ring, user_data, outcome, extra);
+    lock_release(&ring->lock);
+}
+
 void ring_post(struct ring *ring, uint64_t user_data, int32_t result, uint16_t flags,
                uint16_t cap_count, uint64_t extra)
 {
-    lock_acquire(&ring->lock);
-    ring->claimed++;
-    (void)post_locked(ring, user_data, result, flags, cap_count, extra);
-    lock_release(&ring->lock);
+    post_own(ring, user_data, outcome_word(result, flags, cap_count), extra);
+}
+
+void ring_post_result(struct ring *ring, uint64_t user_data, int32_t result)
+{
+    post_own(ring, user_data, (uint32_t)result, 0);
 }
 
 void ring_wait_expired(struct timer *timer, uint32_t generation)
@@ -257,30 +282,24 @@ bool ring_abort_wait(struct ring *ring)
     return waiting;
 }
 
-/* Answers, or blocks the thread: decided under the lock, so no completion is missed. */
-static void answer_or_wait(struct ring *ring, uint32_t min_complete, uint64_t deadline_ns,
+/* Blocks the thread, unless there is enough by now: decided under the lock, so no completion is
+ * missed. */
+static void wait_or_answer(struct ring *ring, uint32_t min_complete, uint64_t deadline_ns,
                            bool stalled)
 {
     struct thread *thread = ring->thread;
-    if (min_complete > ring->cq_entries) {
-        min_complete = ring->cq_entries;
-    }
-    bool polled = deadline_ns == 0;
-    bool passed = !polled && deadline_ns != CAPOS_FOREVER && deadline_ns <= arch_time_ns();
+    bool passed = deadline_ns != CAPOS_FOREVER && deadline_ns <= arch_time_ns();
     lock_acquire(&ring->lock);
-    ring->wait_stalled = stalled;
-    uint64_t ready = ready_locked(ring);
+    uint64_t ready = ready_now(ring);
     bool enough = ready >= min_complete || (stalled && ready != 0);
-    if (enough || polled || passed) {
-        uint64_t answer = ring_answer_locked(ring);
-        if (!enough && passed) {
-            answer |= CAPOS_ENTER_TIMED_OUT;
-        }
+    if (enough || passed) {
         lock_release(&ring->lock);
-        arch_syscall_set_result(&thread->arch, answer);
+        arch_syscall_set_result(&thread->arch, answer_of(ring, ready, stalled) |
+                                                   (enough ? 0 : CAPOS_ENTER_TIMED_OUT));
         return;
     }
-    ring->wait_min = min_complete;
+    ring->wait_stalled = stalled;
+    ring->wait_min = stalled ? 1 : min_complete; /* any completion makes room */
     ring->wait_generation++;
     atomic_store_relaxed(&thread->state, THREAD_BLOCKED);
     cpu_this()->attention |= CPU_GONE;
@@ -290,32 +309,45 @@ static void answer_or_wait(struct ring *ring, uint32_t min_complete, uint64_t de
     lock_release(&ring->lock);
 }
 
-static void set_flags(struct ring *ring, bool stalled)
+/* What is there already answers without the lock: the count only grows while the thread is here. */
+static ALWAYS_INLINE void answer_or_wait(struct ring *ring, uint32_t min_complete,
+                                         uint64_t deadline_ns, bool stalled)
+{
+    if (UNLIKELY(min_complete > ring->cq_entries)) {
+        min_complete = ring->cq_entries;
+    }
+    uint64_t ready = ready_now(ring);
+    if (ready >= min_complete || (stalled && ready != 0) || deadline_ns == 0) {
+        arch_syscall_set_result(&ring->thread->arch, answer_of(ring, ready, stalled));
+    } else {
+        wait_or_answer(ring, min_complete, deadline_ns, stalled);
+    }
+}
+
+static ALWAYS_INLINE void set_flags(struct ring *ring, bool stalled)
 {
     struct capos_ring_header *header = ring_header(ring);
     uint64_t flags = stalled ? CAPOS_RING_STALLED : 0;
-    if (ring_load(&header->flags) != flags) {
+    if (UNLIKELY(ring_load(&header->flags) != flags)) {
         ring_store(&header->flags, flags);
     }
 }
 
 void ring_enter(struct ring *ring, uint32_t min_complete, uint64_t deadline_ns)
 {
-    enum drain drained = drain_slice(ring);
-    while (drained == DRAIN_MORE) {
+    enum drain drained;
+    while ((drained = drain_slice(ring)) == DRAIN_MORE) {
         if (arch_interrupt_pending() || process_is_exiting(ring->process)) {
             arch_syscall_restart(&ring->thread->arch);
             return;
         }
-        drained = drain_slice(ring);
     }
     if (UNLIKELY(drained == DRAIN_BAD)) {
         arch_syscall_set_result(&ring->thread->arch, (uint64_t)(int64_t)ST_BAD_RING);
         return;
     }
     set_flags(ring, drained == DRAIN_STALLED);
-    if (process_is_exiting(ring->process)) {
-        return;
+    if (LIKELY(!process_is_exiting(ring->process))) {
+        answer_or_wait(ring, min_complete, deadline_ns, drained == DRAIN_STALLED);
     }
-    answer_or_wait(ring, min_complete, deadline_ns, drained == DRAIN_STALLED);
 }

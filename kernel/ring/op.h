@@ -29,7 +29,7 @@ void op_cancel(struct op *op);
 /* Posts a plain completion of this SQE. */
 static inline void op_complete(struct op *op, int32_t result)
 {
-    ring_post(op->ring, op->sqe.user_data, result, 0, 0, 0);
+    ring_post_result(op->ring, op->sqe.user_data, result);
 }
 
 static inline void op_complete_needed(struct op *op, status_t status, uint32_t needed)

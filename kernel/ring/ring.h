@@ -15,6 +15,7 @@
 #ifndef CAPOS_KERNEL_RING_RING_H
 #define CAPOS_KERNEL_RING_RING_H
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -90,6 +91,9 @@ bool ring_abort_wait(struct ring *ring);
 void ring_post(struct ring *ring, uint64_t user_data, int32_t result, uint16_t flags,
                uint16_t cap_count, uint64_t extra);
 
+/* The same with no flags and nothing else to say. */
+void ring_post_result(struct ring *ring, uint64_t user_data, int32_t result);
+
 /* Ring by call id: a process-independent registry. The ring stays while `ring_put` is owed. */
 struct ring *ring_get(uint32_t id);
 void ring_put(struct ring *ring);
@@ -122,6 +126,17 @@ static ALWAYS_INLINE void ring_store_release(void *p, uint64_t v)
 static ALWAYS_INLINE struct capos_ring_header *ring_header(struct ring *ring)
 {
     return ring->header;
+}
+
+/* Address of the SQE or CQE at this offset. Both queues lie in the pages of the first directory. */
+static ALWAYS_INLINE void *ring_entry(struct ring *ring, uint64_t offset)
+{
+    static_assert(sizeof(struct capos_ring_header) +
+                          CAPOS_RING_MAX_ENTRIES *
+                              (sizeof(struct capos_sqe) + 2 * sizeof(struct capos_cqe)) <=
+                      KARRAY_DIRECTORY * PAGE_BYTES,
+                  "queues within the first directory");
+    return ring->shared.directory[0][offset / PAGE_BYTES] + offset % PAGE_BYTES;
 }
 
 /* Address of byte `offset` of the shared pages; entries and payload slots never straddle a page. */
