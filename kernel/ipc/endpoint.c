@@ -98,8 +98,6 @@ static struct record *next_to_end(struct endpoint *endpoint, uint32_t *generatio
     struct list_node *node;
     if (refuse && (rec = endpoint_first_call_locked(endpoint)) != NULL) {
         /* claimed */
-    } else if ((rec = endpoint_dead_call_locked(endpoint)) != NULL) {
-        /* claimed */
     } else if (kobj_is_dead(&endpoint->obj) &&
                (node = list_pop_front(&endpoint->receives)) != NULL) {
         rec = list_entry(node, struct record, link);
@@ -168,14 +166,6 @@ static void submit_job(struct endpoint *endpoint, enum end_what what)
     if (submit) {
         job_submit(&endpoint->job);
     }
-}
-
-void endpoint_end_dead_calls(struct endpoint *endpoint)
-{
-    lock_acquire(&endpoint->obj.lock);
-    endpoint->sweep_left = (uint32_t)list_count(&endpoint->callers);
-    lock_release(&endpoint->obj.lock);
-    submit_job(endpoint, END_REFUSED);
 }
 
 void endpoint_end_orphans(struct endpoint *endpoint)

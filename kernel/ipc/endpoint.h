@@ -46,10 +46,9 @@ struct endpoint {
     uint64_t vacant_until_ns;    /* [o] */
     struct timer vacancy;        /* armed while vacant */
     uint32_t vacancy_generation; /* [o] */
-    bool draining;       /* [o] the job is queued: ends calls, or delivers what was skipped */
-    bool end_inflight;   /* [o] what the job is to do */
-    bool purge;          /* [o] and this: end the queued calls of objects that have died */
-    uint32_t sweep_left; /* [o] likewise: heads in line to look at for dead routes */
+    bool draining;     /* [o] the job is queued: ends calls, or delivers what was skipped */
+    bool end_inflight; /* [o] what the job is to do */
+    bool purge;        /* [o] and this: end the queued calls of objects that have died */
     struct job job;
 };
 
@@ -85,9 +84,6 @@ void endpoint_unlink_locked(struct kobj *obj, struct record *rec);
 struct record *endpoint_first_call_locked(struct endpoint *endpoint);
 /* Takes a queued call (state CLAIMED) to an object whose mint grant is dead; NULL when there is none. */
 struct record *endpoint_orphan_locked(struct endpoint *endpoint);
-/* Goes on with a sweep of sweep_left heads: the next call whose route is dead (state CLAIMED), or NULL
- * when the sweep is over. */
-struct record *endpoint_dead_call_locked(struct endpoint *endpoint);
 
 /* deliver.c: brings queued calls and receives together; no lock held. */
 void endpoint_match(struct endpoint *endpoint);
@@ -98,9 +94,6 @@ void endpoint_kill(struct endpoint *endpoint);
  * successor that may never receive. */
 void endpoint_end_orphans(struct endpoint *endpoint);
 void endpoint_begin_vacancy(struct endpoint *endpoint, uint64_t until_ns);
-/* A grant under which objects were minted has ended: so do, in the job, the calls that wait for those
- * objects. One that arrives at a receive first is refused there. */
-void endpoint_end_dead_calls(struct endpoint *endpoint);
 /* Vacant for too long, or dead: calls are refused. Under the lock. */
 bool endpoint_refuses_locked(const struct endpoint *endpoint);
 

@@ -117,43 +117,6 @@ struct record *endpoint_first_call_locked(struct endpoint *endpoint)
     return call;
 }
 
-/* The first of a ring's queued calls whose route is dead. */
-static struct record *dead_call_of(struct record *head)
-{
-    if (!grant_is_live(head->route)) {
-        return head;
-    }
-    list_for_each(node, &head->followers)
-    {
-        struct record *call = list_entry(node, struct record, link);
-        if (!grant_is_live(call->route)) {
-            return call;
-        }
-    }
-    return NULL;
-}
-
-struct record *endpoint_dead_call_locked(struct endpoint *endpoint)
-{
-    while (endpoint->sweep_left != 0) {
-        struct list_node *node = list_first(&endpoint->callers);
-        if (node == NULL) {
-            endpoint->sweep_left = 0;
-            break;
-        }
-        struct record *call = dead_call_of(list_entry(node, struct record, link));
-        if (call != NULL) {
-            endpoint_unlink_locked(&endpoint->obj, call);
-            call->state = RECORD_CLAIMED;
-            return call;
-        }
-        list_remove(node); /* a turn in the round of rings is all that the sweep takes */
-        list_push_back(&endpoint->callers, node);
-        endpoint->sweep_left--;
-    }
-    return NULL;
-}
-
 static struct record *claim_orphan(struct endpoint *endpoint, struct list_node *node)
 {
     struct record *call = list_entry(node, struct record, link);

@@ -209,34 +209,50 @@ static bool stage_end_records(struct process *process)
     return thread == NULL || ring_close_slice(thread->ring);
 }
 
-/* A serve capability is an instance's own: what was minted through it dies with the instance. */
+bool process_is_serving(const struct capability *cap)
+{
+    return cap->ktype == KTYPE_ENDPOINT && (cap->facet & EndpointOwn_FACET) == 0;
+}
+
+status_t process_expect_serving(struct process *process, uint32_t count)
+{
+    KASSERT(process->serving == NULL && count <= CAPOS_CAPSET_MAX);
+    if (count == 0) {
+        return ST_OK;
+    }
+    process->serving = slab_alloc(process->ledger, count * sizeof(*process->serving));
+    return process->serving != NULL ? ST_OK : ST_QUOTA;
+}
+
+void process_note_serving(struct process *process, const struct capability *cap)
+{
+    if (!process_is_serving(cap)) {
+        return;
+    }
+    struct serving *serving = &process->serving[process->serving_count++];
+    serving->grant = cap->route;
+    serving->endpoint = cap->object;
+    grant_ref(serving->grant);
+    kobj_ref(serving->endpoint);
+}
+
+/* What was minted through a serve capability dies with the instance that was given it, even when it
+ * has dropped the slot since; nobody would answer for it, and a successor's keys are its own. */
 static bool stage_end_serving(struct process *process)
 {
-    if (!process->built_table) {
+    if (process->serving_count == 0) {
+        if (process->serving != NULL) {
+            slab_free(process->serving);
+        }
+        process->serving = NULL;
         return true;
     }
-    for (unsigned i = 0; i < EXIT_SLICE_SLOTS; i++) {
-        struct capability cap;
-        capos_cap_t id;
-        enum cap_hop hop;
-        uint32_t resume;
-        uint32_t index =
-            table_next(&process->table, process->exit_cursor, &cap, &id, &hop, &resume);
-        process->exit_cursor = resume;
-        if (index != UINT32_MAX) {
-            bool serves = cap.ktype == KTYPE_ENDPOINT && (cap.facet & EndpointOwn_FACET) == 0;
-            if (serves && hop == CAP_HOP_SPAWN) {
-                grant_kill(cap.route);
-                endpoint_end_orphans(endpoint_of(cap.object));
-                kobj_notify(cap.object); /* who waits for the end of what died with it */
-                endpoint_end_dead_calls(endpoint_of(cap.object));
-            }
-            capability_put(&cap);
-        }
-        if (resume == UINT32_MAX) {
-            return true;
-        }
-    }
+    struct serving *serving = &process->serving[--process->serving_count];
+    grant_kill(serving->grant);
+    endpoint_end_orphans(endpoint_of(serving->endpoint));
+    kobj_notify(serving->endpoint);
+    grant_unref(serving->grant);
+    kobj_unref(serving->endpoint);
     return false;
 }
 

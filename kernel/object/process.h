@@ -25,6 +25,12 @@
 
 struct launcher;
 
+/* A serve capability given at spawn: an instance's own, whatever it does with the slot. */
+struct serving {
+    struct grant *grant;   /* a ref */
+    struct kobj *endpoint; /* a ref */
+};
+
 enum process_state { PROCESS_BUILDING, PROCESS_RUNNING, PROCESS_EXITING, PROCESS_REAPED };
 enum process_end_kind { PROCESS_ENDED_EXIT, PROCESS_ENDED_FAULT, PROCESS_ENDED_TERMINATED };
 
@@ -49,17 +55,18 @@ struct process {
     struct list inflight;          /* [f] records this process received and has not answered */
     bool server_gone;              /* [f] */
 
+    struct serving *serving;           /* [I] then [j]: ended with the process */
+    uint32_t serving_count;            /* [I] then [j] */
     void *capset;                      /* [I] the capset page */
     struct launcher *launcher;         /* [I] a ref, or NULL: told when reaped */
     _Atomic uint64_t log_window_ns;    /* [a] KernelLog.append: start of the window and */
     _Atomic uint64_t log_window_bytes; /* [a] bytes written in it */
     struct job exit_job;
-    uint8_t exit_stage;   /* [j] */
-    uint32_t exit_cursor; /* [j] */
-    bool built_aspace;    /* [I] what the exit job has to take down */
-    bool built_table;     /* [I] */
-    bool is_init;         /* [I] the machine halts, readably, when it ends */
-    bool silent;          /* [I] never ran: nothing is reported */
+    uint8_t exit_stage; /* [j] */
+    bool built_aspace;  /* [I] what the exit job has to take down */
+    bool built_table;   /* [I] */
+    bool is_init;       /* [I] the machine halts, readably, when it ends */
+    bool silent;        /* [I] never ran: nothing is reported */
 };
 
 /* An empty process with table, address space and one thread that is not yet ready; charged: the
@@ -67,6 +74,15 @@ struct process {
 status_t process_create(struct ledger *parent, const uint64_t limits[LEDGER_CLASSES],
                         const char *name, uint32_t ring_entries, struct process **out,
                         enum LedgerClass *class_out);
+
+/* The capability is an endpoint's serve facet and no more. */
+bool process_is_serving(const struct capability *cap);
+
+/* Room for `count` serve capabilities given to a process that is being built, at most CAPOS_CAPSET_MAX;
+ * once. ST_QUOTA. Then process_note_serving for each given capability, before it is installed: those
+ * that serve are noted (refs of route and object are taken), the others passed over. */
+status_t process_expect_serving(struct process *process, uint32_t count);
+void process_note_serving(struct process *process, const struct capability *cap);
 
 /* A process that never ran: takes it down, drops the creator's ref. */
 void process_abandon(struct process *process);

@@ -262,6 +262,17 @@ static status_t derive_grants(struct process *process, struct spawn_request *req
     return ST_OK;
 }
 
+/* Room for the serve capabilities among the grants; the refs are taken at the commit. */
+static status_t reserve_serving(struct process *process, struct spawn_request *req)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < req->grant_count; i++) {
+        count += process_is_serving(&req->grants[i].cap);
+    }
+    req->quota_class = LEDGER_CLASS_KERNEL_PAGES;
+    return process_expect_serving(process, count);
+}
+
 /* Image, stack, capset and grants of a process that nobody knows yet. */
 static status_t furnish(struct process *process, struct spawn_request *req, struct elf_image *elf)
 {
@@ -272,6 +283,9 @@ static status_t furnish(struct process *process, struct spawn_request *req, stru
     }
     if (status == ST_OK) {
         status = map_capset(process);
+    }
+    if (status == ST_OK) {
+        status = reserve_serving(process, req);
     }
     if (status == ST_OK) {
         status = derive_grants(process, req);
@@ -289,6 +303,7 @@ static void install_grants(struct process *process, struct spawn_request *req)
         }
         kobj_ref(cap.object);
         cap.route = grant->derived;
+        process_note_serving(process, &cap);
         grant->derived = NULL;
         table_install(&process->table, grant->id, &cap, CAP_HOP_SPAWN);
     }

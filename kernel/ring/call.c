@@ -198,7 +198,7 @@ static status_t prepare_call(struct op *op, const struct op_transfers *xfers,
     if (!op_read_params(op, cpu_this()->params, op->sqe.params_len)) {
         return ST_BAD_ADDRESS;
     }
-    if (call->method->result_caps != 0 && !op_probe_result(op, result_bytes_needed(call->method))) {
+    if (!op_probe_result(op, result_bytes_needed(call->method))) {
         return ST_BAD_ADDRESS;
     }
     if (!call->method->may_block) {

@@ -49,11 +49,12 @@ bool op_write_result(struct op *op, uint32_t offset, const void *from, uint32_t 
 bool op_probe_result(struct op *op, uint32_t len)
 {
     static const uint64_t zero;
-    if (len < sizeof(zero)) {
-        return true;
+    if ((op->sqe.flags & CAPOS_SQE_INLINE) != 0) {
+        return ring_inline(op->ring, op->sqe.result, len) != NULL;
     }
-    return op_write_result(op, 0, &zero, sizeof(zero)) &&
-           op_write_result(op, len - (uint32_t)sizeof(zero), &zero, sizeof(zero));
+    return len < sizeof(zero) ||
+           (op_write_result(op, 0, &zero, sizeof(zero)) &&
+            op_write_result(op, len - (uint32_t)sizeof(zero), &zero, sizeof(zero)));
 }
 
 static void complete_bad_sequence(struct op *op)

@@ -30,6 +30,7 @@ static capos_cap_t pass_below(struct user *from, capos_cap_t cap, struct user *t
     grant_unref(held.route);
     held.route = route;
     held.facet = facet;
+    user_note_serving(to, &held);
     CHECK_EQ(table_insert(&to->process->table, &held, CAP_HOP_SPAWN, &id), ST_OK);
     return id;
 }

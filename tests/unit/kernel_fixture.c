@@ -325,6 +325,17 @@ void user_read(struct user *user, uint64_t address, void *to, uint64_t bytes)
     }
 }
 
+/* As at a spawn; a test may give several, one after the other. */
+void user_note_serving(struct user *user, const struct capability *cap)
+{
+    struct process *process = user->process;
+    if (process->serving == NULL && process_is_serving(cap)) {
+        CHECK_EQ(process_expect_serving(process, FIXTURE_SERVING_MAX), ST_OK);
+    }
+    CHECK(process->serving_count < FIXTURE_SERVING_MAX);
+    process_note_serving(process, cap);
+}
+
 static capos_cap_t insert(struct user *user, struct capability *cap)
 {
     struct grant *route;
@@ -332,6 +343,7 @@ static capos_cap_t insert(struct user *user, struct capability *cap)
     CHECK_EQ(grant_derive(roots->grant, user->process->ledger, "test", 4, &route), ST_OK);
     kobj_ref(cap->object);
     cap->route = route;
+    user_note_serving(user, cap);
     CHECK_EQ(table_insert(&user->process->table, cap, CAP_HOP_SPAWN, &id), ST_OK);
     return id;
 }

@@ -156,4 +156,8 @@ struct capos_sqe sqe_cap(struct user *user, uint8_t op, capos_cap_t cap);
 
 status_t user_release(struct user *user, capos_cap_t cap);
 
+/* Notes a serve capability that is about to be put into the user's table, as spawning does. */
+enum { FIXTURE_SERVING_MAX = 32 };
+void user_note_serving(struct user *user, const struct capability *cap);
+
 #endif
