@@ -368,24 +368,44 @@ static bool mutated_images(char *detail)
     return true;
 }
 
+static const struct {
+    const char *name, *sentence;
+    bool (*run)(char *detail);
+} groups[] = {
+    {"image.right", "the least program runs, sealed", right_image},
+    {"image.wrong", "an image that is none is refused, and nothing is left of it", wrong_images},
+    {"image.mutated", "wrong bits in an image hurt nobody else", mutated_images},
+};
+
+static bool is_wanted(unsigned i, const char *prefix)
+{
+    return strncmp(groups[i].name, prefix, strlen(prefix)) == 0;
+}
+
+unsigned images_count(const char *prefix)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < ARRAY_LEN(groups); i++) {
+        count += is_wanted(i, prefix);
+    }
+    return count;
+}
+
+static void try_group(unsigned i)
+{
+    char detail[DETAIL_BYTES] = "the ledger cannot be read", after[DETAIL_BYTES];
+    struct usage before;
+    bool good = warden_read_usage(&before) && groups[i].run(detail);
+    bool clean = warden_aftermath(&before, after);
+    const char *why = good ? after : detail;
+    report(groups[i].name, good && clean, good && clean ? groups[i].sentence : why);
+}
+
 void images_try(const char *prefix)
 {
-    static const struct {
-        const char *name, *sentence;
-        bool (*run)(char *detail);
-    } groups[] = {
-        {"image.right", "the least program runs, sealed", right_image},
-        {"image.wrong", "an image that is none is refused, and nothing is left of it",
-         wrong_images},
-        {"image.mutated", "wrong bits in an image hurt nobody else", mutated_images},
-    };
     for (unsigned i = 0; i < ARRAY_LEN(groups); i++) {
-        if (strncmp(groups[i].name, prefix, strlen(prefix)) == 0) {
-            char detail[DETAIL_BYTES];
-            struct usage before;
-            bool good = warden_read_usage(&before) && groups[i].run(detail);
-            good = warden_aftermath(&before, good ? detail : (char[DETAIL_BYTES]){0}) && good;
-            report(groups[i].name, good, good ? groups[i].sentence : detail);
+        if (is_wanted(i, prefix)) {
+            try_group(i);
         }
     }
 }

@@ -5,5 +5,7 @@
 
 /* Reports a line for each group whose name begins with the prefix. */
 void images_try(const char *prefix);
+/* How many lines that are. */
+unsigned images_count(const char *prefix);
 
 #endif

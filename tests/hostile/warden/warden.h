@@ -57,6 +57,8 @@ uint64_t warden_now_ns(void);
 bool warden_read_usage(struct usage *out);
 /* The neighbour answers, the services work, everything is back; else why not. */
 bool warden_aftermath(const struct usage *before, char *detail);
+/* Runs the case of this number, looks at what is left, reports. */
+void try_case(const struct hostile_case *c, unsigned number);
 void report(const char *name, bool good, const char *detail);
 
 #endif
