@@ -2,7 +2,8 @@
 /*
  * cap_enter: drain, then answer or wait.
  *
- * A drain takes SQEs in slices of RING_SLICE_SQES. Between slices it looks for interrupts; when one
+ * A drain takes SQEs in slices of RING_SLICE_SQES, or of RING_SLICE_CYCLES when they are long. Between
+ * slices it looks for interrupts; when one
  * is pending the system call is made again from user space, so the interrupt is taken at once and
  * nothing has to be remembered. Each SQE is copied before it is looked at: user space may rewrite it
  * at any time.
@@ -154,18 +155,25 @@ static ALWAYS_INLINE enum drain drain_slice(struct ring *ring)
     enum drain result = waiting > RING_SLICE_SQES ? DRAIN_MORE : DRAIN_EMPTY;
     uint64_t end = head + (waiting > RING_SLICE_SQES ? RING_SLICE_SQES : waiting);
     uint64_t claimed_limit = ring->cq_head_seen + ring->cq_entries - ring->cq_reserve;
+    uint64_t tail = head + waiting;
+    uint64_t started = arch_cycles();
     struct op op;
     op.ring = ring;
     op.process = ring->process;
-    for (; head != end; head++) {
+    while (head != end) {
         uint64_t slot = head & (ring->sq_entries - 1);
         bool known = sqe_copy(ring_entry(ring, ring->sq_offset + slot * sizeof(op.sqe)), &op.sqe);
         if (UNLIKELY(ring->claimed >= claimed_limit) && !may_use_reserve(ring, &op, known)) {
             result = DRAIN_STALLED;
             break;
         }
-        op.position = head;
+        op.position = head++;
         run_one(&op, known);
+        if (op.sqe.op != CAPOS_OP_NOP && UNLIKELY(arch_cycles() - started > RING_SLICE_CYCLES)) {
+            result =
+                head != tail ? DRAIN_MORE : DRAIN_EMPTY; /* a few long ones make a slice, too */
+            break;
+        }
     }
     ring->sq_head = head;
     ring_store_release(&header->sq_head, head);

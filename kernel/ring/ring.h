@@ -28,7 +28,13 @@
 #include "mem/karray.h"
 #include "ring/record.h"
 
-enum { RING_SLICE_SQES = 32, RING_ID_BITS = 20, RING_INDEX_BITS = 13, RING_GENERATION_BITS = 31 };
+enum {
+    RING_SLICE_SQES = 32,
+    RING_SLICE_CYCLES = 20000,
+    RING_ID_BITS = 20,
+    RING_INDEX_BITS = 13,
+    RING_GENERATION_BITS = 31
+};
 
 struct process;
 struct thread;
