@@ -372,6 +372,7 @@ static const struct {
     const char *name, *sentence;
     bool (*run)(char *detail);
 } groups[] = {
+    {"full.start", "a process that cannot be paid for leaves nothing behind", starved_spawns},
     {"image.right", "the least program runs, sealed", right_image},
     {"image.wrong", "an image that is none is refused, and nothing is left of it", wrong_images},
     {"image.mutated", "wrong bits in an image hurt nobody else", mutated_images},
