@@ -291,10 +291,10 @@ class Guest:
         return self.debug.decode(errors="replace")
 
     def results(self):
-        """The @test lines: (suite, name, passed, detail)."""
+        """The @test lines of the kernel and of init: (suite, name, passed, detail). Nobody else's count."""
         found = []
         for line in self.log().splitlines():
-            match = re.search(r"@test (\S+) (\S+) (pass|fail)(?: (.*))?$", line.rstrip())
+            match = re.search(r"^\[ *\d+\.\d+\] (?:init: )?@test (\S+) (\S+) (pass|fail)(?: (.*))?$", line.rstrip())
             if match:
                 found.append((match[1], match[2], match[3] == "pass", match[4] or ""))
         return found
