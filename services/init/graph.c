@@ -152,6 +152,13 @@ static void check_numbers(struct graph_check *check, Service_r service)
         graph_problem(check, "services.%s.maxRestarts: %u is more than %u", name,
                       Service_get_max_restarts(service), (unsigned)GRAPH_RESTARTS_MAX);
     }
+    if (Service_get_window_ms(service) == 0) {
+        graph_problem(check, "services.%s.windowMs: 0 counts no restart; say at least 1", name);
+    }
+    if (Service_get_readiness(service) == SERVICE_READINESS_READY &&
+        Service_get_ready_within_ms(service) == 0) {
+        graph_problem(check, "services.%s.readyWithinMs: 0 gives no time; say at least 1", name);
+    }
     uint32_t ring = Service_get_ring_entries(service);
     if (ring != 0 && (!is_power_of_two(ring) || ring < CAPOS_RING_MIN_ENTRIES ||
                       ring > CAPOS_RING_MAX_ENTRIES)) {

@@ -20,6 +20,7 @@ enum {
     SUPERVISOR_MESSAGE = 64,
     CONTROL_REQUESTS = 4,
     CONTROL_REPLY = SystemControl_services_MAX_RESULTS_BYTES,
+    RESTARTS_KEPT = CONTROL_REQUESTS - 2, /* the others still take shutdown and services */
     CONTROL_KEY = 1,
 };
 
@@ -56,8 +57,11 @@ static enum capos_outcome supervisor_await_stop(struct capos_request *req,
         Supervisor_await_stop_results_set_deadline_ns(results, s->deadline_ns);
         return CAPOS_REPLY;
     }
+    /* The newest waits: of one that was cancelled init hears nothing until it answers it. */
     if (s->stop_request != NULL) {
-        return capos_fail(req, CAPOS_EXC_OVERLOADED, "an awaitStop is waiting already");
+        struct capos_request *older = s->stop_request;
+        capos_fail(older, CAPOS_EXC_OVERLOADED, "a later awaitStop took its place");
+        capos_reply(older);
     }
     s->stop_request = req;
     return CAPOS_DEFERRED;
@@ -104,6 +108,15 @@ static struct service *find_service(struct capnp_text name)
     return NULL;
 }
 
+static uint32_t restarts_kept(void)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < init.service_count; i++) {
+        kept += init.services[i].restart_request != NULL;
+    }
+    return kept;
+}
+
 static enum capos_outcome control_restart(struct capos_request *req,
                                           SystemControl_restart_params_r params,
                                           SystemControl_restart_results_b results)
@@ -114,6 +127,9 @@ static enum capos_outcome control_restart(struct capos_request *req,
         outcome = SYSTEM_CONTROL_RESTART_OUTCOME_SHUTTING_DOWN;
     } else if (s == NULL) {
         outcome = SYSTEM_CONTROL_RESTART_OUTCOME_UNKNOWN_SERVICE;
+    } else if (restarts_kept() >= RESTARTS_KEPT) {
+        return capos_fail(req, CAPOS_EXC_OVERLOADED, "%d restarts are under way; wait for one",
+                          (int)RESTARTS_KEPT);
     } else if (s->restart_request == NULL && service_restart_by_operator(s)) {
         s->restart_request = req;
         return CAPOS_DEFERRED;
