@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: MIT
-# Compilers, flags and include directories of every room. Two configurations: release and DEBUG=1.
+# Compilers, flags and include directories of every room. Three configurations: release, DEBUG=1 (checking),
+# and STEPS=1 (its kernel measures how long interrupts stay off).
 
 ifeq ($(origin CC),default)
 CC := gcc
 endif
 V ?= 0
 DEBUG ?= 0
+STEPS ?= 0
 FUZZ_SECONDS ?= 10
 
 # O is where this configuration's products go. build/ itself is gcc, release.
@@ -14,7 +16,7 @@ COMPILER := clang
 else
 COMPILER := gcc
 endif
-O := build$(if $(filter clang,$(COMPILER)),/clang)$(if $(filter 1,$(DEBUG)),/debug)
+O := build$(if $(filter clang,$(COMPILER)),/clang)$(if $(filter 1,$(DEBUG)),/debug)$(if $(filter 1,$(STEPS)),/steps)
 
 ifeq ($(V),1)
 Q :=
@@ -41,7 +43,7 @@ MAPPATH := -ffile-prefix-map=$(CURDIR)/=
 DEPFLAGS = -MMD -MP -MF $(@:.o=.d)
 
 C_COMMON := -std=c11 -g $(WARN) $(MAPPATH)
-DEBUG_DEFINE := $(if $(filter 1,$(DEBUG)),-DCAPOS_DEBUG=1)
+DEBUG_DEFINE := $(if $(filter 1,$(DEBUG)),-DCAPOS_DEBUG=1) $(if $(filter 1,$(STEPS)),-DCAPOS_STEPS=1)
 
 # The kernel: no red zone, no vector registers, higher half.
 KERNEL_CODE := -O2 -ffreestanding -fstack-protector-strong -mstack-protector-guard=global -fno-pic -mno-red-zone -mcmodel=kernel \

@@ -42,6 +42,9 @@ kernel-debug: $(TEST_NEEDS)
 test: $(TEST_NEEDS) kernel-debug ## run every test [T=prefix JOBS=2]; ends with N passed, N failed
 	@tests/qemu/harness --jobs $(JOBS) --cases $(T:%=--only %) $(UNIT_PROGRAMS:%=--unit %) $(FUZZ_PROGRAMS:%=--fuzz % $(FUZZ_SECONDS))
 
-.PHONY: bench
-bench: $(O)/kernel.elf $(O)/boot.archive $(O)/test.archive ## measure, write build/bench.tsv, print it beside the peers [T=prefix]
+.PHONY: bench kernel-steps
+kernel-steps: $(O)/kernel.elf
+	@$(MAKE) --no-print-directory STEPS=1 kernel
+
+bench: $(O)/kernel.elf $(O)/boot.archive $(O)/test.archive $(O)/hostile.archive kernel-steps ## measure, write build/bench.tsv, print it beside the peers [T=prefix]
 	@tests/qemu/bench --build $(O) $(T:%=--only %)

@@ -19,7 +19,7 @@
 
 struct memory_object;
 
-enum { ARCHIVE_SLICE_BYTES = 1024 };
+enum { ARCHIVE_SLICE_BYTES = 256 };
 
 /* Looks at the boot module and compares the index with its anchor: the hash linked into the kernel, else
  * `archive=HEX` on the command line; without either the archive is used and the log says unanchored. A

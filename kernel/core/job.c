@@ -2,6 +2,7 @@
 #include "core/job.h"
 
 #include "core/panic.h"
+#include "core/step.h"
 #include "sched/cpu.h"
 
 void job_init(struct job *job, job_fn run)
@@ -44,6 +45,7 @@ bool job_run_slice(void)
         return false;
     }
     struct job *job = list_entry(node, struct job, link);
+    STEP(what((uintptr_t)job->run));
     if (!job->run(job)) {
         push(cpu, job);
     }

@@ -11,6 +11,7 @@
 #include "core/cmdline.h"
 #include "core/log.h"
 #include "core/panic.h"
+#include "core/step.h"
 #include "core/trace.h"
 #include "gen/kernel/types.h"
 #include "gen/status.capnp.h"
@@ -210,8 +211,17 @@ struct thread *kernel_cpu_main(unsigned id)
 
 /* ---- doors ---- */
 
+/* What this CPU resumes: the end of the step that the door began. */
+static struct thread *leave(struct thread *thread)
+{
+    struct thread *next = sched_next(thread);
+    STEP(end());
+    return next;
+}
+
 struct thread *kernel_syscall(struct thread *thread)
 {
+    STEP(begin((uintptr_t)kernel_syscall));
     uint64_t number = arch_syscall_number(&thread->arch);
     if (LIKELY(number == CAPOS_SYS_ENTER)) {
         ring_enter(thread->ring, (uint32_t)arch_syscall_arg(&thread->arch, 0),
@@ -222,12 +232,13 @@ struct thread *kernel_syscall(struct thread *thread)
     } else {
         arch_syscall_set_result(&thread->arch, (uint64_t)(int64_t)ST_UNSUPPORTED);
     }
-    return sched_next(thread);
+    return leave(thread);
 }
 
 struct thread *kernel_interrupt(struct thread *thread, unsigned vector)
 {
     struct cpu *cpu = cpu_this();
+    STEP(begin((uintptr_t)kernel_interrupt));
     if (vector == ARCH_VECTOR_TIMER) {
         uint64_t now_ns = arch_time_ns();
         sched_tick(now_ns);
@@ -239,15 +250,16 @@ struct thread *kernel_interrupt(struct thread *thread, unsigned vector)
     } else if (vector >= ARCH_VECTOR_DEVICE) {
         interrupt_fire(vector - ARCH_VECTOR_DEVICE);
     }
-    return sched_next(thread);
+    return leave(thread);
 }
 
 struct thread *kernel_fault(struct thread *thread, const struct arch_fault *fault)
 {
     struct process *process = thread->process;
+    STEP(begin((uintptr_t)kernel_fault));
     trace_note(TRACE_FAULT, fault->code, arch_thread_ip(&thread->arch).v);
     process->fault_ip = arch_thread_ip(&thread->arch).v;
     process->fault_sp = arch_thread_sp(&thread->arch).v;
     process_end(process, PROCESS_ENDED_FAULT, -1, fault);
-    return sched_next(thread);
+    return leave(thread);
 }

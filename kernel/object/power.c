@@ -3,6 +3,7 @@
 
 #include "arch/arch.h"
 #include "core/log.h"
+#include "core/step.h"
 #include "gen/kernel/power.kernel.h"
 #include "gen/kernel/types.h"
 #include "object/root.h"
@@ -19,6 +20,7 @@ status_t Power_kernel_off(struct invocation *inv, Power_off_params_r params,
     (void)inv;
     (void)results;
     uint8_t code = Power_off_params_get_code(params);
+    STEP(report());
     klog("power off, code %u", code);
     if (code != 0) {
         log_tell_end();

@@ -9,6 +9,7 @@
  * to fit is refused afterwards; the methods that have one change nothing.
  */
 #include "core/panic.h"
+#include "core/step.h"
 #include "gen/kernel/types.h"
 #include "gen/status.capnp.h"
 #include "object/process.h"
@@ -184,6 +185,7 @@ static status_t run_handler(struct op *op, struct kernel_call *call, struct capn
         op->sqe.result_len - method->result_caps * (uint32_t)sizeof(struct capos_cap_record);
     capnp_builder_init(results, cpu->results,
                        room < method->results_max_bytes ? room : method->results_max_bytes);
+    STEP(what((uintptr_t)method->invoke));
     return method->invoke(&call->inv, cpu->params, op->sqe.params_len, results);
 }
 

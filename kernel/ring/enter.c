@@ -11,6 +11,7 @@
 #include "abi/syscall.h"
 #include "arch/arch.h"
 #include "core/panic.h"
+#include "core/step.h"
 #include "gen/status.capnp.h"
 #include "object/process.h"
 #include "object/thread.h"
@@ -130,6 +131,7 @@ static void refuse(struct op *op)
 static ALWAYS_INLINE void run_one(struct op *op, bool known)
 {
     if (LIKELY(known)) {
+        STEP(what((uintptr_t)ops[op->sqe.op].run));
         ops[op->sqe.op].run(op);
     } else {
         refuse(op);
@@ -349,6 +351,7 @@ void ring_enter(struct ring *ring, uint32_t min_complete, uint64_t deadline_ns)
             arch_syscall_restart(&ring->thread->arch);
             return;
         }
+        STEP(end());
     }
     if (UNLIKELY(drained == DRAIN_BAD)) {
         arch_syscall_set_result(&ring->thread->arch, (uint64_t)(int64_t)ST_BAD_RING);

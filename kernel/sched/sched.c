@@ -13,6 +13,7 @@
 #include "arch/arch.h"
 #include "core/job.h"
 #include "core/panic.h"
+#include "core/step.h"
 #include "core/trace.h"
 #include "object/process.h"
 #include "mem/frames.h"
@@ -239,10 +240,11 @@ static struct thread *idle_with_jobs(struct cpu *cpu)
         if (thread != NULL) {
             return thread;
         }
-        if (!job_run_slice()) {
+        if (arch_interrupt_pending()) {
             return &cpu->idle;
         }
-        if (arch_interrupt_pending()) {
+        STEP(end());
+        if (!job_run_slice()) {
             return &cpu->idle;
         }
     }
