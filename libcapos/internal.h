@@ -33,6 +33,9 @@ void capos_op_refuse(struct capos_op *op, status_t status);
 /* Takes a PENDING operation back; false when it has left for the kernel. */
 bool capos_op_withdraw(struct capos_op *op);
 
+/* Submits what can be, and sleeps until something completes. Callbacks do not run. */
+void capos_await_any(void);
+
 /* Makes operations of queued releases, as many as there are free ones. */
 void capos_release_queued(void);
 void capos_release_reset(void);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Giving capabilities up. A release is queued here, becomes one of a few operations that nobody
- * waits for, and goes with whatever enters the kernel next.
+ * waits for, and goes with whatever enters the kernel next. When the queue is full the kernel is
+ * entered; what is then still there waits behind operations that use the capabilities (ring.c,
+ * invariant 3) and can go only when one of the operations in flight has completed.
  */
 #include "capos/ring.h"
 #include "internal.h"
@@ -41,8 +43,13 @@ void capos_release(capos_cap_t cap)
     if (cap == 0) {
         return;
     }
-    while (release.count == RELEASE_QUEUE) {
+    if (release.count == RELEASE_QUEUE) {
         capos_push();
+        capos_release_queued();
+    }
+    while (release.count == RELEASE_QUEUE) {
+        capos_await_any();
+        capos_release_queued();
     }
     release.queue[release.count++] = cap;
     capos_release_queued();

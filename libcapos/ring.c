@@ -17,7 +17,7 @@
  *     only if somebody else wrote to it; the tail is moved back then all the same (pull_back) and
  *     everything is submitted again.
  *  3. Operations leave PENDING in order, but RETURN, CANCEL and SIGNAL pass ordinary ones that wait
- *     for room. RELEASE does not: a call before it may use the capability.
+ *     for room. RELEASE passes those that do not use its capability.
  *  4. An SQE that transfers gets the ring's next number when it is put in the queue, so numbers rise
  *     in submission order. BAD_SEQUENCE did nothing: the operation is numbered anew and repeated.
  *  5. Callbacks run in capos_step only, never inside a synchronous call.
@@ -198,6 +198,25 @@ static bool sq_has_room(void)
     return ring.sq_tail - head <= ring.sq_mask && ring.in_flight < ring.table_size;
 }
 
+static bool op_uses(const struct capos_op *op, capos_cap_t cap)
+{
+    bool uses = op->sqe.cap == cap;
+    for (unsigned i = 0; i < op->sqe.xfer_count && !uses; i++) {
+        uses = op->transfers[i].cap == cap;
+    }
+    return uses;
+}
+
+/* Does an operation that still waits in front of this RELEASE need its capability? */
+static bool is_needed_before(const struct capos_op *release)
+{
+    const struct capos_op *op = ring.pending.first;
+    while (op != release && (op_is_reserve(op) || !op_uses(op, release->sqe.cap))) {
+        op = op->next;
+    }
+    return op != release;
+}
+
 void capos_flush(void)
 {
     capos_release_queued();
@@ -212,7 +231,7 @@ void capos_flush(void)
             blocked = true;
             continue;
         }
-        if (blocked && op->sqe.op == CAPOS_OP_RELEASE) {
+        if (blocked && op->sqe.op == CAPOS_OP_RELEASE && is_needed_before(op)) {
             continue;
         }
         push(op);
@@ -421,6 +440,12 @@ void capos_push(void)
 {
     capos_flush();
     enter(0, 0);
+}
+
+void capos_await_any(void)
+{
+    capos_flush();
+    enter(1, CAPOS_FOREVER);
 }
 
 /* Runs the callbacks of what was ready when it began; what they complete waits for the next turn. */

@@ -113,9 +113,13 @@ static void release_given(struct capos_request *req)
     req->release_after = 0;
 }
 
-/* An exception carries its text and no capabilities. */
+/* An exception carries its text and no capabilities. The text of a refused transfer is written only
+ * now: the handler may have gone on building results where it would have stood. */
 static void drop_results(struct capos_request *req)
 {
+    if (req->transfer_refused) {
+        capos_fail(req, CAPOS_EXC_FAILED, "no room for a capability in the reply");
+    }
     if (req->exception != CAPOS_EXC_NONE && req->transfer_count != 0) {
         release_given(req);
     }
@@ -145,12 +149,15 @@ enum capos_outcome capos_fail(struct capos_request *req, enum capos_exception ex
 {
     va_list args;
     va_start(args, format);
-    memset(req->reply, 0, req->reply_capacity < 256 ? req->reply_capacity : 256);
-    size_t length = fmt_vformat(req->reply, req->reply_capacity, format, args);
+    size_t room = req->reply_capacity;
+    size_t length = fmt_vformat(req->reply, room, format, args);
     va_end(args);
-    req->reply_bytes =
-        (uint32_t)min_u64(length, req->reply_capacity != 0 ? req->reply_capacity - 1 : 0);
+    length = min_u64(length, room != 0 ? room - 1 : 0);
+    /* It goes out in whole words: nothing of an earlier reply behind it. */
+    memset((char *)req->reply + length, 0, min_u64(align_up(length, 8), room) - length);
+    req->reply_bytes = (uint32_t)length;
     req->exception = exception;
+    req->transfer_refused = false;
     return CAPOS_REPLY;
 }
 
@@ -212,6 +219,7 @@ static void fill_request(struct capos_server_slot *slot)
     req->reply_bytes = 0;
     req->exception = CAPOS_EXC_NONE;
     req->transfer_count = 0;
+    req->transfer_refused = false;
     req->release_after = 0;
     req->cookie = NULL;
 }
@@ -285,7 +293,8 @@ static void slot_done(struct capos_op *op)
 static uint16_t add_transfer(struct capos_request *req, capos_cap_t cap, uint16_t mode)
 {
     if (req->transfer_count >= req->transfer_capacity || cap == 0) {
-        capos_fail(req, CAPOS_EXC_FAILED, "no room for a capability in the reply");
+        req->transfer_refused = true;
+        req->exception = CAPOS_EXC_FAILED;
         return UINT16_MAX;
     }
     req->transfers[req->transfer_count] =

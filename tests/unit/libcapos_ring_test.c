@@ -307,35 +307,91 @@ TEST(ring_stall_moves_back, "a stalled queue is taken back and submitted again, 
     CHECK_EQ(capos_ring_stats()->resequenced, 0);
 }
 
-TEST(ring_reserve_passes, "RETURN and SIGNAL pass calls that wait for room; RELEASE does not")
+TEST(
+    ring_reserve_passes,
+    "RETURN, SIGNAL and RELEASE pass calls that wait for room, a RELEASE of what they use does not")
 {
     enum { CALLS = 40 };
     static struct box boxes[CALLS];
-    static struct capos_op ops[3];
+    static struct capos_op ops[5];
     setup();
     kernel.hold_calls = true;
     for (unsigned i = 0; i < CALLS; i++) {
         make_call(&boxes[i], 16, i);
+        CHECK_EQ(capos_call_copy(&boxes[i].call, 6), 0);
         capos_submit(&boxes[i].call);
     }
     capos_push();
     capos_push();
     unsigned before = kernel.consumed;
     CHECK_EQ(before, CQ - 4);
-    capos_op_init(&ops[0], CAPOS_OP_RELEASE, 3);
-    capos_op_init(&ops[1], CAPOS_OP_RETURN, 0);
-    capos_op_init(&ops[2], CAPOS_OP_SIGNAL, 3);
-    for (unsigned i = 0; i < 3; i++) {
+    capos_op_init(&ops[0], CAPOS_OP_RELEASE, 5); /* they call it */
+    capos_op_init(&ops[1], CAPOS_OP_RELEASE, 6); /* they give it away */
+    capos_op_init(&ops[2], CAPOS_OP_RETURN, 0);
+    capos_op_init(&ops[3], CAPOS_OP_SIGNAL, 3);
+    capos_op_init(&ops[4], CAPOS_OP_RELEASE, 3);
+    for (unsigned i = 0; i < 5; i++) {
         capos_op_submit(&ops[i]);
     }
     capos_push();
-    CHECK_EQ(kernel.consumed, before + 2);
+    CHECK_EQ(kernel.consumed, before + 3);
     CHECK_EQ(kernel.order[before], CAPOS_OP_RETURN);
     CHECK_EQ(kernel.order[before + 1], CAPOS_OP_SIGNAL);
+    CHECK_EQ(kernel.order[before + 2], CAPOS_OP_RELEASE);
     for (unsigned i = 0; i < CALLS; i++) {
         CHECK_EQ(capos_wait(&boxes[i].call, CAPOS_FOREVER), ST_OK);
     }
     CHECK(capos_op_wait(&ops[0], CAPOS_FOREVER));
+    CHECK(capos_op_wait(&ops[1], CAPOS_FOREVER));
+}
+
+/* As many calls as there is room for are in flight, and more wait; none is answered until the
+ * kernel is entered to wait for ever. Each waiting one uses a capability of its own. */
+static void fill_ring(struct box *boxes, unsigned count)
+{
+    setup();
+    kernel.hold_calls = true;
+    for (unsigned i = 0; i < count; i++) {
+        make_call(&boxes[i], 16, i);
+        boxes[i].call.cap = 1000 + i;
+        capos_submit(&boxes[i].call);
+    }
+    capos_push();
+    capos_push();
+}
+
+TEST(ring_release_when_full, "with every place taken for good, capabilities can still be released")
+{
+    enum { CALLS = 40, RELEASES = 300 };
+    static struct box boxes[CALLS];
+    fill_ring(boxes, CALLS);
+    unsigned held = kernel.held_count;
+    for (unsigned i = 0; i < RELEASES; i++) {
+        capos_release(5000 + i);
+    }
+    for (unsigned i = 0; i < RELEASES; i++) {
+        capos_push();
+    }
+    CHECK_EQ(kernel.held_count, held);
+    CHECK_EQ(capos_ring_stats()->completed, RELEASES);
+}
+
+TEST(ring_release_waits, "a release that must wait for a call in front of it sleeps, and then goes")
+{
+    enum { CALLS = 200 };
+    static struct box boxes[CALLS];
+    fill_ring(boxes, CALLS);
+    for (unsigned i = 0; i < CALLS; i++) {
+        capos_release(1000 + i);
+    }
+    CHECK(kernel.entries < 1000);
+    for (unsigned i = 0; i < CALLS; i++) {
+        CHECK_EQ(capos_wait(&boxes[i].call, CAPOS_FOREVER), ST_OK);
+    }
+    for (unsigned i = 0; i < CALLS; i++) {
+        capos_push();
+    }
+    CHECK_EQ(capos_ring_stats()->completed, 2 * CALLS);
 }
 
 TEST(ring_releases_are_batched, "queued releases go to the kernel with the next call, all of them")

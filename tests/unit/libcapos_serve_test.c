@@ -23,6 +23,8 @@ struct fake_call {
     status_t refuse_reply;
     uint16_t exception;
     uint64_t reply;
+    char text[64]; /* the same as bytes */
+    uint32_t reply_bytes;
     unsigned reply_caps;
 };
 
@@ -98,9 +100,10 @@ static status_t take_return(const struct capos_sqe *sqe)
     call->answered = true;
     call->exception = sqe->method;
     call->reply_caps = sqe->xfer_count;
-    if (sqe->params_len >= 8) {
-        memcpy(&call->reply, params, 8);
-    }
+    call->reply_bytes = sqe->params_len;
+    CHECK(sqe->params_len <= sizeof(call->text));
+    memcpy(call->text, params, sqe->params_len);
+    memcpy(&call->reply, call->text, 8);
     return ST_OK;
 }
 
@@ -157,7 +160,7 @@ NORETURN void capos_sys_exit(int64_t code)
 }
 
 /* The service: answers with twice the value; odd things for chosen values. */
-enum { DEFER = 100, FAIL_IT = 101, MOVE_CAP = 102, TAKE_CAP = 103, COPY_CAP = 104 };
+enum { DEFER = 100, FAIL_IT, MOVE_CAP, TAKE_CAP, COPY_CAP, MOVE_MANY, OWN_WORDS, LONG_TEXT };
 
 static struct capos_request *kept[8];
 static unsigned kept_count;
@@ -190,6 +193,18 @@ static enum capos_outcome service(struct capos_request *req, const void *ops)
     case COPY_CAP:
         CHECK_EQ(capos_request_copy(req, 4322), 0);
         break;
+    case MOVE_MANY: /* one more than there is room for, and results built all the same */
+        CHECK_EQ(capos_request_move(req, 4330), 0);
+        CHECK_EQ(capos_request_move(req, 4331), 1);
+        CHECK_EQ(capos_request_move(req, 4332), UINT16_MAX);
+        memset(req->reply, 'x', req->reply_capacity);
+        break;
+    case OWN_WORDS:
+        CHECK_EQ(capos_request_copy(req, 0), UINT16_MAX);
+        return capos_fail(req, CAPOS_EXC_OVERLOADED, "no more");
+    case LONG_TEXT:
+        memset(req->reply, 'x', req->reply_capacity);
+        return capos_fail(req, CAPOS_EXC_FAILED, "%033d", 0);
     case TAKE_CAP:
         CHECK_EQ(capos_request_take(req, 1, 78), 0);
         taken = capos_request_take(req, 1, 77);
@@ -356,6 +371,32 @@ TEST(serve_refused_reply, "a refused reply becomes an exception, and the receive
     CHECK_EQ(kernel.calls[1].exception, CAPOS_EXC_FAILED);
     CHECK_EQ(kernel.releases, 1);
     CHECK_EQ(kernel.receive_count, 3);
+}
+
+TEST(
+    serve_no_room_for_capability,
+    "a capability for which there is no room makes the reply FAILED, in words that nothing garbles")
+{
+    setup();
+    call_with(MOVE_MANY);
+    call_with(OWN_WORDS);
+    run();
+    CHECK_EQ(kernel.calls[0].exception, CAPOS_EXC_FAILED);
+    CHECK_STR_EQ(kernel.calls[0].text, "no room for a capability in the reply");
+    CHECK_EQ(kernel.calls[0].reply_caps, 0);
+    CHECK_EQ(kernel.releases, 3);
+    CHECK_EQ(kernel.calls[1].exception, CAPOS_EXC_OVERLOADED);
+    CHECK_STR_EQ(kernel.calls[1].text, "no more");
+    CHECK_EQ(kernel.receive_count, 3);
+}
+
+TEST(serve_text_alone, "behind the text of an exception nothing of the reply buffer goes out")
+{
+    setup();
+    call_with(LONG_TEXT);
+    run();
+    CHECK_EQ(kernel.calls[0].reply_bytes, 40);
+    CHECK_MEM_EQ(kernel.calls[0].text + 33, "\0\0\0\0\0\0\0", 7);
 }
 
 TEST(serve_dead_endpoint, "a dead endpoint ends the server, once, with the reason")

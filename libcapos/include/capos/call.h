@@ -197,6 +197,7 @@ struct capos_request {
     enum capos_exception exception;
     uint8_t transfer_count;
     uint8_t transfer_capacity;
+    bool transfer_refused; /* the reply can only say so, whatever is built after it */
     struct capos_transfer *transfers;
     uint64_t release_after; /* bit i: transfers[i].cap is released once the reply is gone */
     void *cookie;           /* the user's, for deferred requests */
@@ -216,9 +217,10 @@ enum capos_outcome capos_fail(struct capos_request *req, enum capos_exception ex
 /* Answers a deferred request with what it holds. The request is the server's again. */
 void capos_reply(struct capos_request *req);
 
-/* Adds a capability to the reply; returns its index, UINT16_MAX when there is no room (the reply
- * then becomes FAILED). _move gives ours away (released if the reply cannot be delivered);
- * _copy leaves ours with us. */
+/* Adds a capability to the reply; returns its index, UINT16_MAX when there is no room or no
+ * capability (0): the reply is then FAILED, whatever is still built, unless the handler fails it in
+ * its own words. _move gives ours away (released if the reply cannot be delivered); _copy leaves
+ * ours with us. */
 uint16_t capos_request_copy(struct capos_request *req, capos_cap_t cap);
 uint16_t capos_request_move(struct capos_request *req, capos_cap_t cap);
 
