@@ -14,7 +14,7 @@
 
 #define FMT_CHECKED(fmt_index, first) __attribute__((format(printf, fmt_index, first)))
 
-/* Receives the output in pieces of at least one byte. */
+/* Receives the output in pieces of at least one byte. The text of a %s is a piece of its own. */
 struct fmt_sink {
     void (*write)(struct fmt_sink *sink, const char *bytes, size_t count);
 };

@@ -11,13 +11,35 @@
 #include "lib/base/string.h"
 #include "nearest.h"
 
-/* Names in a manifest may hold anything until they have been checked; a message may not. */
-static void hide_control_bytes(char *text)
+/* Names in a manifest may hold anything, and be of any length, until they have been checked; a
+ * message may not. So what is not of the format itself is cut, which leaves the fix to be read. */
+struct problem {
+    struct fmt_sink sink;
+    const char *format;
+    size_t format_bytes;
+    size_t used;
+    char text[GRAPH_TEXT_BYTES];
+};
+
+/* Controls of one byte and of two (U+0080 to U+009F) could steer a screen, other characters reorder
+ * it; no name that is in order holds any. */
+static void put_text(struct problem *problem, const char *bytes, size_t count)
 {
-    for (; *text != '\0'; text++) {
-        if ((unsigned char)*text < ' ' || *text == 0x7f) {
-            *text = '?';
-        }
+    for (size_t i = 0; i < count && problem->used + 1 < sizeof(problem->text); i++) {
+        char c = bytes[i];
+        problem->text[problem->used++] = c >= ' ' && c <= '~' ? c : '?';
+    }
+}
+
+static void put_piece(struct fmt_sink *sink, const char *bytes, size_t count)
+{
+    struct problem *problem = (struct problem *)sink;
+    bool ours = (uintptr_t)bytes - (uintptr_t)problem->format < problem->format_bytes;
+    if (ours || count <= GRAPH_ARGUMENT_BYTES) {
+        put_text(problem, bytes, count);
+    } else {
+        put_text(problem, bytes, GRAPH_ARGUMENT_BYTES - 3);
+        put_text(problem, "...", 3);
     }
 }
 
@@ -27,13 +49,12 @@ void graph_problem(struct graph_check *check, const char *format, ...)
     if (check->problems > GRAPH_PROBLEMS_MAX) {
         return;
     }
-    char text[GRAPH_TEXT_BYTES];
+    struct problem problem = {{put_piece}, format, strlen(format), 0, {0}};
     va_list args;
     va_start(args, format);
-    fmt_vformat(text, sizeof(text), format, args);
+    fmt_vto(&problem.sink, format, args);
     va_end(args);
-    hide_control_bytes(text);
-    check->input->report(check->input->context, text);
+    check->input->report(check->input->context, problem.text);
 }
 
 const struct capos_interface_info *graph_interface(const struct graph_input *input,

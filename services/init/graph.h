@@ -26,9 +26,10 @@ enum {
     GRAPH_PROGRAMS_MAX = 62, /* of one launch set */
     GRAPH_RESTARTS_MAX = 16, /* within a window */
     GRAPH_ENDPOINT_CAPS = 16,
-    GRAPH_CLASSES = 16,      /* ledger classes counted */
-    GRAPH_PROBLEMS_MAX = 20, /* reported; more are counted only */
-    GRAPH_TEXT_BYTES = 400,
+    GRAPH_CLASSES = 16,        /* ledger classes counted */
+    GRAPH_PROBLEMS_MAX = 20,   /* reported; more are counted only */
+    GRAPH_TEXT_BYTES = 600,    /* of a problem's message */
+    GRAPH_ARGUMENT_BYTES = 99, /* of each name in it; a name that is in order is shorter */
 };
 
 /* One grant line, resolved. */

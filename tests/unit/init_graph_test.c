@@ -25,6 +25,8 @@ struct spec {
     uint32_t max_message_bytes;
     uint32_t ring_entries;
     uint32_t max_restarts;
+    uint32_t window_ms;
+    uint32_t ready_within_ms;
     uint64_t frames;
     uint16_t port_count;
     bool serve;
@@ -48,6 +50,8 @@ static const struct spec good = {
     .max_message_bytes = 1024,
     .ring_entries = 64,
     .max_restarts = 3,
+    .window_ms = 30000,
+    .ready_within_ms = 10000,
     .frames = 100,
     .port_count = 8,
     .serve = true,
@@ -110,6 +114,8 @@ static void put_maker(Service_b maker, const struct spec *spec)
     Service_set_max_message_bytes(maker, spec->max_message_bytes);
     Service_set_ring_entries(maker, spec->ring_entries);
     Service_set_max_restarts(maker, spec->max_restarts);
+    Service_set_window_ms(maker, spec->window_ms);
+    Service_set_ready_within_ms(maker, spec->ready_within_ms);
     ServiceLimit_b limit = ServiceLimit_list_b_at(Service_init_limits(maker, 1), 0);
     ServiceLimit_set_class(limit, LEDGER_CLASS_FRAMES);
     ServiceLimit_set_amount(limit, spec->frames);
@@ -251,6 +257,10 @@ REFUSED(graph_bad_ring, "a ring size that is no power of two is refused", ring_e
         "services.maker.ringEntries", "power of two")
 REFUSED(graph_restarts, "more restarts than can be counted are refused", max_restarts, 17,
         "services.maker.maxRestarts", "17")
+REFUSED(graph_window, "a window of nothing is refused: it would count no restart", window_ms, 0,
+        "services.maker.windowMs", "at least 1")
+REFUSED(graph_ready_within, "no time at all to become ready is refused", ready_within_ms, 0,
+        "services.maker.readyWithinMs", "at least 1")
 REFUSED(graph_limits, "limits above what init has are refused", frames, 2000, "services",
         "sum to 2000")
 REFUSED(graph_ports, "ports beyond the last are refused", port_count, 9,
@@ -305,6 +315,27 @@ TEST(graph_escapes, "a message shows no control byte of a name")
     struct spec spec = good;
     spec.ref_export = "\033[2J\007";
     refused(&spec, "services.user.grants.counter", "\"?[2J?\"");
+    spec.ref_export = "\xc2\x9b"
+                      "2J\xe2\x80\xae"; /* U+009B, U+202E */
+    refused(&spec, "services.user.grants.counter", "\"??2J???\"");
+}
+
+static const char *long_name(void)
+{
+    static char name[3001];
+    memset(name, 'n', sizeof(name) - 1);
+    return name;
+}
+
+TEST(graph_long_names, "however long a name, the message ends with the fix")
+{
+    struct spec spec = good;
+    spec.ref_service = long_name();
+    spec.grant_name = long_name();
+    CHECK(!check(&spec));
+    CHECK_EQ(problem_count, 2);
+    CHECK(strstr(problems, "nnn...\"; add it or correct the name\n") != NULL);
+    CHECK(strstr(problems, "nnn...\" is not 1 to 31 of [a-z0-9_-]\n") != NULL);
 }
 
 TEST(graph_all_problems, "every problem is reported, not the first alone")

@@ -79,6 +79,20 @@ def manifest_hash(t):
     stops_with(t, archive, r"manifest.*(hash|corrupt|digest)|(hash|corrupt|digest).*manifest")
 
 
+RAW = re.compile(rb"[^\r\n -~]")
+
+
+@case("bad.manifest.escapes", "what init says of a manifest cannot steer the screen, whatever the names in it are", weight=3)
+def manifest_escapes(t):
+    archive = Archive(t, "a")
+    _, offset, size = archive.find("manifest")
+    whole = bytes(archive.data[offset:offset + size])
+    archive.data[offset:offset + size] = whole.replace(b"counter\0", b"\xc2\x9b2JK\x1bc\0").replace(b"motd\0", b"\xe2\x80\xaed\0")
+    archive.rehash("manifest")
+    stops_with(t, archive, r'name "\?\?2JK\?c" is not 1 to 31')
+    t.check(RAW.search(bytes(t.guests[0].console)) is None, "no control byte is on the console", repr(bytes(t.guests[0].console)))
+
+
 @case("bad.init.hash", "an init whose hash is wrong is not started", weight=3)
 def init_hash(t):
     archive = Archive(t, "a")
