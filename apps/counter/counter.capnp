@@ -18,7 +18,8 @@ interface Counter $A.transfer(copy) $A.scope(sameSession) {
   child @3 (name :Text) -> (counter :UInt16 $A.capability("Counter"), value :Int64)
       $A.maxParams(64) $A.resultCaps(1);
   # A counter of its own under a name of at most 31 bytes; the same name gives the same counter. It
-  # ends with the service. overloaded: all 32 places are taken.
+  # ends when nobody holds it any more, or with the service. overloaded: all 32 places are taken, or
+  # more capabilities of them are out than the service may make.
 
   info @4 () -> (increments :UInt64, children :List(Text)) $A.maxResults(2048);
   # How often it was incremented, and the names of its children.

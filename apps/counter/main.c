@@ -6,7 +6,11 @@
  *
  * Key 1 is the counter that the manifest exports; init minted it, so clients keep it when this
  * process is started anew (its value then begins at 0). Children are minted here, under keys above
- * 2^32; they end with this process.
+ * 2^32 of which none is used twice; they end with this process.
+ *
+ * Each time somebody asks for a child one more served object is minted for it. When the last
+ * capability of such an object is gone the kernel tells its key (no_clients); a child that has none
+ * left is forgotten and its place is free.
  */
 #include "capos/print.h"
 #include "capos/serve.h"
@@ -28,25 +32,39 @@ enum {
 struct counter {
     int64_t value;
     uint64_t increments;
-    bool used;
+    uint64_t key;
+    uint32_t objects; /* minted and not yet without clients; 0 of a child: its place is free */
     char name[NAME_BYTES];
 };
 
-static struct counter root = {.used = true};
+static struct counter root = {.key = EXPORTED_KEY};
 static struct counter children[CHILDREN];
+static uint64_t next_key = FIRST_CHILD_KEY;
 static capos_cap_t endpoint;
+
+static struct counter *child_of(uint64_t key)
+{
+    for (unsigned i = 0; i < CHILDREN; i++) {
+        if (children[i].objects != 0 && children[i].key == key) {
+            return &children[i];
+        }
+    }
+    return NULL;
+}
 
 static bool find(struct capos_request *req)
 {
-    uint64_t child = req->key - FIRST_CHILD_KEY;
-    if (req->key == EXPORTED_KEY) {
-        req->object = &root;
-    } else if (req->key >= FIRST_CHILD_KEY && child < CHILDREN && children[child].used) {
-        req->object = &children[child];
-    } else {
-        return false;
+    req->object = req->key == EXPORTED_KEY ? &root : child_of(req->key);
+    return req->object != NULL;
+}
+
+static void no_clients(struct capos_server *server, uint64_t key)
+{
+    struct counter *child = child_of(key);
+    (void)server;
+    if (child != NULL) {
+        child->objects--;
     }
-    return true;
 }
 
 static enum capos_outcome do_increment(struct capos_request *req, Counter_increment_params_r params,
@@ -88,10 +106,10 @@ static struct counter *child_place(struct capnp_text name)
 {
     struct counter *free_place = NULL;
     for (unsigned i = 0; i < CHILDREN; i++) {
-        if (children[i].used && capnp_text_is(name, children[i].name)) {
+        if (children[i].objects != 0 && capnp_text_is(name, children[i].name)) {
             return &children[i];
         }
-        if (!children[i].used && free_place == NULL) {
+        if (children[i].objects == 0 && free_place == NULL) {
             free_place = &children[i];
         }
     }
@@ -110,17 +128,20 @@ static enum capos_outcome do_child(struct capos_request *req, Counter_child_para
     if (child == NULL) {
         return capos_fail(req, CAPOS_EXC_OVERLOADED, "all %d places are taken", (int)CHILDREN);
     }
+    bool is_new = child->objects == 0;
     capos_cap_t object;
-    uint64_t key = FIRST_CHILD_KEY + (uint64_t)(child - children);
-    status_t status = capos_mint(endpoint, key, Counter_ID, req->facet, &object);
+    status_t status =
+        capos_mint(endpoint, is_new ? next_key : child->key, Counter_ID, req->facet, &object);
     if (status != ST_OK) {
-        return capos_fail(req, CAPOS_EXC_FAILED, "no capability could be made: %s",
+        return capos_fail(req, CAPOS_EXC_OVERLOADED,
+                          "no capability could be made: %s; try again when others gave theirs up",
                           status_name(status));
     }
-    if (!child->used) {
-        *child = (struct counter){.used = true};
+    if (is_new) {
+        *child = (struct counter){.key = next_key++};
         memcpy(child->name, name.ptr, name.len);
     }
+    child->objects++;
     Counter_child_results_set_counter(results, capos_request_move(req, object));
     Counter_child_results_set_value(results, child->value);
     return CAPOS_REPLY;
@@ -134,12 +155,12 @@ static enum capos_outcome do_info(struct capos_request *req, Counter_info_params
     (void)params;
     unsigned count = 0;
     for (unsigned i = 0; i < CHILDREN; i++) {
-        count += counter == &root && children[i].used;
+        count += counter == &root && children[i].objects != 0;
     }
     struct capnp_list_b names = Counter_info_results_init_children(results, count);
     unsigned at = 0;
     for (unsigned i = 0; i < CHILDREN && at < count; i++) {
-        if (children[i].used) {
+        if (children[i].objects != 0) {
             capnp_text_list_set(names, at++, children[i].name, strlen(children[i].name));
         }
     }
@@ -166,6 +187,7 @@ static struct capos_server server = {
     .reply_max_bytes = MESSAGE_BYTES,
     .caps_max = 1,
     .find = find,
+    .no_clients = no_clients,
 };
 
 int capos_main(void)

@@ -132,3 +132,33 @@ def restarts(t):
         t.require(re.search(r"\b1\b", printed) is not None, "the counter counts from 0 again", printed)
     t.check(usage(t, guest) == before, "the shell's ledger is as it was")
     t.shutdown(guest)
+
+
+@case("shell.children", "a counter's child lives while somebody holds it; its place is free again afterwards", weight=10)
+def children(t):
+    guest = t.boot(cpus=2, deadline_s=120, quiet_s=40)
+    guest.prompt(seconds=60)
+    for number in range(40):  # there are 32 places
+        printed = guest.command(f'c = @counter.child(name="n{number}")')
+        t.require("counter = @c" in printed, f"child {number + 1} is there", printed)
+        guest.command("drop @c")
+    guest.command('a = @counter.child(name="same")')
+    guest.command("@a.increment(by=5)")
+    printed = guest.command('b = @counter.child(name="same")')
+    t.check("value = 5" in printed, "the same name gives the same counter", printed)
+    guest.command("drop @a")
+    printed = guest.command("@b.increment()")
+    t.check("value = 6" in printed, "it lives as long as one of its capabilities", printed)
+    printed = guest.command("@counter.info()")
+    t.check('children = ["same"]' in printed, "nobody's children are forgotten", printed)
+    guest.command("drop @b")
+    printed = guest.command("@counter.info()")
+    t.check("children = [] (none)" in printed, "so is the last", printed)
+    for number in range(32):
+        guest.command(f'k{number} = @counter.child(name="n{number}")')
+    printed = guest.command('@counter.child(name="one-more")')
+    t.check("overloaded: all 32 places are taken" in printed, "33 at a time are too many", printed)
+    guest.command("drop @k7")
+    printed = guest.command('@counter.child(name="one-more")')
+    t.check("value = 0" in printed, "a place given up can be taken", printed)
+    t.shutdown(guest)
