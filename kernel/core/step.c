@@ -7,7 +7,8 @@
 enum { STEP_KINDS = 64 };
 
 /* Of one CPU: counts mean nothing when there are more. */
-static uint64_t begun, piece_begun, worst_piece; /* the stretch, what is done now in it, its longest */
+static uint64_t begun, piece_begun,
+    worst_piece; /* the stretch, what is done now in it, its longest */
 static uintptr_t doing, worst;
 static struct {
     uintptr_t what;
