@@ -12,6 +12,7 @@ def hostile_case(name, sentence, cpus, kernel, weight):
         guest = t.boot(archive="hostile", cmdline="entropy=fixed", cpus=cpus, kernel=build_file(kernel),
                        deadline_s=400, quiet_s=90)
         how = guest.wait_end(seconds=390)
+        t.require("@plan hostile " in guest.log(), "the warden says how many cases there are")
         t.count_results(guest)
         if how != "off":
             raise Failure(f"the machine ended: {how}")
