@@ -131,19 +131,21 @@ TEST(ours_to_stock, "what we build the stock tool prints by name")
     }
 }
 
-/* Compiles a schema text with our plugin and checks the first line of its complaint. */
-static void refused(const char *body, const char *wanted)
+/* Compiles a schema text with our plugin in one of its modes and checks the first line of its complaint. */
+static void refused_in(const char *mode, const char *body, const char *wanted)
 {
+    char command[512];
     char schema[2048];
     char out[4096];
     size_t got;
     int n = snprintf(schema, sizeof(schema),
                      "@0xb3c5a1d2e4f60718;\nusing A = import \"/annotations.capnp\";\n%s", body);
-    int status = run("d=$(mktemp -d) && cat > $d/refused.capnp && "
-                     "capnp compile -Ischema --src-prefix=$d -o- $d/refused.capnp | "
-                     "CAPNPC_CAPOS_SOURCES=$d build/tools/capnpc-capos --out $d/out; s=$?; "
-                     "rm -rf $d; exit $s",
-                     schema, (size_t)n, out, sizeof(out), &got);
+    snprintf(command, sizeof(command),
+             "d=$(mktemp -d) && cat > $d/refused.capnp && "
+             "capnp compile -Ischema --src-prefix=$d -o- $d/refused.capnp | "
+             "CAPNPC_CAPOS_SOURCES=$d build/tools/capnpc-capos %s $d/out; s=$?; rm -rf $d; exit $s",
+             mode);
+    int status = run(command, schema, (size_t)n, out, sizeof(out), &got);
     CHECK(status != 0);
     /* "<folder>/refused.capnp:LINE: error: ..." */
     char *at = strstr(out, "refused.capnp:");
@@ -151,6 +153,11 @@ static void refused(const char *body, const char *wanted)
         printf("# wanted: %s\n# got: %s\n", wanted, out);
         FAIL("the generator says something else");
     }
+}
+
+static void refused(const char *body, const char *wanted)
+{
+    refused_in("--out", body, wanted);
 }
 
 TEST(generator_any_pointer, "AnyPointer is refused with the line of the field")
@@ -215,6 +222,29 @@ TEST(generator_capability_index, "a field that names a capability must be a UInt
             "refused.capnp:4: error: index: a field with $capability must be a UInt16");
 }
 
+TEST(generator_annotations, "an annotation that cannot be meant is refused")
+{
+    refused("interface I {\n  make @0 () -> (c :UInt16 $A.capability(\"*\"));\n}\n",
+            "refused.capnp:4: error: I.make: its results name 1 capabilities: say $resultCaps(1)");
+    refused(
+        "interface I {\n  take @0 (a :UInt16 $A.capability(\"*\"), b :UInt16 $A.capability(\"*\")) "
+        "-> () $A.paramCaps(1);\n}\n",
+        "refused.capnp:4: error: I.take: its parameters name 2 capabilities: say $paramCaps(2)");
+    refused("interface I {\n  many @0 () -> () $A.paramCaps(63);\n}\n",
+            "refused.capnp:4: error: I.many: its parameters carry at most 62 capabilities");
+    refused("interface I {\n  say @0 (text :Text, n :UInt64) -> () $A.maxParams(16);\n}\n",
+            "refused.capnp:4: error: I.say: its parameters are 24 bytes at least: $maxParams(16) "
+            "is too small");
+    refused("interface I {\n  op @0 () -> () $A.opcode(\"RECIEVE\");\n}\n",
+            "refused.capnp:4: error: I.op: $opcode names RECIEVE, which is none");
+    refused(
+        "struct S { s @0 :import \"/status.capnp\".Status; }\n"
+        "interface I {\n  go @0 () -> () $A.statuses([\"quota\", \"qouta\"]);\n}\n",
+        "refused.capnp:5: error: I.go: $statuses names qouta, which schema/status.capnp has not");
+    refused_in("--interfaces", "struct S {\n  made @0 :UInt16 $A.capability(\"Nowhere\");\n}\n",
+               "refused.capnp:4: error: made: $capability names the unknown interface Nowhere");
+}
+
 TEST(generator_too_many_methods, "an interface with 65 methods is refused")
 {
     char body[2048] = "interface Wide {\n";
@@ -273,6 +303,9 @@ TEST(golden_breaking, "a removed, renamed or retyped field and a reused ordinal 
 {
     drift("struct S { a @0 :UInt8; b @1 :Text; }", "struct S { a @0 :UInt8; c @1 :Text; }",
           "breaking");
+    drift("struct S { a @0 :UInt8; b @1 :Text; }", "struct S { a @0 :UInt8; }", "breaking");
+    drift("interface I { a @0 (); b @1 (); }", "interface I { a @0 (); }", "breaking");
+    drift("enum E { a @0; b @1; }", "enum E { a @0; }", "breaking");
     drift("struct S { a @0 :UInt8; }", "struct S { a @0 :Int8; }", "breaking");
     drift("interface I { a @0 (); }", "interface I { b @0 (); }",
           "breaking: its ordinal belonged to another method");

@@ -55,6 +55,79 @@ void Model::check_struct(SchemaFile &file, uint64_t id)
     }
 }
 
+static const uint16_t max_transfers = 62; // CAPOS_MAX_TRANSFERS of abi/ring.h
+
+// How many capabilities the fields of a parameter or result struct name themselves; those in lists are not counted.
+static uint16_t named_capabilities(const Model &model, uint64_t struct_id)
+{
+    uint16_t count = 0;
+    for (auto f : model.node(struct_id).getStruct().getFields()) {
+        count += f.isSlot() && model.has_annotation(f.getAnnotations(), "capability");
+    }
+    return count;
+}
+
+void Model::check_side(const std::string &at, const std::string &what, uint64_t struct_id, uint32_t max_bytes,
+                       uint16_t caps, const char *max_annotation, const char *caps_annotation) const
+{
+    auto s = node(struct_id).getStruct();
+    uint32_t least = 8 + 8 * (s.getDataWordCount() + s.getPointerCount());
+    if (max_bytes < least) {
+        refuse(at, format("%s are %u bytes at least: $%s(%u) is too small", what.c_str(), least, max_annotation,
+                          max_bytes));
+    }
+    uint16_t named = named_capabilities(*this, struct_id);
+    if (named > caps) {
+        refuse(at, format("%s name %u capabilities: say $%s(%u)", what.c_str(), named, caps_annotation, named));
+    }
+    if (caps > max_transfers) {
+        refuse(at, format("%s carry at most %u capabilities", what.c_str(), max_transfers));
+    }
+}
+
+// The names of statuses are known where schema/status.capnp is in the request.
+bool Model::status_known(const std::string &name) const
+{
+    return statuses.empty() || statuses.count(name) != 0;
+}
+
+void Model::check_method(const std::string &at, const Interface &iface, const Method &m) const
+{
+    static const char *const opcodes[] = {"CALL",    "RECV",   "RETURN", "RETURN_RECV", "WAIT",     "SIGNAL", "RELEASE",
+                                          "CANCEL",  "FINISH", "PARK",   "UNPARK",      "HANDOVER", "MAP"};
+    std::string name = iface.name + "." + m.name;
+    check_side(at, name + ": its parameters", m.params_id, m.max_params, m.param_caps, "maxParams", "paramCaps");
+    check_side(at, name + ": its results", m.results_id, m.max_results, m.result_caps, "maxResults", "resultCaps");
+    bool known = m.opcode.empty();
+    for (const char *opcode : opcodes) {
+        known = known || m.opcode == opcode;
+    }
+    if (!known) {
+        refuse(at, name + ": $opcode names " + m.opcode + ", which is none");
+    }
+    for (const auto &status : m.statuses) {
+        if (!status_known(status)) {
+            refuse(at, name + ": $statuses names " + status + ", which schema/status.capnp has not");
+        }
+    }
+}
+
+// When every schema of the system is in the request: each $capability names an interface or facet there is.
+void Model::check_capability_names() const
+{
+    for (const auto &file : files) {
+        for (uint64_t id : file.structs) {
+            for (auto f : node(id).getStruct().getFields()) {
+                std::string name = text_annotation(f.getAnnotations(), "capability");
+                if (!name.empty() && name != "*" && interface_named(name) == nullptr) {
+                    refuse(where(id, f.getName().cStr()), std::string(f.getName().cStr()) +
+                                                              ": $capability names the unknown interface " + name);
+                }
+            }
+        }
+    }
+}
+
 void Model::resolve_facet(Interface &iface)
 {
     Value::Reader value;

@@ -48,6 +48,7 @@ int run(int argc, char **argv)
         return generate(model, target);
     }
     if (mode == "--interfaces") {
+        model.check_capability_names();
         make_directories(target);
         emit_interface_table(model, target);
         return 0;

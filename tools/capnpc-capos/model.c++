@@ -13,6 +13,7 @@ namespace
 const uint32_t max_message_bytes = 16384;
 const uint64_t stream_result = 0x995f9a3377c0b16e; // StreamResult of stream.capnp
 const uint64_t annotations_file = 0xa1dc68d04698aee6;
+const uint64_t status_file = 0xe3b2c327962cbb99; // status.capnp
 
 std::string short_name(Node::Reader node)
 {
@@ -70,6 +71,11 @@ Model::Model(capnp::schema::CodeGeneratorRequest::Reader request)
         }
         if (n.isAnnotation() && n.getScopeId() == annotations_file) {
             annotation_names[n.getId()] = short_name(n);
+        }
+        if (n.isEnum() && n.getScopeId() == status_file && short_name(n) == "Status") {
+            for (auto e : n.getEnum().getEnumerants()) {
+                statuses.insert(e.getName().cStr());
+            }
         }
     }
     for (auto info : request.getSourceInfo()) {
@@ -367,6 +373,7 @@ void Model::load_method(SchemaFile &file, Interface &iface, capnp::schema::Metho
             out.statuses.push_back(s.cStr());
         }
     }
+    check_method(at, iface, out);
     iface.methods.push_back(out);
 }
 

@@ -100,6 +100,9 @@ class Model
     int64_t number_annotation(Annotations list, const char *name, int64_t otherwise) const;
     bool has_annotation(Annotations list, const char *name) const;
 
+    // Refuses a $capability that names no interface of the request.
+    void check_capability_names() const;
+
     // Ends the run: says what is not supported, where, and what to do.
     [[noreturn]] void refuse(const std::string &where, const std::string &why) const;
 
@@ -113,12 +116,17 @@ class Model
     std::map<uint64_t, Source> sources;
     std::map<uint64_t, std::string> annotation_names;
     std::map<uint64_t, std::string> file_paths;
+    std::set<std::string> statuses; // empty: schema/status.capnp is not in the request
 
     void walk(SchemaFile &file, uint64_t id);
     void name_struct(uint64_t id, const std::string &name, SchemaFile &file);
     void load_interface(SchemaFile &file, uint64_t id);
     void load_method(SchemaFile &file, Interface &iface, capnp::schema::Method::Reader m,
                      const std::string &doc, uint16_t ordinal);
+    void check_side(const std::string &at, const std::string &what, uint64_t struct_id, uint32_t max_bytes,
+                    uint16_t caps, const char *max_annotation, const char *caps_annotation) const;
+    bool status_known(const std::string &name) const;
+    void check_method(const std::string &at, const Interface &iface, const Method &m) const;
     void resolve_facet(Interface &iface);
     void check_struct(SchemaFile &file, uint64_t id);
     void check_type(SchemaFile &file, uint64_t owner, const std::string &member, Type::Reader type);
