@@ -27,7 +27,7 @@ include mk/check.mk
 include mk/docs.mk
 
 .PHONY: all help
-all: kernel user host ## build everything: kernel, programs, image, host archives
+all: kernel user image host ## build everything: kernel, programs, image, host archives
 
 help: ## list the verbs
 	@echo 'usage: make VERB [V=1] [DEBUG=1] [CC=clang]'

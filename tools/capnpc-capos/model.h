@@ -123,8 +123,9 @@ class Model
     void load_interface(SchemaFile &file, uint64_t id);
     void load_method(SchemaFile &file, Interface &iface, capnp::schema::Method::Reader m,
                      const std::string &doc, uint16_t ordinal);
-    void check_side(const std::string &at, const std::string &what, uint64_t struct_id, uint32_t max_bytes,
-                    uint16_t caps, const char *max_annotation, const char *caps_annotation) const;
+    void check_side(const std::string &at, const std::string &what, uint64_t struct_id,
+                    uint32_t max_bytes, uint16_t caps, const char *max_annotation,
+                    const char *caps_annotation) const;
     bool status_known(const std::string &name) const;
     void check_method(const std::string &at, const Interface &iface, const Method &m) const;
     void resolve_facet(Interface &iface);
