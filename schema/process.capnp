@@ -57,7 +57,8 @@ interface Launcher $A.kernel $A.kernelType(6) $A.transfer(copy) $A.scope(sameSes
   launch @0 (program :Text, name :Text, grants :List(Grant))
       -> (process :UInt16 $A.capability("ProcessHandle")) $A.maxParams(16384) $A.paramCaps(62) $A.resultCaps(1)
       $A.statuses(["badArgument", "notFound", "notTransferable", "quota", "exists", "busy"]);
-  # Start one of the bound programs with exactly these grants. busy: maxChildren are alive.
+  # Start one of the bound programs with exactly these grants. busy: maxChildren are alive, or have
+  # ended and a handle of them is still held.
 
   programs @1 () -> (names :List(Text)) $A.maxResults(8192);
 }

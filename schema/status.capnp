@@ -53,10 +53,13 @@ enum LedgerClass {
   virtualPages @4;  # pages of address space reserved
   calls @5;         # call records
   servedObjects @6;
-  waiters @7;
-  timers @8;
+  waiters @7;       # operations that may wait: the most a ring can hold, paid with the ring
+  timers @8;        # deadlines: likewise, and one for each thread, endpoint and donation
   grants @9;
   interrupts @10;
   logBytes @11;     # bytes of kernel log per second
   processes @12;
+  pinnedPages @13;  # pages of memory that may not move or go; counted when memory can be pinned
+  dmaPages @14;     # pages that devices reach; counted when there are such devices
+  cpuNs @15;        # processor time per period, in nanoseconds; counted when scheduling contexts exist
 }

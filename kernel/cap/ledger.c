@@ -20,6 +20,7 @@
  */
 #include "cap/ledger.h"
 
+#include "arch/cpu.h"
 #include "core/panic.h"
 #include "lib/base/string.h"
 
@@ -27,6 +28,18 @@
 enum { SETTLE_IDLE, SETTLE_BUSY, SETTLE_AGAIN };
 
 static struct ledger root_ledger;
+static uint8_t refused[ARCH_CPU_MAX]; /* each its own CPU's */
+
+status_t ledger_refuse(enum LedgerClass ledger_class)
+{
+    refused[arch_cpu_id()] = (uint8_t)ledger_class;
+    return ST_QUOTA;
+}
+
+enum LedgerClass ledger_refused(void)
+{
+    return (enum LedgerClass)refused[arch_cpu_id()];
+}
 
 static void ledger_setup(struct ledger *ledger, struct ledger *parent,
                          const uint64_t limits[LEDGER_CLASSES])
@@ -48,12 +61,10 @@ struct ledger *ledger_create_root(const uint64_t limits[LEDGER_CLASSES])
     return &root_ledger;
 }
 
-static status_t charge_all(struct ledger *ledger, const uint64_t amounts[LEDGER_CLASSES],
-                           enum LedgerClass *class_out)
+status_t ledger_charge_all(struct ledger *ledger, const uint64_t amounts[LEDGER_CLASSES])
 {
     for (unsigned c = 0; c < LEDGER_CLASSES; c++) {
         if (ledger_charge(ledger, (enum LedgerClass)c, amounts[c]) != ST_OK) {
-            *class_out = (enum LedgerClass)c;
             while (c-- > 0) {
                 ledger_refund(ledger, (enum LedgerClass)c, amounts[c]);
             }
@@ -64,14 +75,13 @@ static status_t charge_all(struct ledger *ledger, const uint64_t amounts[LEDGER_
 }
 
 status_t ledger_carve(struct ledger *parent, const uint64_t limits[LEDGER_CLASSES],
-                      struct ledger **ledger_out, enum LedgerClass *class_out)
+                      struct ledger **ledger_out)
 {
     struct ledger *ledger = slab_alloc(parent, sizeof(*ledger));
     if (ledger == NULL) {
-        *class_out = LEDGER_CLASS_KERNEL_PAGES;
         return ST_QUOTA;
     }
-    status_t status = charge_all(parent, limits, class_out);
+    status_t status = ledger_charge_all(parent, limits);
     if (status != ST_OK) {
         slab_free(ledger);
         return status;
@@ -88,12 +98,12 @@ status_t ledger_charge(struct ledger *ledger, enum LedgerClass ledger_class, uin
     uint64_t used = atomic_load_relaxed(&ledger->used[ledger_class]);
     do {
         if (UNLIKELY(used > limit || n > limit - used)) {
-            return ST_QUOTA;
+            return ledger_refuse(ledger_class);
         }
     } while (!atomic_cas_acq_rel(&ledger->used[ledger_class], &used, used + n));
     if (UNLIKELY(atomic_load_relaxed(&ledger->limit[ledger_class]) != limit)) {
         ledger_refund(ledger, ledger_class, n);
-        return ST_QUOTA;
+        return ledger_refuse(ledger_class);
     }
     return ST_OK;
 }
@@ -142,6 +152,13 @@ void ledger_refund(struct ledger *ledger, enum LedgerClass ledger_class, uint64_
         }
         n = settle(ledger, ledger_class);
         ledger = ledger->parent;
+    }
+}
+
+void ledger_refund_all(struct ledger *ledger, const uint64_t amounts[LEDGER_CLASSES])
+{
+    for (unsigned c = 0; c < LEDGER_CLASSES; c++) {
+        ledger_refund(ledger, (enum LedgerClass)c, amounts[c]);
     }
 }
 

@@ -160,7 +160,7 @@ static status_t grow(struct cap_table *table)
 {
     uint32_t base = table->capacity;
     if (base == CAP_SLOTS_MAX) {
-        return ST_QUOTA;
+        return ledger_refuse(LEDGER_CLASS_SLOTS);
     }
     struct cap_slot ***entry = &table->root[base >> (DIRECTORY_BITS + SLOT_BITS)];
     bool new_directory = *entry == NULL;

@@ -75,6 +75,7 @@ static void endpoint_destroy(struct kobj *obj)
     struct endpoint *endpoint = endpoint_of(obj);
     KASSERT(list_empty(&endpoint->callers) && list_empty(&endpoint->receives) &&
             list_empty(&endpoint->inflight));
+    ledger_refund(obj->ledger, LEDGER_CLASS_TIMERS, 1);
     slab_free(endpoint);
 }
 
@@ -227,8 +228,12 @@ status_t endpoint_create(struct ledger *ledger, uint32_t max_message_bytes, uint
         max_caps > ENDPOINT_MAX_CAPS) {
         return ST_BAD_ARGUMENT;
     }
+    if (ledger_charge(ledger, LEDGER_CLASS_TIMERS, 1) != ST_OK) { /* its vacancy's */
+        return ST_QUOTA;
+    }
     struct endpoint *endpoint = slab_alloc(ledger, sizeof(*endpoint));
     if (endpoint == NULL) {
+        ledger_refund(ledger, LEDGER_CLASS_TIMERS, 1);
         return ST_QUOTA;
     }
     kobj_init(&endpoint->obj, KTYPE_ENDPOINT, &endpoint_ops, ledger);
@@ -326,7 +331,6 @@ status_t Endpoint_kernel_mint(struct invocation *inv, Endpoint_mint_params_r par
     status = served_create(inv->process->ledger, endpoint_of(inv->target.object), inv->target.route,
                            Endpoint_mint_params_get_key(params), interface, &served);
     if (status != ST_OK) {
-        inv->quota_class = LEDGER_CLASS_SERVED_OBJECTS + 1;
         return status;
     }
     grant_ref(inv->target.route);

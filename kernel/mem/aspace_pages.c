@@ -49,7 +49,7 @@ static status_t chain_make(struct aspace *as, uint64_t pages, struct frame_chain
         if (paddr_is_none(frame)) {
             ledger_refund(as->ledger, LEDGER_CLASS_FRAMES, pages - i);
             chain_free(as, chain);
-            return ST_QUOTA;
+            return ledger_refuse(LEDGER_CLASS_FRAMES);
         }
         *(struct paddr *)frame_ptr(frame) = chain->head;
         chain->head = frame;

@@ -82,7 +82,8 @@ static struct paddr charged_frame(struct ledger *ledger)
         return PADDR_NONE;
     }
     struct paddr frame = frame_alloc();
-    if (paddr_is_none(frame) && ledger != NULL) {
+    if (paddr_is_none(frame)) {
+        (void)ledger_refuse(LEDGER_CLASS_KERNEL_PAGES);
         ledger_refund(ledger, LEDGER_CLASS_KERNEL_PAGES, 1);
     }
     return frame;

@@ -125,7 +125,6 @@ static status_t start_check(struct invocation *inv, uint32_t index)
 {
     struct open_job *open = slab_alloc(inv->process->ledger, sizeof(*open));
     if (open == NULL) {
-        inv->quota_class = LEDGER_CLASS_KERNEL_PAGES + 1;
         return ST_QUOTA;
     }
     struct record *rec = inv->record;

@@ -135,7 +135,6 @@ status_t InterruptRoot_kernel_open(struct invocation *inv, InterruptRoot_open_pa
     struct interrupt *interrupt;
     status = interrupt_open(inv->process->ledger, line, &interrupt);
     if (status != ST_OK) {
-        inv->quota_class = LEDGER_CLASS_INTERRUPTS + 1;
         return status;
     }
     uint16_t index = invoke_add_cap(inv, &interrupt->obj, KTYPE_INTERRUPT,

@@ -25,8 +25,6 @@ status_t invoke_reserve_caps(struct invocation *inv, uint32_t n)
     status_t status = table_reserve(&inv->process->table, n, inv->result_ids);
     if (status == ST_OK) {
         inv->reserved_caps = n;
-    } else {
-        inv->quota_class = LEDGER_CLASS_SLOTS + 1;
     }
     return status;
 }

@@ -45,7 +45,6 @@ struct invocation {
     struct capability result_caps[INVOKE_MAX_RESULT_CAPS]; /* refs owned by the invocation */
     capos_cap_t result_ids[INVOKE_MAX_RESULT_CAPS];
     uint32_t reserved_caps;
-    uint32_t quota_class; /* with ST_QUOTA: which class, + 1; 0 = not said */
 };
 
 /* Checks that inv->caps[index] exists and is of `interface`; *out is borrowed. ST_BAD_ARGUMENT,

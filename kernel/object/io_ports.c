@@ -107,7 +107,6 @@ status_t IoPortsRoot_kernel_open(struct invocation *inv, IoPortsRoot_open_params
     }
     struct io_ports *ports = slab_alloc(inv->process->ledger, sizeof(*ports));
     if (ports == NULL) {
-        inv->quota_class = LEDGER_CLASS_KERNEL_PAGES + 1;
         return ST_QUOTA;
     }
     if (!claim(base, count)) {

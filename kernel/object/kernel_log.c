@@ -62,8 +62,7 @@ status_t KernelLog_kernel_append(struct invocation *inv, KernelLog_append_params
         return ST_BAD_ARGUMENT;
     }
     if (!within_window(inv->process, cost_of(text))) {
-        inv->quota_class = LEDGER_CLASS_LOG_BYTES + 1;
-        return ST_QUOTA;
+        return ledger_refuse(LEDGER_CLASS_LOG_BYTES);
     }
     log_append_user(inv->process->name, text.ptr, text.len);
     return ST_OK;

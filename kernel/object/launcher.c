@@ -2,9 +2,9 @@
 /*
  * ProcessSpawner and Launcher: their methods only read and check; spawn.c makes.
  *
- * Children of a launcher are charged to the ledger of the launcher's maker, whoever launches; the
- * number of living children is bounded by max_children (L1: `children` counts them, and each holds a
- * ref of the launcher).
+ * Children of a launcher are charged to the ledger of the launcher's maker, whoever launches, and what
+ * is left of one that has ended stays charged while a handle of it is held; max_children bounds both
+ * (L1: `children` counts those that live or are held, and each holds a ref of the launcher).
  */
 #include "object/launcher.h"
 
@@ -99,10 +99,8 @@ static status_t make_child(struct invocation *inv, struct spawn_request *req, ui
         return status;
     }
     struct process *child;
-    req->quota_class = LEDGER_CLASS_KERNEL_PAGES;
     status = spawn(req, &child);
     if (status != ST_OK) {
-        inv->quota_class = (uint32_t)req->quota_class + 1;
         return status;
     }
     inv->moves_taken = true;

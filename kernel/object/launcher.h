@@ -13,7 +13,7 @@ struct launcher;
 
 struct kobj *launcher_obj(struct launcher *launcher);
 
-/* A child has been reaped: one more may start. Drops the child's ref. */
+/* A child has been reaped and its last handle is gone: one more may start. Drops the child's ref. */
 void launcher_child_gone(struct launcher *launcher);
 
 #endif

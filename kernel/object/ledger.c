@@ -26,14 +26,6 @@ static struct ledger *ledger_of(const struct invocation *inv)
     return process_of(inv->target.object)->ledger;
 }
 
-static status_t quota(struct invocation *inv, status_t status, enum LedgerClass ledger_class)
-{
-    if (status == ST_QUOTA) {
-        inv->quota_class = (uint32_t)ledger_class + 1;
-    }
-    return status;
-}
-
 /* The new object goes into the reserved slot with all its methods. */
 static uint16_t hand_out(struct invocation *inv, struct kobj *obj, uint8_t ktype)
 {
@@ -52,7 +44,7 @@ status_t Ledger_kernel_new_endpoint(struct invocation *inv, Ledger_new_endpoint_
         endpoint_create(ledger_of(inv), Ledger_new_endpoint_params_get_max_message_bytes(params),
                         Ledger_new_endpoint_params_get_max_caps(params), &endpoint);
     if (status != ST_OK) {
-        return quota(inv, status, LEDGER_CLASS_KERNEL_PAGES);
+        return status;
     }
     Ledger_new_endpoint_results_set_endpoint(results,
                                              hand_out(inv, &endpoint->obj, KTYPE_ENDPOINT));
@@ -71,7 +63,7 @@ status_t Ledger_kernel_new_notification(struct invocation *inv,
     struct notification *notification;
     status = notification_create(ledger_of(inv), &notification);
     if (status != ST_OK) {
-        return quota(inv, status, LEDGER_CLASS_KERNEL_PAGES);
+        return status;
     }
     Ledger_new_notification_results_set_notification(
         results, hand_out(inv, &notification->obj, KTYPE_NOTIFICATION));
@@ -90,7 +82,7 @@ status_t Ledger_kernel_new_memory_object(struct invocation *inv,
     status = memory_object_create(ledger_of(inv),
                                   Ledger_new_memory_object_params_get_size_bytes(params), &memory);
     if (status != ST_OK) {
-        return quota(inv, status, LEDGER_CLASS_FRAMES);
+        return status;
     }
     Ledger_new_memory_object_results_set_memory(results,
                                                 hand_out(inv, &memory->obj, KTYPE_MEMORY_OBJECT));

@@ -128,6 +128,7 @@ static bool add_page(struct memory_object *object)
     uint32_t index = object->npages;
     struct paddr frame = frame_alloc_zeroed();
     if (paddr_is_none(frame)) {
+        (void)ledger_refuse(LEDGER_CLASS_FRAMES);
         return false;
     }
     if (index < MEMORY_OBJECT_DIRECT) {

@@ -41,11 +41,33 @@ static uint32_t process_poll(struct kobj *obj, uint32_t mask, uint64_t bits, uin
     return mask & (CAPOS_EVENT_EXIT | CAPOS_EVENT_DEAD);
 }
 
+/* Its place at the launcher is free: it has been reaped and no handle is left. */
+static void free_place(struct process *process)
+{
+    struct launcher *launcher = process->launcher;
+    process->launcher = NULL;
+    if (launcher != NULL) {
+        launcher_child_gone(launcher);
+    }
+}
+
+static void process_no_slots(struct kobj *obj)
+{
+    struct process *process = process_of(obj);
+    lock_acquire(&obj->lock);
+    bool reaped = process->state == PROCESS_REAPED; /* else destroy sees to it */
+    lock_release(&obj->lock);
+    if (reaped) {
+        free_place(process);
+    }
+}
+
 static void process_destroy(struct kobj *obj)
 {
     struct process *process = process_of(obj);
     struct ledger *parent = obj->ledger;
     KASSERT(process->state == PROCESS_REAPED);
+    free_place(process);
     ledger_unref(process->ledger);
     slab_free(process);
     ledger_refund(parent, LEDGER_CLASS_PROCESSES, 1);
@@ -53,6 +75,7 @@ static void process_destroy(struct kobj *obj)
 
 static const struct kobj_ops process_ops = {
     .name = "process",
+    .no_slots = process_no_slots,
     .destroy = process_destroy,
     .poll = process_poll,
 };
@@ -96,20 +119,17 @@ static status_t build(struct process *process, uint32_t ring_entries)
 }
 
 status_t process_create(struct ledger *parent, const uint64_t limits[LEDGER_CLASSES],
-                        const char *name, uint32_t ring_entries, struct process **out,
-                        enum LedgerClass *class_out)
+                        const char *name, uint32_t ring_entries, struct process **out)
 {
-    *class_out = LEDGER_CLASS_PROCESSES;
     if (ledger_charge(parent, LEDGER_CLASS_PROCESSES, 1) != ST_OK) {
         return ST_QUOTA;
     }
-    *class_out = LEDGER_CLASS_KERNEL_PAGES;
     struct process *process = slab_alloc(parent, sizeof(*process));
     if (process == NULL) {
         ledger_refund(parent, LEDGER_CLASS_PROCESSES, 1);
         return ST_QUOTA;
     }
-    status_t status = ledger_carve(parent, limits, &process->ledger, class_out);
+    status_t status = ledger_carve(parent, limits, &process->ledger);
     if (status != ST_OK) {
         slab_free(process);
         ledger_refund(parent, LEDGER_CLASS_PROCESSES, 1);
@@ -118,7 +138,6 @@ status_t process_create(struct ledger *parent, const uint64_t limits[LEDGER_CLAS
     init_fields(process, parent, name);
     status = build(process, ring_entries);
     if (status != ST_OK) {
-        *class_out = LEDGER_CLASS_KERNEL_PAGES;
         process_abandon(process);
         return status;
     }
@@ -336,10 +355,6 @@ static bool stage_close(struct process *process)
         halt_without_init(process);
     }
     ledger_close(process->ledger);
-    if (process->launcher != NULL) {
-        launcher_child_gone(process->launcher);
-        process->launcher = NULL;
-    }
     lock_acquire(&process->obj.lock);
     process->state = PROCESS_REAPED; /* not dead: its handle tells how it ended */
     lock_release(&process->obj.lock);

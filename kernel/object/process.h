@@ -58,7 +58,7 @@ struct process {
     struct serving *serving;           /* [I] then [j]: ended with the process */
     uint32_t serving_count;            /* [I] then [j] */
     void *capset;                      /* [I] the capset page */
-    struct launcher *launcher;         /* [I] a ref, or NULL: told when reaped */
+    struct launcher *launcher;         /* a ref, or NULL: told when reaped and no handle is left */
     _Atomic uint64_t log_window_ns;    /* [a] KernelLog.append: start of the window and */
     _Atomic uint64_t log_window_bytes; /* [a] bytes written in it */
     struct job exit_job;
@@ -70,10 +70,9 @@ struct process {
 };
 
 /* An empty process with table, address space and one thread that is not yet ready; charged: the
- * struct to `parent`, all else to a new ledger carved from it. ST_QUOTA (*class_out says which). */
+ * struct to `parent`, all else to a new ledger carved from it. ST_QUOTA. */
 status_t process_create(struct ledger *parent, const uint64_t limits[LEDGER_CLASSES],
-                        const char *name, uint32_t ring_entries, struct process **out,
-                        enum LedgerClass *class_out);
+                        const char *name, uint32_t ring_entries, struct process **out);
 
 /* The capability is an endpoint's serve facet and no more. */
 bool process_is_serving(const struct capability *cap);

@@ -23,8 +23,8 @@ void spawn_default_limits(uint64_t limits[LEDGER_CLASSES])
         [LEDGER_CLASS_FRAMES] = 256,          [LEDGER_CLASS_KERNEL_PAGES] = 128,
         [LEDGER_CLASS_SLOTS] = 256,           [LEDGER_CLASS_THREADS] = 4,
         [LEDGER_CLASS_VIRTUAL_PAGES] = 65536, [LEDGER_CLASS_CALLS] = 512,
-        [LEDGER_CLASS_SERVED_OBJECTS] = 64,   [LEDGER_CLASS_WAITERS] = 64,
-        [LEDGER_CLASS_TIMERS] = 64,           [LEDGER_CLASS_GRANTS] = 128,
+        [LEDGER_CLASS_SERVED_OBJECTS] = 64,   [LEDGER_CLASS_WAITERS] = 512,
+        [LEDGER_CLASS_TIMERS] = 576,          [LEDGER_CLASS_GRANTS] = 128,
         [LEDGER_CLASS_INTERRUPTS] = 2,        [LEDGER_CLASS_LOG_BYTES] = 16384,
         [LEDGER_CLASS_PROCESSES] = 0,
     };
@@ -246,14 +246,12 @@ static status_t derive_grants(struct process *process, struct spawn_request *req
         status_t status = grant_derive(above, process->ledger, grant->origin,
                                        strnlen(grant->origin, GRANT_ORIGIN_BYTES), &grant->derived);
         if (status != ST_OK) {
-            req->quota_class = LEDGER_CLASS_GRANTS;
             return status;
         }
     }
     capos_cap_t ids[CAPOS_CAPSET_MAX];
     status_t status = table_reserve(&process->table, req->grant_count, ids);
     if (status != ST_OK) {
-        req->quota_class = LEDGER_CLASS_SLOTS;
         return status;
     }
     for (uint32_t i = 0; i < req->grant_count; i++) {
@@ -269,14 +267,12 @@ static status_t reserve_serving(struct process *process, struct spawn_request *r
     for (uint32_t i = 0; i < req->grant_count; i++) {
         count += process_is_serving(&req->grants[i].cap);
     }
-    req->quota_class = LEDGER_CLASS_KERNEL_PAGES;
     return process_expect_serving(process, count);
 }
 
 /* Image, stack, capset and grants of a process that nobody knows yet. */
 static status_t furnish(struct process *process, struct spawn_request *req, struct elf_image *elf)
 {
-    req->quota_class = LEDGER_CLASS_FRAMES;
     status_t status = elf_load(&process->aspace, req->image, elf);
     if (status == ST_OK) {
         status = make_stack(process, req->stack_bytes);
@@ -335,8 +331,8 @@ status_t spawn(struct spawn_request *req, struct process **out)
         return ST_NOT_SEALED;
     }
     struct process *process;
-    status_t status = process_create(req->parent, req->limits, req->name, req->ring_entries,
-                                     &process, &req->quota_class);
+    status_t status =
+        process_create(req->parent, req->limits, req->name, req->ring_entries, &process);
     if (status != ST_OK) {
         return status;
     }

@@ -42,8 +42,7 @@ struct spawn_request {
     uint64_t stack_bytes;
     struct spawn_grant *grants;
     uint32_t grant_count;
-    struct launcher *launcher;    /* told when the child is gone; a ref is taken; or NULL */
-    enum LedgerClass quota_class; /* out, with ST_QUOTA */
+    struct launcher *launcher; /* told when the child is gone; a ref is taken; or NULL */
 };
 
 /* The limits of a child that asks for nothing. */

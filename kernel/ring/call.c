@@ -96,7 +96,6 @@ static ALWAYS_INLINE void start_invocation(struct op *op, struct kernel_call *ca
     inv->moves_taken = false;
     inv->result_cap_count = 0;
     inv->reserved_caps = 0;
-    inv->quota_class = 0;
     inv->deadline_ns = op->sqe.deadline_ns;
 }
 
@@ -164,11 +163,7 @@ static void complete_success(struct op *op, struct kernel_call *call, struct cap
 static void complete_refusal(struct op *op, struct invocation *inv, status_t status)
 {
     abandon_results(op, inv);
-    if (status == ST_QUOTA && inv->quota_class != 0) {
-        op_complete_needed(op, status, inv->quota_class - 1);
-    } else {
-        op_complete(op, status);
-    }
+    op_complete(op, status);
 }
 
 /* What the results need beyond the room the caller gave: found out after the handler ran. */
@@ -219,13 +214,15 @@ static void finish_blocking(struct op *op, struct kernel_call *call, status_t st
     if (status == ST_PENDING) {
         return;
     }
-    if (status != ST_OK) {
-        uint32_t needed = status == ST_RESULT_TOO_SMALL ? call->method->results_max_bytes
-                          : call->inv.quota_class != 0  ? call->inv.quota_class - 1
-                                                        : 0;
-        bool told = status == ST_RESULT_TOO_SMALL || call->inv.quota_class != 0;
+    if (status == ST_RESULT_TOO_SMALL) {
         abandon_results(op, &call->inv);
-        record_finish(rec, status, told ? CAPOS_CQE_NEEDED : 0, 0, (uint64_t)needed << 32);
+        record_finish(rec, status, CAPOS_CQE_NEEDED, 0,
+                      (uint64_t)call->method->results_max_bytes << 32);
+        return;
+    }
+    if (status != ST_OK) {
+        abandon_results(op, &call->inv);
+        record_complete(rec, status);
         return;
     }
     struct invocation *inv = &call->inv;

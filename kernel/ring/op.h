@@ -3,6 +3,8 @@
 #ifndef CAPOS_KERNEL_RING_OP_H
 #define CAPOS_KERNEL_RING_OP_H
 
+#include "cap/ledger.h"
+#include "gen/status.capnp.h"
 #include "object/invoke.h"
 #include "ring/ring.h"
 
@@ -26,15 +28,19 @@ void op_signal(struct op *op);
 void op_release(struct op *op);
 void op_cancel(struct op *op);
 
-/* Posts a plain completion of this SQE. */
-static inline void op_complete(struct op *op, int32_t result)
-{
-    ring_post_result(op->ring, op->sqe.user_data, result);
-}
-
 static inline void op_complete_needed(struct op *op, status_t status, uint32_t needed)
 {
     ring_post(op->ring, op->sqe.user_data, status, CAPOS_CQE_NEEDED, 0, (uint64_t)needed << 32);
+}
+
+/* Posts a plain completion of this SQE; with ST_QUOTA it names the class. */
+static inline void op_complete(struct op *op, int32_t result)
+{
+    if (UNLIKELY(result == ST_QUOTA)) {
+        op_complete_needed(op, result, (uint32_t)ledger_refused());
+    } else {
+        ring_post_result(op->ring, op->sqe.user_data, result);
+    }
 }
 
 /* What a transfer area held: captured slots of the caller's table. */

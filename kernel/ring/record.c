@@ -260,6 +260,13 @@ void record_finish(struct record *rec, int32_t result, uint16_t flags, uint16_t 
     kobj_unref(target);
 }
 
+void record_complete(struct record *rec, status_t status)
+{
+    bool quota = status == ST_QUOTA;
+    record_finish(rec, status, quota ? CAPOS_CQE_NEEDED : 0, 0,
+                  quota ? (uint64_t)ledger_refused() << 32 : 0);
+}
+
 static void drop_caps(const struct capability *caps, uint32_t ncaps)
 {
     for (uint32_t i = 0; i < ncaps; i++) {

@@ -103,10 +103,8 @@ void record_arm(struct record *rec, uint64_t deadline_ns);
 void record_finish(struct record *rec, int32_t result, uint16_t flags, uint16_t cap_count,
                    uint64_t extra);
 
-static inline void record_complete(struct record *rec, status_t status)
-{
-    record_finish(rec, status, 0, 0, 0);
-}
+/* The same with nothing but a status; with ST_QUOTA it names the class. */
+void record_complete(struct record *rec, status_t status);
 
 /* For a CLAIMED record of a kernel call: writes message and capabilities to the caller's result
  * buffer and finishes. Takes over the refs in caps. */

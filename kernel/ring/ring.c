@@ -12,6 +12,7 @@
 #include "abi/layout.h"
 #include "core/panic.h"
 #include "lib/base/bits.h"
+#include "lib/base/string.h"
 #include "mem/frames.h"
 #include "object/process.h"
 #include "object/thread.h"
@@ -88,6 +89,7 @@ static bool registry_take_number(uint32_t *id_out)
     if (id % REGISTRY_PAGE_ENTRIES == 0) {
         struct paddr frame = frame_alloc_zeroed();
         if (paddr_is_none(frame)) {
+            (void)ledger_refuse(LEDGER_CLASS_KERNEL_PAGES);
             return false;
         }
         atomic_store_release(&registry.pages[id / REGISTRY_PAGE_ENTRIES],
@@ -192,12 +194,24 @@ static status_t map_shared(struct ring *ring, uint32_t npages)
     return ST_OK;
 }
 
+/* Any record may be a call, or wait, or have a deadline, and so may cap_enter: a ring pays once for
+ * the most it can hold, and operations touch no ledger. */
+static void count_records(const struct ring *ring, uint64_t amounts[LEDGER_CLASSES])
+{
+    memset(amounts, 0, LEDGER_CLASSES * sizeof(amounts[0]));
+    amounts[LEDGER_CLASS_CALLS] = ring->cq_entries;
+    amounts[LEDGER_CLASS_WAITERS] = ring->cq_entries;
+    amounts[LEDGER_CLASS_TIMERS] = ring->cq_entries + 1;
+}
+
 static void give_back(struct ring *ring)
 {
     struct ledger *ledger = ring->process->ledger;
+    uint64_t amounts[LEDGER_CLASSES];
     karray_destroy(&ring->records, ledger);
     karray_destroy(&ring->shared, ledger);
-    ledger_refund(ledger, LEDGER_CLASS_CALLS, ring->cq_entries);
+    count_records(ring, amounts);
+    ledger_refund_all(ledger, amounts);
     slab_free(ring);
 }
 
@@ -230,7 +244,9 @@ status_t ring_create(struct process *process, struct thread *thread, uint64_t us
     uint64_t total_bytes = lay_out(ring, sq_entries);
     uint32_t npages = (uint32_t)(page_ceil(total_bytes) / PAGE_BYTES);
     uint32_t record_pages = (ring->cq_entries + RECORDS_PER_PAGE - 1) / RECORDS_PER_PAGE;
-    if (ledger_charge(ledger, LEDGER_CLASS_CALLS, ring->cq_entries) != ST_OK) {
+    uint64_t amounts[LEDGER_CLASSES];
+    count_records(ring, amounts);
+    if (ledger_charge_all(ledger, amounts) != ST_OK) {
         slab_free(ring);
         return ST_QUOTA;
     }

@@ -236,7 +236,7 @@ static void check_limits(struct graph_check *check, const char *place, const cha
     for (uint32_t i = 0; i < ServiceLimit_list_len(limits); i++) {
         ServiceLimit_r limit = ServiceLimit_list_at(limits, i);
         unsigned class = (unsigned)ServiceLimit_get_class(limit);
-        if (class > LEDGER_CLASS_PROCESSES || class >= GRAPH_CLASSES) {
+        if (class >= LEDGER_CLASS_COUNT || class >= GRAPH_CLASSES) {
             graph_problem(check, "%s.%s.limits[%u]: unknown ledger class %u", place, name, i,
                           class);
             continue;

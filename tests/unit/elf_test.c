@@ -93,12 +93,11 @@ static struct memory_object *make_object(bool sealed)
 static void start(void)
 {
     uint64_t limits[LEDGER_CLASSES];
-    enum LedgerClass c;
     struct ledger *root = machine_start(1);
     cpus_init(1);
     frames = frames_free_count();
     machine_limits(limits, 100000, 1500);
-    CHECK_EQ(ledger_carve(root, limits, &ledger, &c), ST_OK);
+    CHECK_EQ(ledger_carve(root, limits, &ledger), ST_OK);
     clean = ledger_state(ledger);
     CHECK_EQ(aspace_init(&as, ledger), ST_OK);
     empty = ledger_state(ledger);

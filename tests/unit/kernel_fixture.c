@@ -154,10 +154,8 @@ static void make_heap(struct user *user)
 status_t user_try_new(const char *name, const uint64_t limits[LEDGER_CLASSES],
                       uint32_t ring_entries, struct user **out)
 {
-    enum LedgerClass quota_class;
     struct process *process;
-    status_t status =
-        process_create(roots->ledger, limits, name, ring_entries, &process, &quota_class);
+    status_t status = process_create(roots->ledger, limits, name, ring_entries, &process);
     if (status != ST_OK) {
         return status;
     }

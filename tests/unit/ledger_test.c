@@ -20,9 +20,8 @@ static struct ledger *carve(struct ledger *parent, uint64_t n, uint64_t pages)
 {
     uint64_t limits[LEDGER_CLASSES];
     struct ledger *ledger = NULL;
-    enum LedgerClass c;
     machine_limits(limits, n, pages);
-    CHECK_EQ(ledger_carve(parent, limits, &ledger, &c), ST_OK);
+    CHECK_EQ(ledger_carve(parent, limits, &ledger), ST_OK);
     return ledger;
 }
 
@@ -77,12 +76,11 @@ TEST(ledger_carve_refused,
     for (unsigned c = 0; c < LEDGER_CLASSES; c++) {
         uint64_t limits[LEDGER_CLASSES];
         struct ledger *ledger = NULL;
-        enum LedgerClass class_out = LEDGER_CLASS_PROCESSES;
         machine_limits(limits, 1, 1);
         limits[c] = 101;
         struct ledger_state before = ledger_state(parent);
-        CHECK_EQ(ledger_carve(parent, limits, &ledger, &class_out), ST_QUOTA);
-        CHECK_EQ(class_out, c);
+        CHECK_EQ(ledger_carve(parent, limits, &ledger), ST_QUOTA);
+        CHECK_EQ(ledger_refused(), c);
         CHECK_PTR_EQ(ledger, NULL);
         struct ledger_state after = ledger_state(parent);
         CHECK_MEM_EQ(&before, &after, sizeof(before));
@@ -94,12 +92,11 @@ TEST(ledger_carve_no_frame, "a carve without a frame for the ledger is refused a
     struct ledger *parent = machine_start(1);
     uint64_t limits[LEDGER_CLASSES];
     struct ledger *ledger;
-    enum LedgerClass class_out;
     machine_limits(limits, 1, 1);
     struct ledger_state before = ledger_state(parent);
     frames_fail_at(1);
-    CHECK_EQ(ledger_carve(parent, limits, &ledger, &class_out), ST_QUOTA);
-    CHECK_EQ(class_out, LEDGER_CLASS_KERNEL_PAGES);
+    CHECK_EQ(ledger_carve(parent, limits, &ledger), ST_QUOTA);
+    CHECK_EQ(ledger_refused(), LEDGER_CLASS_KERNEL_PAGES);
     frames_fail_at(0);
     struct ledger_state after = ledger_state(parent);
     CHECK_MEM_EQ(&before, &after, sizeof(before));

@@ -17,11 +17,10 @@ static uint64_t frames;
 static void start(void)
 {
     uint64_t limits[LEDGER_CLASSES];
-    enum LedgerClass c;
     root = machine_start(1);
     cpus_init(1);
     machine_limits(limits, 100, 1800);
-    CHECK_EQ(ledger_carve(root, limits, &ledger, &c), ST_OK);
+    CHECK_EQ(ledger_carve(root, limits, &ledger), ST_OK);
     clean = ledger_state(ledger);
     frames = frames_free_count();
 }

@@ -386,10 +386,9 @@ TEST(process_create_faults,
     struct ledger_state before = ledger_state(root);
     uint64_t frames = frames_free_count();
     for (unsigned n = 1;; n++) {
-        enum LedgerClass quota_class;
         struct process *process;
         frames_fail_at(n);
-        status_t status = process_create(root, limits, "faults", USER_RING, &process, &quota_class);
+        status_t status = process_create(root, limits, "faults", USER_RING, &process);
         bool failed = frames_failed();
         frames_fail_at(0);
         if (!failed) {
@@ -397,7 +396,7 @@ TEST(process_create_faults,
             process_abandon(process);
         } else {
             REQUIRE_EQ(status, ST_QUOTA);
-            CHECK_EQ(quota_class, LEDGER_CLASS_KERNEL_PAGES);
+            CHECK_EQ(ledger_refused(), LEDGER_CLASS_KERNEL_PAGES);
         }
         host_interrupt(0, ARCH_VECTOR_RESCHEDULE);
         fixture_settle();
@@ -584,7 +583,9 @@ static struct capos_cqe launch(capos_cap_t launcher, const char *program)
     return cqe;
 }
 
-TEST(launcher_children, "a launcher starts its programs, no others, and so many at a time")
+TEST(launcher_children,
+     "a launcher starts its programs, no others, and so many at a time; one that has "
+     "ended counts until its handle is gone")
 {
     start(2);
     struct snapshot before = snap();
@@ -595,12 +596,13 @@ TEST(launcher_children, "a launcher starts its programs, no others, and so many 
     CHECK(first.result >= 0 && second.result >= 0);
     CHECK_EQ(launch(launcher, "tool").result, ST_BUSY);
     user_exit(user_adopt(process_behind(first.first_cap)), 0);
+    CHECK_EQ(launch(launcher, "tool").result, ST_BUSY);
+    CHECK_EQ(user_release(parent, first.first_cap), ST_OK);
     struct capos_cqe third = launch(launcher, "tool");
     CHECK(third.result >= 0);
     CHECK_EQ(user_release(parent, launcher), ST_OK);
     user_exit(user_adopt(process_behind(second.first_cap)), 0);
     user_exit(user_adopt(process_behind(third.first_cap)), 0);
-    CHECK_EQ(user_release(parent, first.first_cap), ST_OK);
     CHECK_EQ(user_release(parent, second.first_cap), ST_OK);
     CHECK_EQ(user_release(parent, third.first_cap), ST_OK);
     check_unchanged(&before);

@@ -21,10 +21,9 @@ static uint64_t frames;
 static void start(uint64_t pages)
 {
     uint64_t limits[LEDGER_CLASSES];
-    enum LedgerClass c;
     root = machine_start(2);
     machine_limits(limits, 100, pages);
-    CHECK_EQ(ledger_carve(root, limits, &ledger, &c), ST_OK);
+    CHECK_EQ(ledger_carve(root, limits, &ledger), ST_OK);
     clean = ledger_state(ledger);
     frames = frames_free_count();
 }

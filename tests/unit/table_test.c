@@ -27,13 +27,12 @@ static struct setup s;
 static void start(uint64_t slots, uint64_t pages)
 {
     uint64_t limits[LEDGER_CLASSES];
-    enum LedgerClass c;
     s.root = machine_start(4);
     s.grant = grant_create_root(s.root, "boot");
     s.clean = ledger_state(s.root);
     s.frames = frames_free_count();
     machine_limits(limits, slots, pages);
-    CHECK_EQ(ledger_carve(s.root, limits, &s.ledger, &c), ST_OK);
+    CHECK_EQ(ledger_carve(s.root, limits, &s.ledger), ST_OK);
     CHECK_EQ(table_init(&s.table, s.ledger, session_key), ST_OK);
 }
 

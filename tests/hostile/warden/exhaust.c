@@ -293,6 +293,13 @@ static int64_t die_full(void)
     return 0;
 }
 
+/* An endpoint may have to end a vacancy: it is a timer. */
+static int64_t timers(void)
+{
+    use_up(make_endpoint, LEDGER_CLASS_TIMERS);
+    return 0;
+}
+
 #define LIMITED(name_, function, sentence_, ...) \
     { \
         .name = name_, .sentence = sentence_, \
@@ -319,6 +326,8 @@ const struct hostile_case exhaust_cases[] = {
             {LEDGER_CLASS_LOG_BYTES, true, 3000}),
     LIMITED("full.calls", call_flood, "a flood of calls is answered, call by call", {0}),
     LIMITED("full.waiters", waiters, "what waits was paid for with the ring", {0}),
+    LIMITED("full.timers", timers, "timers run out, and come back",
+            {LEDGER_CLASS_TIMERS, true, 80}),
     LIMITED("full.death", die_full, "a process that has used up all gives up all", {0}),
     {.name = NULL},
 };

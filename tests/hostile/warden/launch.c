@@ -201,6 +201,25 @@ static int64_t too_many_children(void)
     return 0;
 }
 
+/* What is left of the ended is the launcher's maker's to pay, so who keeps handles gets no more. */
+static int64_t kept_handles(void)
+{
+    capos_cap_t children[LAUNCH_MAX];
+    for (unsigned round = 0; round < 3; round++) {
+        for (unsigned i = 0; i < LAUNCH_MAX; i++) {
+            children[i] = start_child("child");
+            CHECK(children[i] != 0);
+            CHECK_EQ(wait_exit(children[i]), CAPOS_EVENT_EXIT);
+        }
+        begin("self", "child", 0);
+        CHECK_EQ(finish().result, ST_BUSY);
+        for (unsigned i = 0; i < LAUNCH_MAX; i++) {
+            CHECK_EQ(release(children[i]), ST_OK);
+        }
+    }
+    return 0;
+}
+
 enum { BOMB_GENERATIONS = 5, BOMB_TRIES = 60 };
 
 /* A generation of the bomb: each child holds the launcher too, and does the same. */
@@ -298,6 +317,7 @@ const struct hostile_case launch_cases[] = {
     CASE("launch.storm", launch_storm, "children by the dozen leave nothing behind"),
     CASE("launch.most", too_many_children, "a launcher's limit holds, and frees itself"),
     CASE("launch.bomb", fork_bomb, "a bomb of processes is bounded by its launcher"),
+    CASE("launch.kept", kept_handles, "a handle kept of a child that ended keeps its place"),
     CASE("launch.orphans", orphans, "children nobody holds still count"),
     CASE("launch.waiters", many_waiters, "everybody who waits for an exit is told"),
     {.name = "process.self-end",

@@ -139,9 +139,9 @@ static int differs(const struct usage *before, const struct usage *now)
 static bool settles(const struct usage *before, char *detail)
 {
     static const char *const names[LEDGER_CLASS_COUNT] = {
-        "frames",     "kernel pages",   "slots",     "threads", "virtual pages",
-        "calls",      "served objects", "waiters",   "timers",  "grants",
-        "interrupts", "log bytes",      "processes",
+        "frames",         "kernel pages", "slots",  "threads",   "virtual pages", "calls",
+        "served objects", "waiters",      "timers", "grants",    "interrupts",    "log bytes",
+        "processes",      "pinned",       "DMA",    "processor",
     };
     struct usage now;
     int wrong = 0;

@@ -311,9 +311,9 @@ void usage_now(struct usage *out)
 void usage_same(const struct usage *then, const char *file, int line)
 {
     static const char *const names[LEDGER_CLASS_COUNT] = {
-        "frames",     "kernel pages",   "slots",     "threads", "virtual pages",
-        "calls",      "served objects", "waiters",   "timers",  "grants",
-        "interrupts", "log bytes",      "processes",
+        "frames",         "kernel pages", "slots",  "threads",   "virtual pages", "calls",
+        "served objects", "waiters",      "timers", "grants",    "interrupts",    "log bytes",
+        "processes",      "pinned",       "DMA",    "processor",
     };
     struct usage now;
     usage_now(&now);
