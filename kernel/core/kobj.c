@@ -40,6 +40,7 @@ void kobj_init(struct kobj *obj, uint8_t ktype, const struct kobj_ops *ops, stru
     obj->id = kobj_next_id();
     obj->caller_id = obj->id;
     list_init(&obj->waiters);
+    obj->scan = 0;
     if (ledger != NULL) {
         ledger_ref(ledger);
     }

@@ -54,7 +54,9 @@ struct kobj {
     struct ledger *ledger; /* [I] charged for this object; holds a ref; NULL for the kernel's own */
     uint64_t id;           /* [I] unique since boot; for logs */
     uint64_t caller_id;    /* [I] what caller references are made from: id, or the endpoint's */
-    struct list waiters;   /* [o] records of WAIT; list_init by kobj_init */
+    struct list waiters;   /* [o] records of WAIT, and at times a mark: see ring/wait.c */
+    struct kobj *scan_next; /* own CPU: in the scan queue */
+    uint8_t scan;           /* [o] a round of the waiters is under way */
 };
 
 /* refs 1 (the creator's), slots 0, alive. Takes a ref on ledger (may be NULL), which kobj_unref

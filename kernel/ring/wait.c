@@ -1,5 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-/* WAIT, SIGNAL, RELEASE, CANCEL: the small operations on capabilities and records. */
+/*
+ * WAIT, SIGNAL, RELEASE, CANCEL: the small operations on capabilities and records.
+ *
+ * Theory of waiters: the records of WAIT queue on their object in order of arrival. An event is shown
+ * to them in that order, in rounds. A round looks at those that were there when it began, SCAN_LOOKS
+ * at a time: the first slice at once, all others by a job of this CPU, which works on one object
+ * after the other. Its place in the object's list is a mark; an event that comes meanwhile asks for
+ * another round. Who begins to wait during a round queues unseen (`key` is then the number of a round
+ * not older than this one), ends the round where he stands, and is in the next one.
+ *
+ * Invariants, outside obj.lock: W1 while no round is under way (scan is SCAN_NONE) no queued waiter
+ * wants what there is. W2 an object whose scan is not SCAN_NONE is in one CPU's scan queue, which holds
+ * a ref of it. W3 the notify job is on this CPU's list, or running, exactly while its queue is not empty.
+ *
+ * Rejected: an event for all waiters in one step (unbounded); a round that begins anew with each event
+ * (those at the end might never be seen); a job in every object (most are never waited on by many).
+ */
 #include "ring/wait.h"
 
 #include "gen/endpoint.capnp.h"
@@ -10,14 +26,21 @@
 #include "object/notification.h"
 #include "object/process.h"
 #include "ring/op.h"
+#include "sched/cpu.h"
 
-enum { NOTIFY_BATCH = 16 };
+enum { SCAN_LOOKS = 64, SCAN_WAKES = 16 };
+enum { SCAN_NONE, SCAN_ROUND, SCAN_AGAIN };
 
-/* One waiter whose time has come. */
-struct wakening {
-    struct record *rec;
-    int32_t result;
-    uint64_t signal;
+static _Atomic uint64_t rounds; /* numbers of rounds given so far */
+
+/* Waiters whose time has come. */
+struct wakenings {
+    unsigned count;
+    struct {
+        struct record *rec;
+        int32_t result;
+        uint64_t signal;
+    } list[SCAN_WAKES];
 };
 
 /* What a waiter gets of obj now: events, ST_DISCONNECTED, or 0 = nothing yet. An object that can be
@@ -38,31 +61,33 @@ static int32_t outcome_locked(struct kobj *obj, const struct record *rec, uint64
     return (int32_t)events;
 }
 
-/* Takes up to a batch of waiters off the list; true when some may be left. */
-static bool take_batch(struct kobj *obj, struct wakening *batch, unsigned *count_out)
+/* One slice of a round: looks at waiters behind *at, which moves along, as far as they were there when
+ * the round began. True: there are no more of them. */
+static bool scan_locked(struct kobj *obj, struct list_node **at, uint64_t round,
+                        struct wakenings *out)
 {
-    unsigned count = 0;
-    bool more = false;
-    lock_acquire(&obj->lock);
-    list_for_each_safe(node, &obj->waiters)
-    {
-        if (count == NOTIFY_BATCH) {
-            more = true;
-            break;
-        }
+    out->count = 0;
+    for (unsigned looks = 0; looks < SCAN_LOOKS && out->count < SCAN_WAKES; looks++) {
+        struct list_node *node = (*at)->next;
         struct record *rec = list_entry(node, struct record, link);
+        if (node == &obj->waiters.head || rec->key >= round) {
+            return true;
+        }
         uint64_t signal;
         int32_t result = outcome_locked(obj, rec, &signal);
-        if (result != 0) {
-            (void)record_claim_locked(rec, atomic_load_relaxed(&rec->generation));
-            batch[count++] = (struct wakening){rec, result, signal};
+        if (result == 0) {
+            *at = node;
+            continue;
         }
+        (void)record_claim_locked(rec, atomic_load_relaxed(&rec->generation));
+        out->list[out->count].rec = rec;
+        out->list[out->count].result = result;
+        out->list[out->count++].signal = signal;
     }
-    lock_release(&obj->lock);
-    *count_out = count;
-    return more;
+    return (*at)->next == &obj->waiters.head;
 }
 
+/* Without the lock: lets go of what was reported. */
 static void settle(struct kobj *obj)
 {
     if (obj->ops->settle != NULL) {
@@ -70,19 +95,91 @@ static void settle(struct kobj *obj)
     }
 }
 
-void kobj_notify(struct kobj *obj)
+static void wake(struct kobj *obj, const struct wakenings *wakenings)
 {
-    struct wakening batch[NOTIFY_BATCH];
-    bool more = true;
-    while (more) {
-        unsigned count;
-        more = take_batch(obj, batch, &count);
-        for (unsigned i = 0; i < count; i++) {
-            record_finish(batch[i].rec, batch[i].result, batch[i].result > 0 ? CAPOS_CQE_SIGNAL : 0,
-                          0, batch[i].signal);
-        }
+    for (unsigned i = 0; i < wakenings->count; i++) {
+        int32_t result = wakenings->list[i].result;
+        record_finish(wakenings->list[i].rec, result, result > 0 ? CAPOS_CQE_SIGNAL : 0, 0,
+                      wakenings->list[i].signal);
     }
     settle(obj);
+}
+
+static void scans_push(struct scans *scans, struct kobj *obj)
+{
+    obj->scan_next = NULL;
+    *(scans->first != NULL ? &scans->last->scan_next : &scans->first) = obj;
+    scans->last = obj;
+}
+
+void kobj_notify(struct kobj *obj)
+{
+    struct wakenings wakenings = {.count = 0};
+    struct list_node *at = &obj->waiters.head;
+    bool leave = false;
+    lock_acquire(&obj->lock);
+    if (UNLIKELY(obj->scan != SCAN_NONE)) {
+        obj->scan = SCAN_AGAIN;
+    } else if (!scan_locked(obj, &at, UINT64_MAX, &wakenings)) {
+        obj->scan = SCAN_AGAIN;
+        leave = true;
+    }
+    lock_release(&obj->lock);
+    if (UNLIKELY(leave)) {
+        struct scans *scans = &cpu_this()->scans;
+        bool idle = scans->first == NULL;
+        kobj_ref(obj);
+        scans_push(scans, obj);
+        if (idle) {
+            job_submit(&scans->job);
+        }
+    }
+    wake(obj, &wakenings);
+}
+
+/* The first object's slice under its lock. True: the round is over. */
+static bool scan_slice_locked(struct scans *scans, struct kobj *obj, struct wakenings *out)
+{
+    if (!list_linked(&scans->mark)) {
+        scans->round = atomic_add_relaxed(&rounds, 1) + 1;
+        obj->scan = SCAN_ROUND;
+        list_push_front(&obj->waiters, &scans->mark);
+    }
+    struct list_node *at = &scans->mark;
+    bool over = scan_locked(obj, &at, scans->round, out);
+    if (at != &scans->mark) {
+        list_remove(&scans->mark);
+        list_insert_after(at, &scans->mark);
+    }
+    if (over) {
+        bool again = obj->scan == SCAN_AGAIN || list_next(&obj->waiters, &scans->mark) != NULL;
+        obj->scan = again ? SCAN_AGAIN : SCAN_NONE;
+        list_remove(&scans->mark);
+    }
+    return over;
+}
+
+bool kobj_scan_slice(struct job *job)
+{
+    struct scans *scans = CONTAINER_OF(job, struct scans, job);
+    struct kobj *obj = scans->first;
+    struct wakenings wakenings;
+    lock_acquire(&obj->lock);
+    bool over = scan_slice_locked(scans, obj, &wakenings);
+    bool again = over && obj->scan == SCAN_AGAIN;
+    if (over) { /* out of the queue before another CPU can put it into its own */
+        scans->first = obj->scan_next;
+    }
+    if (again) {
+        scans_push(scans, obj);
+    }
+    bool done = scans->first == NULL; /* whoever is told below may submit this job anew */
+    lock_release(&obj->lock);
+    wake(obj, &wakenings);
+    if (over && !again) {
+        kobj_unref(obj);
+    }
+    return done;
 }
 
 void kobj_kill(struct kobj *obj)
@@ -128,7 +225,13 @@ static bool wait_now(struct kobj *obj, struct record *rec, int32_t *result_out,
                      uint64_t *signal_out)
 {
     lock_acquire(&obj->lock);
-    *result_out = outcome_locked(obj, rec, signal_out);
+    bool unseen = obj->scan != SCAN_NONE && !kobj_is_dead(obj);
+    if (UNLIKELY(unseen)) { /* those who came before are to be looked at first */
+        rec->key = atomic_load_relaxed(&rounds);
+        *result_out = 0;
+    } else {
+        *result_out = outcome_locked(obj, rec, signal_out);
+    }
     bool queued = *result_out == 0 && record_queue_locked(rec, &obj->waiters);
     lock_release(&obj->lock);
     return !queued;

@@ -3,13 +3,18 @@
 #ifndef CAPOS_KERNEL_RING_WAIT_H
 #define CAPOS_KERNEL_RING_WAIT_H
 
+#include "core/job.h"
 #include "core/kobj.h"
 #include "ring/ring.h"
 
 /* Something happened to obj: completes every waiter for whom ops->poll reports an event, in order of
- * arrival; when obj is dead, those who want DEAD get it and the others ST_DISCONNECTED. Takes
- * obj->lock; no lock of rank OBJECT or above is held. */
+ * arrival; when obj is dead, those who want DEAD get it and the others ST_DISCONNECTED. The first few
+ * dozen are looked at here, the others by a job. Takes obj->lock; no lock of rank OBJECT or above is
+ * held. */
 void kobj_notify(struct kobj *obj);
+
+/* A slice of that job: for struct scans. */
+bool kobj_scan_slice(struct job *job);
 
 /* Sets dead (under the lock) and notifies. */
 void kobj_kill(struct kobj *obj);

@@ -7,6 +7,7 @@
 
 #include "abi/ring.h"
 #include "arch/cpu.h"
+#include "core/job.h"
 #include "core/lock.h"
 #include "lib/base/compiler.h"
 #include "lib/base/list.h"
@@ -23,6 +24,14 @@ enum {
 enum {
     CPU_SCRATCH_BYTES = CAPOS_MAX_MESSAGE_BYTES + 2048, /* a message, its transfers and records */
     CPU_WORK_BYTES = 16384,
+};
+
+/* Objects whose waiters are many, and how far the first one's are looked at: see ring/wait.c. */
+struct scans {
+    struct kobj *first, *last;
+    struct list_node mark; /* in the first one's waiters while its round is under way */
+    uint64_t round;
+    struct job job;
 };
 
 /* [c] this CPU only  [q] queue lock  [a] atomic  [I] immutable */
@@ -42,6 +51,8 @@ struct cpu {
     struct spinlock jobs_lock; /* rank LOCK_JOBS */
     struct list jobs;
     _Atomic uint32_t job_count; /* [a] written under the lock */
+
+    struct scans scans; /* [c] */
 
     uint64_t steps; /* [c] kernel entries, for traces */
 

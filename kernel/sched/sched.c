@@ -17,6 +17,7 @@
 #include "core/trace.h"
 #include "object/process.h"
 #include "mem/frames.h"
+#include "ring/wait.h"
 #include "sched/cpu.h"
 
 #define JOB_TICK_NS UINT64_C(1000000)
@@ -42,6 +43,8 @@ void cpus_init(unsigned count)
         cpu->timers.armed_ns = ARCH_TIME_NEVER;
         list_init(&cpu->ready);
         list_init(&cpu->jobs);
+        list_node_init(&cpu->scans.mark);
+        job_init(&cpu->scans.job, kobj_scan_slice);
         arch_thread_init_idle(&cpu->idle.arch, id);
         list_node_init(&cpu->idle.queue_link);
         atomic_store_relaxed(&cpu->idle.state, THREAD_RUNNING);

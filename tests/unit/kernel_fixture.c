@@ -405,7 +405,7 @@ uint64_t user_submit(struct user *user, const struct capos_sqe *sqe)
     uint64_t position = user->sq_tail++;
     uint64_t slot = position % ring->sq_entries;
     memcpy(ring_place(user, ring->sq_offset + slot * sizeof(*sqe)), sqe, sizeof(*sqe));
-    ring->sq_tail = user->sq_tail;
+    __atomic_store_n(&ring->sq_tail, user->sq_tail, __ATOMIC_RELEASE);
     return position;
 }
 
@@ -439,12 +439,12 @@ uint64_t user_enter(struct user *user, uint32_t min_complete, uint64_t deadline_
 bool user_reap(struct user *user, struct capos_cqe *out)
 {
     struct capos_ring_header *ring = user_ring(user);
-    if (user->cq_head == ring->cq_tail) {
+    if (user->cq_head == __atomic_load_n(&ring->cq_tail, __ATOMIC_ACQUIRE)) {
         return false;
     }
     uint64_t slot = user->cq_head % ring->cq_entries;
     memcpy(out, ring_place(user, ring->cq_offset + slot * sizeof(*out)), sizeof(*out));
-    ring->cq_head = ++user->cq_head;
+    __atomic_store_n(&ring->cq_head, ++user->cq_head, __ATOMIC_RELEASE);
     return true;
 }
 

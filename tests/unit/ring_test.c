@@ -564,10 +564,10 @@ TEST(wait_many_notified, "forty waiters of one object are all told, in order of 
         user_submit(user, &wait);
     }
     user_enter(user, 0, 0);
-    struct capos_sqe signal = sqe_cap(user, CAPOS_OP_SIGNAL, cap);
-    signal.params = UINT64_MAX;
-    user_submit(user, &signal);
-    CHECK_EQ(user_enter(user, WAITERS + 1, CAPOS_FOREVER), WAITERS + 1);
+    struct user *other = user_new("other");
+    capos_cap_t signaller = user_pass(user, cap, other, NotificationSignaller_FACET);
+    CHECK_EQ(signal_bits(other, signaller, UINT64_MAX), ST_OK);
+    CHECK_EQ(user_enter(user, WAITERS, CAPOS_FOREVER), WAITERS);
     for (unsigned i = 0; i < WAITERS; i++) {
         CHECK_EQ(user_expect(user, first + i).signal, UINT64_C(1) << i);
     }

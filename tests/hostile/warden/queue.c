@@ -201,6 +201,32 @@ static int64_t waiting_at_exit(void)
     return 0;
 }
 
+/* Two processes crowd at one notification, signal what nobody wants, then bit after bit what all do. */
+static int64_t crowd(void)
+{
+    enum { WANTED = 5, NOBODYS = 6 };
+    static uint64_t tags[256];
+    uint64_t position;
+    unsigned most = raw.cq_entries - raw.cq_reserve;
+    CHECK(most <= 256);
+    for (unsigned i = 0; i < most; i++) {
+        tags[i] = wait_for_bit(held("note"), WANTED, &position);
+    }
+    for (unsigned i = 0; i < 300; i++) {
+        CHECK_EQ(signal_bits(held("note"), UINT64_C(1) << NOBODYS), ST_OK);
+    }
+    for (unsigned done = 0; done < most;) {
+        struct capos_cqe cqe;
+        CHECK_EQ(signal_bits(held("note"), UINT64_C(1) << WANTED), ST_OK);
+        if (raw_poll(tags[done], &cqe)) {
+            CHECK_EQ(cqe.result, CAPOS_EVENT_SIGNALLED);
+            CHECK_EQ(cqe.signal, UINT64_C(1) << WANTED);
+            done++;
+        }
+    }
+    return 0;
+}
+
 /* The result of the first call is the second entry. */
 static int64_t result_over_entries(void)
 {
@@ -347,6 +373,10 @@ const struct hostile_case queue_cases[] = {
     CASE("ring.sq-storm", sq_storm, "a full queue stalls and loses no completion", 0),
     CASE("ring.record-storm", record_storm, "a ring full of waits can still be emptied", 0),
     CASE("ring.exit-storm", waiting_at_exit, "hundreds of waits end with their process", 0),
+    {.name = "ring.wait-crowd",
+     .sentence = "a crowd that waits at one notification is told one by one, and holds up nobody",
+     .roles = {{.run = crowd, .holds = HOLD_USUAL | HOLD_NOTE},
+               {.run = crowd, .holds = HOLD_USUAL | HOLD_NOTE}}},
     CASE("ring.alias-entry", result_over_entries,
          "an entry overwritten by a result is what it has become", 0),
     CASE("ring.alias-index", result_over_indices,
