@@ -21,9 +21,7 @@ enum {
 static struct user *big_user(const char *name)
 {
     uint64_t limits[LEDGER_CLASSES];
-    user_limits(limits);
-    limits[LEDGER_CLASS_CALLS] = 2 * RING;
-    limits[LEDGER_CLASS_KERNEL_PAGES] += 2 * RING / 4;
+    machine_limits(limits, 4 * RING, 1000 + 2 * RING / 4);
     return user_new_limits(name, limits, RING);
 }
 
