@@ -2,6 +2,7 @@
 #include "core/job.h"
 
 #include "core/panic.h"
+#include "core/trace.h"
 #include "core/step.h"
 #include "sched/cpu.h"
 

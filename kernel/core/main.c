@@ -239,6 +239,7 @@ struct thread *kernel_interrupt(struct thread *thread, unsigned vector)
 {
     struct cpu *cpu = cpu_this();
     STEP(begin((uintptr_t)kernel_interrupt));
+    trace_note(TRACE_INTERRUPT, vector, thread->id);
     if (vector == ARCH_VECTOR_TIMER) {
         uint64_t now_ns = arch_time_ns();
         sched_tick(now_ns);

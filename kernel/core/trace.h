@@ -2,7 +2,8 @@
 /*
  * What each CPU did last, for the panic message: a ring of small notes per CPU, overwritten for
  * ever. Nothing reads it but panic() and tests. A note costs some six instructions and one cache
- * line that no other CPU touches.
+ * line that no other CPU touches. The hot operations, those of rings, leave no note: the ring itself
+ * tells them.
  */
 #ifndef CAPOS_KERNEL_CORE_TRACE_H
 #define CAPOS_KERNEL_CORE_TRACE_H
@@ -14,12 +15,8 @@
 
 enum trace_kind {
     TRACE_NONE,
-    TRACE_SYSCALL,   /* number, thread */
-    TRACE_INTERRUPT, /* vector, thread */
+    TRACE_INTERRUPT, /* vector, id of the thread it came upon */
     TRACE_FAULT,     /* code, ip */
-    TRACE_SWITCH,    /* thread, process id */
-    TRACE_SQE,       /* opcode, capability id */
-    TRACE_COMPLETE,  /* status, user data */
     TRACE_JOB,       /* job, function */
     TRACE_DESTROY,   /* object, id */
     TRACE_KINDS,

@@ -166,12 +166,12 @@ TEST(lock_excludes, "four CPUs counting under one lock lose no count")
 TEST(panic_last_operations, "a panic prints its message, the CPU and the last operations, oldest "
                             "first, on the serial port too")
 {
-    expect_panic("panic on CPU 1: seven is 7", "  syscall    0x5 0x6\n  switch     0x7 0x8\n",
+    expect_panic("panic on CPU 1: seven is 7", "  job        0x5 0x6\n  fault      0x7 0x8\n",
                  "the system is halted");
     host_become(1);
     arch_serial_own(false);
-    trace_note(TRACE_SYSCALL, 5, 6);
-    trace_note(TRACE_SWITCH, 7, 8);
+    trace_note(TRACE_JOB, 5, 6);
+    trace_note(TRACE_FAULT, 7, 8);
     panic("seven is %d", 7);
 }
 
@@ -180,7 +180,7 @@ TEST(trace_keeps_last, "the trace keeps the last sixteen notes of each CPU apart
     machine_start(2);
     for (uint64_t i = 0; i < 40; i++) {
         host_become((unsigned)(i % 2));
-        trace_note(TRACE_SQE, i, 0);
+        trace_note(TRACE_INTERRUPT, i, 0);
     }
     const struct trace_ring *ring = &trace_rings[1];
     CHECK_EQ(ring->next, 20);

@@ -3,8 +3,11 @@
 #include "tests/unit/kernel_fixture.h"
 #include "tests/unit/test.h"
 
+#include "core/panic.h"
 #include "gen/ledger.capnp.h"
 #include "gen/notification.capnp.h"
+#include "object/thread.h"
+#include "sched/cpu.h"
 
 static struct capos_sqe nop(struct user *user)
 {
@@ -25,6 +28,38 @@ TEST(ring_nop, "a NOP completes with its user data and nothing else, at every pl
     }
     CHECK_EQ(user_ring(user)->sq_head, 10 * USER_RING);
     fixture_end();
+}
+
+/* The machine has halted. */
+static void check_last_words(enum host_end how)
+{
+    CHECK_EQ(how, HOST_END_HALT);
+    CHECK(strstr(host_debug_text(), "of process teller (") != NULL);
+    CHECK(strstr(host_debug_text(), "  taken 0: NOP method 0, capability 0, interface 0\n"
+                                    "  taken 1: RELEASE method 0, capability 0x2a, interface 0\n"
+                                    "  next  2: CALL method 3, capability 0x7, interface 0x63\n"
+                                    "the system is halted\n") != NULL);
+    fflush(NULL);
+    _exit(test_failures == 0 ? 0 : 1);
+}
+
+TEST(ring_last_words, "a panic tells whose thread runs and the entries around its drain")
+{
+    fixture_start(1);
+    struct user *user = user_new("teller");
+    struct capos_sqe sqe = nop(user);
+    (void)user_do(user, &sqe);
+    sqe = user_sqe(user, CAPOS_OP_RELEASE);
+    sqe.cap = 42;
+    CHECK_EQ(user_do(user, &sqe).result, ST_BAD_CAP);
+    sqe = user_sqe(user, CAPOS_OP_CALL);
+    sqe.method = 3;
+    sqe.cap = 7;
+    sqe.interface = 99;
+    user_submit(user, &sqe);
+    host_on_end(check_last_words);
+    cpu_this()->current = user->thread;
+    panic("for the test");
 }
 
 TEST(ring_geometry, "the header tells the geometry, pages are the process's own and zero")
