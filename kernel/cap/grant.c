@@ -2,16 +2,16 @@
 /*
  * The grant tree.
  *
- * Ending a subtree walks it with a work list threaded through the nodes themselves. Whoever turns
- * `live` from 1 to 0 (one atomic swap) owns the node's `work` link, so two kills that meet never
- * share a node: the later one leaves the part that the earlier one has reached to it.
+ * A walk of a subtree needs no memory but where it is: it holds a ref of that node, which so stays in
+ * its parent's list and keeps its ancestors. Any number of walks may go over the same nodes at once.
  *
- * A child added during a kill cannot be missed: a derive looks at the parent's live flag and links
- * the child in one critical section of the parent's lock; a kill clears the flag first and takes the
- * lock to collect the children second. So the derive is refused, or its child is collected.
+ * A child added during a walk that ends each node it comes to cannot be missed: a derive looks at the
+ * parent's live flag and links the child in one critical section of the parent's lock; the walk
+ * clears the flag first and takes the lock to find the children second. So the derive is refused, or
+ * its child is found.
  *
  * A node in its parent's list may have no refs left (its last holder is on the way to unlink it):
- * refs are never raised from zero, and such a node has no children to collect.
+ * refs are never raised from zero, and such a node has no children to find.
  *
  * No two of these locks are ever held together, so the tree needs no order among them. Rejected:
  * one lock for the whole tree (every spawn and exit would meet there).
@@ -25,6 +25,7 @@
 #include "mem/slab.h"
 
 static struct grant root_grant;
+struct grant grant_nowhere = {.origin = "revoked, or its object has ended"}; /* not live */
 
 static void set_origin(struct grant *grant, const char *origin, size_t len)
 {
@@ -42,7 +43,7 @@ static void grant_setup(struct grant *grant, struct grant *parent, struct ledger
     lock_init(&grant->lock, LOCK_GRANT);
     list_init(&grant->children);
     list_node_init(&grant->link);
-    list_node_init(&grant->work);
+    atomic_store_relaxed(&grant->holders, 0);
     grant->parent = parent;
     grant->depth = parent != NULL ? (uint8_t)(parent->depth + 1) : 0;
     grant->ledger = ledger;
@@ -110,50 +111,34 @@ status_t grant_derive(struct grant *parent, struct ledger *ledger, const char *o
     return ST_OK;
 }
 
-/* True when this call is the one that ended it. */
-static bool end_one(struct grant *grant)
+/* The first node from this one on that somebody holds, with a ref. The list's lock is held. */
+static struct grant *hold_from(const struct list *list, struct list_node *node)
 {
-    return atomic_swap_acq_rel(&grant->live, 0) != 0;
-}
-
-static bool try_ref(struct grant *grant)
-{
-    uint32_t refs = atomic_load_relaxed(&grant->refs);
-    while (refs != 0) {
-        if (atomic_cas_relaxed(&grant->refs, &refs, refs + 1)) {
-            return true;
+    for (; node != NULL; node = list_next(list, node)) {
+        struct grant *grant = list_entry(node, struct grant, link);
+        if (ref_try(&grant->refs)) {
+            return grant;
         }
     }
-    return false;
+    return NULL;
 }
 
-/* Ends the children and puts those that this call ended on the list, with a ref each. */
-static void collect_children(struct grant *grant, struct list *work)
+struct grant *grant_next(const struct grant *top, struct grant *at)
 {
-    lock_acquire(&grant->lock);
-    list_for_each(node, &grant->children)
-    {
-        struct grant *child = list_entry(node, struct grant, link);
-        if (end_one(child) && try_ref(child)) {
-            list_push_back(work, &child->work);
-        }
+    lock_acquire(&at->lock);
+    struct grant *next = hold_from(&at->children, list_first(&at->children));
+    lock_release(&at->lock);
+    while (next == NULL && at != top) {
+        struct grant *parent = at->parent;
+        lock_acquire(&parent->lock);
+        next = hold_from(&parent->children, list_next(&parent->children, &at->link));
+        lock_release(&parent->lock);
+        grant_ref(parent);
+        grant_unref(at);
+        at = parent;
     }
-    lock_release(&grant->lock);
-}
-
-void grant_kill(struct grant *grant)
-{
-    struct list work;
-    if (!end_one(grant)) {
-        return;
-    }
-    list_init(&work);
-    collect_children(grant, &work);
-    for (struct list_node *node; (node = list_pop_front(&work)) != NULL;) {
-        struct grant *child = list_entry(node, struct grant, work);
-        collect_children(child, &work);
-        grant_unref(child);
-    }
+    grant_unref(at);
+    return next;
 }
 
 void grant_unref(struct grant *grant)

@@ -4,8 +4,9 @@
  * reads its live flag. Spawn derives one grant per grant line of the child below the spawner's own
  * route; a copy inside a session keeps the route.
  *
- * States: live -> dead, one way. Invariants: G1 a dead grant's descendants are dead or on the work
- * list of a grant_kill in progress. G2 depth <= GRANT_MAX_DEPTH. G3 a dead grant gets no children.
+ * States: live -> dead, one way. Invariants: G1 a dead grant's descendants are dead, or a revocation
+ * (object/revocation.h) is on its way to them. G2 depth <= GRANT_MAX_DEPTH. G3 a dead grant gets no
+ * children. G4 `holders` has the bit of every process that has, or ever had, a slot of this route.
  * Lock: the node's own; never two at once (grant.c).
  */
 #ifndef CAPOS_KERNEL_CAP_GRANT_H
@@ -32,7 +33,7 @@ struct grant {
     struct grant *parent;            /* [I] holds a ref; NULL for the root */
     struct list children;            /* own lock */
     struct list_node link;           /* [p] in parent's children */
-    struct list_node work;           /* of the one grant_kill that ended it */
+    _Atomic uint64_t holders;        /* [a] bits only ever set: cap_table.holder of each table */
     struct ledger *ledger;           /* [I] charged; holds a ref */
     uint64_t id;                     /* [I] */
     uint64_t time_ns;                /* [I] */
@@ -48,8 +49,19 @@ struct grant *grant_create_root(struct ledger *ledger, const char *origin);
 status_t grant_derive(struct grant *parent, struct ledger *ledger, const char *origin, size_t len,
                       struct grant **grant_out);
 
-/* Ends the grant and all below it. No recursion, nothing allocated; time is linear in the subtree. */
-void grant_kill(struct grant *grant);
+/* Ends this one node: look-ups through it are refused from now on, and it gets no children. */
+static inline void grant_end(struct grant *grant)
+{
+    atomic_store_seq_cst(&grant->live, 0);
+}
+
+/* The node that comes after `at` in a walk of `top` and all below it, parents before children, with a
+ * ref; NULL at the end. Takes over the ref of `at`. When every node was ended before its children are
+ * asked for, the walk misses none: see grant.c. */
+struct grant *grant_next(const struct grant *top, struct grant *at);
+
+/* What a swept slot has for a route: dead, counted by nobody. */
+extern struct grant grant_nowhere;
 
 static inline bool grant_is_live(const struct grant *grant)
 {

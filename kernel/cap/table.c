@@ -30,6 +30,7 @@ enum {
     DIRECTORY_SLOTS = CAP_PAGE_SLOTS * CAP_DIRECTORY_ENTRIES,
     PINS_MAX = UINT16_MAX,
     NEXT_SLOTS = 1024, /* looked at by one table_next */
+    SWEEP_BATCH = 16,
 };
 
 #define INDEX_MASK ((UINT64_C(1) << CAPOS_CAP_INDEX_BITS) - 1)
@@ -42,7 +43,7 @@ static_assert(CAP_PAGE_SLOTS * sizeof(struct cap_slot) == 4096, "slots fill a pa
 static_assert(CAP_DIRECTORY_ENTRIES * sizeof(void *) == 4096, "directory fills a page");
 static_assert((int)CAPOS_MAX_TRANSFERS <= (int)CAP_PAGE_SLOTS, "one new page is always enough");
 
-/* What a slot held: one slots count with its ref, one ref of the route. */
+/* What a slot held: one slots count with its ref, one ref of the route. Object NULL: it was swept. */
 struct dropped {
     struct kobj *object;
     struct grant *route;
@@ -51,6 +52,9 @@ struct dropped {
 
 static void drop(const struct dropped *held)
 {
+    if (held->object == NULL) {
+        return;
+    }
     if (held->object->ops->facet_slot != NULL) {
         held->object->ops->facet_slot(held->object, held->facet, -1);
     }
@@ -93,11 +97,8 @@ static capos_cap_t id_of(const struct cap_slot *slot, uint32_t index)
     return slot->generation << CAPOS_CAP_INDEX_BITS | index;
 }
 
-/* With one ref each for the caller. */
-static ALWAYS_INLINE void copy_out(const struct cap_slot *slot, struct capability *out)
+static ALWAYS_INLINE void look(const struct cap_slot *slot, struct capability *out)
 {
-    kobj_ref(slot->object);
-    grant_ref(slot->route);
     *out = (struct capability){
         .object = slot->object,
         .route = slot->route,
@@ -107,6 +108,14 @@ static ALWAYS_INLINE void copy_out(const struct cap_slot *slot, struct capabilit
         .mode = slot->mode,
         .scope = slot->scope,
     };
+}
+
+/* With one ref each for the caller. */
+static ALWAYS_INLINE void copy_out(const struct cap_slot *slot, struct capability *out)
+{
+    kobj_ref(slot->object);
+    grant_ref(slot->route);
+    look(slot, out);
 }
 
 static void push_free(struct cap_table *table, struct cap_slot *slot, uint32_t index)
@@ -121,9 +130,7 @@ static void push_free(struct cap_table *table, struct cap_slot *slot, uint32_t i
 static void vacate(struct cap_table *table, struct cap_slot *slot, uint32_t index,
                    struct dropped *held)
 {
-    held->object = slot->object;
-    held->route = slot->route;
-    held->facet = slot->facet;
+    *held = (struct dropped){slot->object, slot->route, slot->facet};
     slot->object = NULL;
     slot->route = NULL;
     table->used--;
@@ -150,6 +157,7 @@ status_t table_init(struct cap_table *table, struct ledger *ledger, const uint64
     table->capacity = 0;
     table->used = 0;
     table->free_count = 0;
+    table->holder = 0;
     table->session_key[0] = session_key[0];
     table->session_key[1] = session_key[1];
     return ST_OK;
@@ -184,17 +192,12 @@ static status_t grow(struct cap_table *table)
     return ST_OK;
 }
 
-/* The last slot goes; true when it held something, which is the caller's to drop. */
-static bool shrink(struct cap_table *table, struct dropped *held)
+/* The last slot goes; what it held is the caller's to drop. */
+static void shrink(struct cap_table *table, struct dropped *held)
 {
     uint32_t index = --table->capacity;
     struct cap_slot *slot = slot_at(table, index);
-    bool full = slot->object != NULL;
-    if (full) {
-        held->object = slot->object;
-        held->route = slot->route;
-        held->facet = slot->facet;
-    }
+    *held = (struct dropped){slot->object, slot->route, slot->facet};
     if (slot->state != CAP_FREE && slot->state != CAP_RETIRED) {
         table->used--;
         ledger_refund(table->ledger, LEDGER_CLASS_SLOTS, 1);
@@ -207,7 +210,6 @@ static bool shrink(struct cap_table *table, struct dropped *held)
         kpage_free(table->ledger, *entry);
         *entry = NULL;
     }
-    return full;
 }
 
 bool table_destroy_slice(struct cap_table *table, uint32_t max)
@@ -216,9 +218,10 @@ bool table_destroy_slice(struct cap_table *table, uint32_t max)
     table->free_count = 0;
     for (uint32_t n = 0; n < max && table->capacity != 0; n++) {
         struct dropped held;
-        if (shrink(table, &held)) {
-            drop(&held);
-        }
+        lock_acquire(&table->lock); /* a revocation may be sweeping it */
+        shrink(table, &held);
+        lock_release(&table->lock);
+        drop(&held);
     }
     if (table->capacity != 0) {
         return false;
@@ -262,6 +265,37 @@ void capability_put(struct capability *cap)
     cap->route = NULL;
 }
 
+/* Lock held. */
+static void sweep_slot(struct cap_slot *slot, struct dropped *held)
+{
+    *held = (struct dropped){slot->object, slot->route, slot->facet};
+    slot->object = NULL;
+    slot->route = &grant_nowhere;
+}
+
+bool table_sweep(struct cap_table *table, uint32_t *at, int32_t *budget)
+{
+    struct dropped held[SWEEP_BATCH];
+    bool ended = false;
+    while (!ended && *budget > 0) {
+        int32_t count = 0;
+        lock_acquire(&table->lock);
+        for (; *at<table->capacity && * budget> 0 && count < SWEEP_BATCH; ++*at, --*budget) {
+            struct cap_slot *slot = slot_at(table, *at);
+            if (slot->object != NULL && !slot_is_usable(slot)) {
+                sweep_slot(slot, &held[count++]);
+            }
+        }
+        ended = *at >= table->capacity;
+        lock_release(&table->lock);
+        for (int32_t i = 0; i < count; i++) {
+            drop(&held[i]);
+        }
+        *budget -= count * SWEEP_DROP;
+    }
+    return ended;
+}
+
 uint32_t table_next(struct cap_table *table, uint32_t start, struct capability *out,
                     capos_cap_t *id_out, enum cap_hop *hop_out, uint32_t *resume_out)
 {
@@ -274,7 +308,11 @@ uint32_t table_next(struct cap_table *table, uint32_t start, struct capability *
     for (; index < end && found == UINT32_MAX; index++) {
         const struct cap_slot *slot = slot_at(table, index);
         if (slot->state == CAP_LIVE) {
-            copy_out(slot, out);
+            if (slot->object != NULL) {
+                copy_out(slot, out);
+            } else {
+                look(slot, out);
+            }
             *id_out = id_of(slot, index);
             *hop_out = (enum cap_hop)slot->last_hop;
             found = index;
@@ -343,10 +381,21 @@ void table_unreserve(struct cap_table *table, uint32_t n, const capos_cap_t *ids
     ledger_refund(table->ledger, LEDGER_CLASS_SLOTS, n);
 }
 
+/* Sets the bit, and only then looks whether the route lives; a revocation ends the route, and only then
+ * looks for holders (both sequentially consistent): it finds this table, or the slot is born swept. */
+static void note_holder(const struct cap_table *table, struct grant *route)
+{
+    if ((atomic_load_acquire(&route->holders) & table->holder) != table->holder) {
+        atomic_or_seq_cst(&route->holders, table->holder);
+    }
+}
+
 void table_install(struct cap_table *table, capos_cap_t id, const struct capability *cap,
                    enum cap_hop hop)
 {
     uint64_t caller[2] = {0, 0};
+    struct dropped held = {.object = NULL};
+    note_holder(table, cap->route);
     if (cap->ktype == 0) {
         siphash128(table->session_key, cap->object->caller_id, caller);
     }
@@ -368,7 +417,11 @@ void table_install(struct cap_table *table, capos_cap_t id, const struct capabil
     slot->scope = cap->scope;
     slot->last_hop = (uint8_t)hop;
     slot->state = CAP_LIVE;
+    if (UNLIKELY(atomic_load_seq_cst(&cap->route->live) == 0)) {
+        sweep_slot(slot, &held);
+    }
     lock_release(&table->lock);
+    drop(&held);
 }
 
 status_t table_insert(struct cap_table *table, const struct capability *cap, enum cap_hop hop,
@@ -450,7 +503,7 @@ status_t table_captured_get(struct cap_table *table, capos_cap_t id, struct capa
 {
     lock_acquire(&table->lock);
     const struct cap_slot *slot = slot_of(table, id);
-    KASSERT(slot != NULL && slot->object != NULL);
+    KASSERT(slot != NULL && slot->route != NULL);
     status_t status = slot_is_usable(slot) ? ST_OK : ST_DISCONNECTED;
     if (status == ST_OK) {
         copy_out(slot, out);
@@ -497,12 +550,14 @@ static const char *check_slot(const struct cap_slot *slot)
     if (slot->state > CAP_RETIRED) {
         return "a slot has an unknown state";
     }
-    if (full != (slot->object != NULL) || full != (slot->route != NULL)) {
+    bool swept = slot->route == &grant_nowhere;
+    if (full != (slot->route != NULL) || (full && !swept) != (slot->object != NULL)) {
         return "T1: a slot holds what its state does not say";
     }
-    if (full && (atomic_load_relaxed(&slot->object->refs) == 0 ||
-                 atomic_load_relaxed(&slot->object->slots) == 0 ||
-                 atomic_load_relaxed(&slot->route->refs) == 0)) {
+    if (full && !swept &&
+        (atomic_load_relaxed(&slot->object->refs) == 0 ||
+         atomic_load_relaxed(&slot->object->slots) == 0 ||
+         atomic_load_relaxed(&slot->route->refs) == 0)) {
         return "T1: a slot's object or route is not counted";
     }
     if ((slot->state == CAP_ZOMBIE) && slot->pins == 0) {

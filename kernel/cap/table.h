@@ -6,11 +6,14 @@
  * A CapId is index | generation << 24; generations start at 1, so no valid id is below 2^24. A slot
  * whose generation would wrap is retired for good.
  *
+ * A slot whose route or object has died is *swept*: it lets go of both (object NULL, route
+ * &grant_nowhere) and answers ST_DISCONNECTED until it is released.
+ *
  * Slot states: FREE -> RESERVED -> LIVE -> FREE; LIVE -> MOVING (a move captured it: ids stop
  * working) -> FREE or back to LIVE; LIVE|MOVING -> ZOMBIE (gone while pinned) -> FREE; any -> RETIRED
  * in place of FREE when the generation is used up.
- * Invariants (checked by table_check in tests): T1 each LIVE, MOVING or ZOMBIE slot holds one ref
- * and one slots count of its object and one ref of its route. T2 each slot neither FREE nor RETIRED
+ * Invariants (checked by table_check in tests): T1 each LIVE, MOVING or ZOMBIE slot not swept holds
+ * one ref and one slots count of its object and one ref of its route. T2 each slot neither FREE nor RETIRED
  * counts once in LEDGER_CLASS_SLOTS. T3 an id is found only while LIVE and of the same generation.
  * T4 a failed operation leaves table, ledger and grants as they were.
  * Nothing here drops a last ref of an object or grant under the table's lock.
@@ -75,6 +78,7 @@ struct cap_table {
     uint32_t used;           /* slots not FREE and not RETIRED */
     uint32_t free_count;     /* slots FREE */
     uint64_t session_key[2]; /* [I] mixed into caller references */
+    uint64_t holder;         /* [I] one bit: see struct grant */
 };
 
 /* Empty, with its root page charged. ST_QUOTA. */
@@ -83,6 +87,11 @@ status_t table_init(struct cap_table *table, struct ledger *ledger, const uint64
 /* Looks at up to `max` slots and drops what they hold; true when the table is empty and its pages
  * are given back. For process exit: no other operation is under way, then or later. */
 bool table_destroy_slice(struct cap_table *table, uint32_t max);
+
+/* Sweeps slots from index *at on, as far as *budget lasts (one for each slot looked at, SWEEP_DROP for
+ * each swept); true when the table's end was reached. */
+enum { SWEEP_DROP = 8 };
+bool table_sweep(struct cap_table *table, uint32_t *at, int32_t *budget);
 
 /* Look-up by id. On ST_OK *out is filled and out->object and out->route are owned by the caller (one
  * ref each): drop with capability_put. ST_BAD_CAP, ST_DISCONNECTED (route or object dead). */
@@ -95,7 +104,8 @@ void capability_put(struct capability *cap);
 status_t table_reserve(struct cap_table *table, uint32_t n, capos_cap_t *ids_out);
 void table_unreserve(struct cap_table *table, uint32_t n, const capos_cap_t *ids);
 
-/* Fills a reserved slot. Takes over one ref of cap->object and cap->route. Cannot fail. */
+/* Fills a reserved slot; when the route has died meanwhile the slot is born swept. Takes over one ref
+ * of cap->object and cap->route. Cannot fail. */
 void table_install(struct cap_table *table, capos_cap_t id, const struct capability *cap,
                    enum cap_hop hop);
 
@@ -119,7 +129,7 @@ status_t table_captured_get(struct cap_table *table, capos_cap_t id, struct capa
 void table_capture_end(struct cap_table *table, capos_cap_t id, bool move, bool commit);
 
 /* For CapabilityManager.list: fills *out for the first LIVE slot at index >= start, its route or
- * object dead or not; refs as table_get. Returns its index, or UINT32_MAX when there is none in the next 1024 slots and
+ * object dead or not (swept: object NULL); refs as table_get. Returns its index, or UINT32_MAX when there is none in the next 1024 slots and
  * *resume_out = where to go on (UINT32_MAX at the end). */
 uint32_t table_next(struct cap_table *table, uint32_t start, struct capability *out,
                     capos_cap_t *id_out, enum cap_hop *hop_out, uint32_t *resume_out);

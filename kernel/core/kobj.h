@@ -63,6 +63,18 @@ struct kobj {
  * gives back after ops->destroy has returned. */
 void kobj_init(struct kobj *obj, uint8_t ktype, const struct kobj_ops *ops, struct ledger *ledger);
 
+/* A ref of something whose refs may be zero already (its last holder is unlinking it): false. */
+static inline bool ref_try(_Atomic uint32_t *refs)
+{
+    uint32_t seen = atomic_load_relaxed(refs);
+    while (seen != 0) {
+        if (atomic_cas_relaxed(refs, &seen, seen + 1)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static inline void kobj_ref(struct kobj *obj)
 {
     atomic_add_relaxed(&obj->refs, 1);

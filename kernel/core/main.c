@@ -56,6 +56,7 @@ const struct kernel_roots *kernel_setup(const struct boot_info *boot)
     roots.grant = grant_create_root(roots.ledger, "boot");
     entropy_init(boot);
     session_init();
+    processes_init();
     return &roots;
 }
 
@@ -212,16 +213,18 @@ struct thread *kernel_cpu_main(unsigned id)
 /* ---- doors ---- */
 
 /* What this CPU resumes: the end of the step that the door began. */
-static struct thread *leave(struct thread *thread)
+static ALWAYS_INLINE struct thread *leave(struct thread *thread)
 {
     struct thread *next = sched_next(thread);
     STEP(end());
+    cpu_leave_kernel(cpu_this());
     return next;
 }
 
 struct thread *kernel_syscall(struct thread *thread)
 {
     STEP(begin((uintptr_t)kernel_syscall));
+    cpu_enter_kernel(cpu_this());
     uint64_t number = arch_syscall_number(&thread->arch);
     if (LIKELY(number == CAPOS_SYS_ENTER)) {
         ring_enter(thread->ring, (uint32_t)arch_syscall_arg(&thread->arch, 0),
@@ -240,6 +243,7 @@ struct thread *kernel_interrupt(struct thread *thread, unsigned vector)
     struct cpu *cpu = cpu_this();
     STEP(begin((uintptr_t)kernel_interrupt));
     trace_note(TRACE_INTERRUPT, vector, thread->id);
+    cpu_enter_kernel(cpu);
     if (vector == ARCH_VECTOR_TIMER) {
         uint64_t now_ns = arch_time_ns();
         sched_tick(now_ns);
@@ -258,6 +262,7 @@ struct thread *kernel_fault(struct thread *thread, const struct arch_fault *faul
 {
     struct process *process = thread->process;
     STEP(begin((uintptr_t)kernel_fault));
+    cpu_enter_kernel(cpu_this());
     trace_note(TRACE_FAULT, fault->code, arch_thread_ip(&thread->arch).v);
     process->fault_ip = arch_thread_ip(&thread->arch).v;
     process->fault_sp = arch_thread_sp(&thread->arch).v;

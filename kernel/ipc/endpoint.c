@@ -103,8 +103,6 @@ static struct record *next_to_end(struct endpoint *endpoint, uint32_t *generatio
                (node = list_pop_front(&endpoint->receives)) != NULL) {
         rec = list_entry(node, struct record, link);
         rec->state = RECORD_CLAIMED;
-    } else if (endpoint->purge && (rec = endpoint_orphan_locked(endpoint)) != NULL) {
-        /* claimed */
     } else if (endpoint->end_inflight && (node = list_first(&endpoint->inflight)) != NULL) {
         rec = list_entry(node, struct record, link);
         *generation_out = atomic_load_relaxed(&rec->generation);
@@ -113,7 +111,6 @@ static struct record *next_to_end(struct endpoint *endpoint, uint32_t *generatio
     } else {
         /* In the same critical section that finds nothing: a later submit_job starts the job anew. */
         endpoint->end_inflight = false;
-        endpoint->purge = false;
         endpoint->draining = false;
     }
     lock_release(&endpoint->obj.lock);
@@ -151,13 +148,12 @@ static bool endpoint_job(struct job *job)
     return false;
 }
 
-enum end_what { END_REFUSED = 0, END_INFLIGHT = 1, END_ORPHANS = 2 };
+enum end_what { END_REFUSED = 0, END_INFLIGHT = 1 };
 
 static void submit_job(struct endpoint *endpoint, enum end_what what)
 {
     lock_acquire(&endpoint->obj.lock);
     endpoint->end_inflight |= what == END_INFLIGHT;
-    endpoint->purge |= what == END_ORPHANS;
     bool submit = !endpoint->draining;
     if (submit) {
         endpoint->draining = true;
@@ -167,11 +163,6 @@ static void submit_job(struct endpoint *endpoint, enum end_what what)
     if (submit) {
         job_submit(&endpoint->job);
     }
-}
-
-void endpoint_end_orphans(struct endpoint *endpoint)
-{
-    submit_job(endpoint, END_ORPHANS);
 }
 
 static void vacancy_over(struct timer *timer, uint32_t generation)

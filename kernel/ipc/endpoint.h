@@ -48,7 +48,6 @@ struct endpoint {
     uint32_t vacancy_generation; /* [o] */
     bool draining;     /* [o] the job is queued: ends calls, or delivers what was skipped */
     bool end_inflight; /* [o] what the job is to do */
-    bool purge;        /* [o] and this: end the queued calls of objects that have died */
     struct job job;
 };
 
@@ -82,17 +81,12 @@ void endpoint_enqueue_locked(struct endpoint *endpoint, struct record *call);
 void endpoint_requeue_locked(struct endpoint *endpoint, struct record *call);
 void endpoint_unlink_locked(struct kobj *obj, struct record *rec);
 struct record *endpoint_first_call_locked(struct endpoint *endpoint);
-/* Takes a queued call (state CLAIMED) to an object whose mint grant is dead; NULL when there is none. */
-struct record *endpoint_orphan_locked(struct endpoint *endpoint);
 
 /* deliver.c: brings queued calls and receives together; no lock held. */
 void endpoint_match(struct endpoint *endpoint);
 
 /* Ends everything: queued calls, receives and calls in flight get ST_DISCONNECTED; bounded slices. */
 void endpoint_kill(struct endpoint *endpoint);
-/* Objects of an instance have died: their queued calls end ST_DISCONNECTED, without waiting for a
- * successor that may never receive. */
-void endpoint_end_orphans(struct endpoint *endpoint);
 void endpoint_begin_vacancy(struct endpoint *endpoint, uint64_t until_ns);
 /* Vacant for too long, or dead: calls are refused. Under the lock. */
 bool endpoint_refuses_locked(const struct endpoint *endpoint);

@@ -117,39 +117,6 @@ struct record *endpoint_first_call_locked(struct endpoint *endpoint)
     return call;
 }
 
-static struct record *claim_orphan(struct endpoint *endpoint, struct list_node *node)
-{
-    struct record *call = list_entry(node, struct record, link);
-    if (grant_is_live(call->route)) {
-        return NULL;
-    }
-    endpoint_unlink_locked(&endpoint->obj, call);
-    call->state = RECORD_CLAIMED;
-    return call;
-}
-
-/* Followers first: a head that leaves makes one of them head. */
-struct record *endpoint_orphan_locked(struct endpoint *endpoint)
-{
-    struct record *orphan = NULL;
-    list_for_each(node, &endpoint->callers)
-    {
-        struct record *head = list_entry(node, struct record, link);
-        list_for_each(follower, &head->followers)
-        {
-            orphan = claim_orphan(endpoint, follower);
-            if (orphan != NULL) {
-                return orphan;
-            }
-        }
-        orphan = claim_orphan(endpoint, node);
-        if (orphan != NULL) {
-            return orphan;
-        }
-    }
-    return NULL;
-}
-
 bool endpoint_refuses_locked(const struct endpoint *endpoint)
 {
     return atomic_load_relaxed(&endpoint->obj.dead) != 0 ||

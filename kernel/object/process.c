@@ -18,8 +18,7 @@
 #include "gen/endpoint.capnp.h"
 #include "gen/kernel/types.h"
 #include "gen/status.capnp.h"
-#include "ipc/endpoint.h"
-#include "ipc/endpoint.h"
+#include "lib/base/bits.h"
 #include "lib/base/string.h"
 #include "mem/frames.h"
 #include "mem/slab.h"
@@ -29,6 +28,82 @@
 #include "sched/sched.h"
 
 enum { EXIT_SLICE_CALLS = 16, EXIT_SLICE_SLOTS = 32 };
+
+/* All processes by class, for those who look for the holders of something. A process is in its list
+ * until nobody has a ref of it. */
+static struct process_class {
+    struct spinlock lock; /* rank LOCK_REGISTRY */
+    struct list list;
+} classes[PROCESS_CLASSES];
+static _Atomic uint32_t processes_made;
+
+void processes_init(void)
+{
+    for (unsigned i = 0; i < PROCESS_CLASSES; i++) {
+        lock_init(&classes[i].lock, LOCK_REGISTRY);
+        list_init(&classes[i].list);
+    }
+}
+
+/* It can be found from now on; before it is given anything. */
+static void enter_class(struct process *process)
+{
+    struct process_class *class = &classes[process->process_class];
+    process->table.holder = BIT64(process->process_class);
+    lock_acquire(&class->lock);
+    list_push_back(&class->list, &process->class_link);
+    lock_release(&class->lock);
+}
+
+static struct process *next_of_class(struct process_class *class, const struct process *after)
+{
+    struct process *found = NULL;
+    lock_acquire(&class->lock);
+    struct list_node *node =
+        after != NULL ? list_next(&class->list, &after->class_link) : list_first(&class->list);
+    for (; node != NULL && found == NULL; node = list_next(&class->list, node)) {
+        struct process *process = list_entry(node, struct process, class_link);
+        if (ref_try(&process->obj.refs)) {
+            found = process;
+        }
+    }
+    lock_release(&class->lock);
+    return found;
+}
+
+struct process *process_next(struct process *after, uint64_t mask)
+{
+    struct process *found = NULL;
+    if (after != NULL) {
+        found = next_of_class(&classes[after->process_class], after);
+        mask &= ~(BIT64(after->process_class) * 2 - 1);
+        kobj_unref(&after->obj);
+    }
+    for (; mask != 0 && found == NULL; mask &= mask - 1) {
+        found = next_of_class(&classes[__builtin_ctzll(mask)], NULL);
+    }
+    return found;
+}
+
+struct ring *process_next_ring(struct process *process, struct ring *after)
+{
+    struct ring *found = NULL;
+    lock_acquire(&process->obj.lock);
+    struct list_node *node = after != NULL
+                                 ? list_next(&process->threads, &after->thread->process_link)
+                                 : list_first(&process->threads);
+    for (; node != NULL && found == NULL; node = list_next(&process->threads, node)) {
+        struct ring *ring = list_entry(node, struct thread, process_link)->ring;
+        if (ring_hold(ring)) {
+            found = ring;
+        }
+    }
+    lock_release(&process->obj.lock);
+    if (after != NULL) {
+        ring_put(after);
+    }
+    return found;
+}
 
 static uint32_t process_poll(struct kobj *obj, uint32_t mask, uint64_t bits, uint64_t *signal_out)
 {
@@ -68,6 +143,9 @@ static void process_destroy(struct kobj *obj)
     struct ledger *parent = obj->ledger;
     KASSERT(process->state == PROCESS_REAPED);
     free_place(process);
+    lock_acquire(&classes[process->process_class].lock);
+    list_remove(&process->class_link);
+    lock_release(&classes[process->process_class].lock);
     ledger_unref(process->ledger);
     slab_free(process);
     ledger_refund(parent, LEDGER_CLASS_PROCESSES, 1);
@@ -91,6 +169,8 @@ static void init_fields(struct process *process, struct ledger *parent, const ch
     list_init(&process->threads);
     lock_init(&process->inflight_lock, LOCK_INFLIGHT);
     list_init(&process->inflight);
+    list_node_init(&process->class_link);
+    process->process_class = (uint8_t)(atomic_add_relaxed(&processes_made, 1) % PROCESS_CLASSES);
     job_init(&process->exit_job, process_exit_slice);
     kobj_ref(&process->obj); /* its own, until it is reaped: dropping every handle ends nothing */
 }
@@ -141,6 +221,7 @@ status_t process_create(struct ledger *parent, const uint64_t limits[LEDGER_CLAS
         process_abandon(process);
         return status;
     }
+    enter_class(process);
     *out = process;
     return ST_OK;
 }
@@ -248,11 +329,8 @@ void process_note_serving(struct process *process, const struct capability *cap)
     if (!process_is_serving(cap)) {
         return;
     }
-    struct serving *serving = &process->serving[process->serving_count++];
-    serving->grant = cap->route;
-    serving->endpoint = cap->object;
-    grant_ref(serving->grant);
-    kobj_ref(serving->endpoint);
+    process->serving[process->serving_count++] = cap->route;
+    grant_ref(cap->route);
 }
 
 /* What was minted through a serve capability dies with the instance that was given it, even when it
@@ -266,12 +344,11 @@ static bool stage_end_serving(struct process *process)
         process->serving = NULL;
         return true;
     }
-    struct serving *serving = &process->serving[--process->serving_count];
-    grant_kill(serving->grant);
-    endpoint_end_orphans(endpoint_of(serving->endpoint));
-    kobj_notify(serving->endpoint);
-    grant_unref(serving->grant);
-    kobj_unref(serving->endpoint);
+    struct grant *grant = process->serving[process->serving_count - 1];
+    if (revocation_slice(&process->ending, grant)) {
+        process->serving_count--;
+        grant_unref(grant);
+    }
     return false;
 }
 
@@ -289,7 +366,9 @@ static bool stage_drop_threads(struct process *process)
 {
     struct thread *thread = first_thread(process);
     if (thread != NULL) {
+        lock_acquire(&process->obj.lock);
         list_remove(&thread->process_link);
+        lock_release(&process->obj.lock);
         thread_destroy(thread);
         return false;
     }

@@ -20,16 +20,11 @@
 #include "core/job.h"
 #include "core/kobj.h"
 #include "mem/aspace.h"
+#include "object/revocation.h"
 #include "object/session.h"
 #include "object/thread.h"
 
 struct launcher;
-
-/* A serve capability given at spawn: an instance's own, whatever it does with the slot. */
-struct serving {
-    struct grant *grant;   /* a ref */
-    struct kobj *endpoint; /* a ref */
-};
 
 enum process_state { PROCESS_BUILDING, PROCESS_RUNNING, PROCESS_EXITING, PROCESS_REAPED };
 enum process_end_kind { PROCESS_ENDED_EXIT, PROCESS_ENDED_FAULT, PROCESS_ENDED_TERMINATED };
@@ -55,8 +50,13 @@ struct process {
     struct list inflight;          /* [f] records this process received and has not answered */
     bool server_gone;              /* [f] */
 
-    struct serving *serving;           /* [I] then [j]: ended with the process */
+    /* Routes of the serve capabilities given at spawn, with a ref each: an instance's own, whatever
+     * it does with the slots; they end with it. */
+    struct grant **serving;            /* [I] then [j] */
     uint32_t serving_count;            /* [I] then [j] */
+    struct revocation ending;          /* [j] */
+    struct list_node class_link;       /* of its class: see process_next */
+    uint8_t process_class;             /* [I] */
     void *capset;                      /* [I] the capset page */
     struct launcher *launcher;         /* a ref, or NULL: told when reaped and no handle is left */
     _Atomic uint64_t log_window_ns;    /* [a] KernelLog.append: start of the window and */
@@ -79,9 +79,21 @@ bool process_is_serving(const struct capability *cap);
 
 /* Room for `count` serve capabilities given to a process that is being built, at most CAPOS_CAPSET_MAX;
  * once. ST_QUOTA. Then process_note_serving for each given capability, before it is installed: those
- * that serve are noted (refs of route and object are taken), the others passed over. */
+ * that serve are noted (a ref of the route is taken), the others passed over. */
 status_t process_expect_serving(struct process *process, uint32_t count);
 void process_note_serving(struct process *process, const struct capability *cap);
+
+enum { PROCESS_CLASSES = 64 };
+
+/* Before the first process. */
+void processes_init(void);
+
+/* The processes of some of the 64 classes (bit i: class i), one after another: that after `after` (NULL:
+ * the first) with a ref; takes over the ref of `after`. Finds each that exists all the while. */
+struct process *process_next(struct process *after, uint64_t classes);
+
+/* The same for the rings of a process, held by ring_put; closing ones are passed over. */
+struct ring *process_next_ring(struct process *process, struct ring *after);
 
 /* A process that never ran: takes it down, drops the creator's ref. */
 void process_abandon(struct process *process);

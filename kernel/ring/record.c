@@ -387,7 +387,7 @@ bool record_abort(struct record *rec, uint32_t generation, status_t status)
     }
     lock_release(&target->lock);
     if (claimed) {
-        record_finish(rec, status, 0, 0, 0);
+        record_finish(rec, status, status > 0 ? CAPOS_CQE_SIGNAL : 0, 0, 0);
     }
     kobj_unref(target);
     return ours;

@@ -112,7 +112,8 @@ void record_complete_message(struct record *rec, const void *message, uint32_t l
                              const struct capability *caps, uint32_t ncaps);
 
 /* Ends the record as `status` says, wherever it is: QUEUED (finished here), INFLIGHT (finished here;
- * its RETURN will find nothing), CLAIMED (doomed). False: it is not of this generation any more. */
+ * its RETURN will find nothing), CLAIMED (doomed). A positive status is an event, for a WAIT. False:
+ * it is not of this generation any more. */
 bool record_abort(struct record *rec, uint32_t generation, status_t status);
 
 /* INFLIGHT at `server`, and of this generation -> CLAIMED, out of the in-flight lists. The caller

@@ -23,6 +23,7 @@ enum {
     REGISTRY_PAGES = (1 << RING_ID_BITS) / REGISTRY_PAGE_ENTRIES,
     REGISTRY_LOCK_BIT = 1,
     CLOSE_SLICE_RECORDS = 32,
+    SWEEP_ABORT = 32, /* looks that ending a record costs */
     CQ_RESERVE_MIN = 4,
 };
 
@@ -284,6 +285,56 @@ static bool abort_some(struct ring *ring)
     bool none = ring->outstanding == 0;
     lock_release(&ring->lock);
     return none;
+}
+
+bool ring_hold(struct ring *ring)
+{
+    lock_acquire(&ring->lock);
+    bool open = !ring->closing;
+    if (open) {
+        atomic_add_relaxed(&ring->refs, 1);
+    }
+    lock_release(&ring->lock);
+    return open;
+}
+
+/* The next record whose route is dead, and what to end it with; NULL: there is none, or the budget is
+ * used up. A look from the first record on ends with the last active one. */
+static struct record *next_cut_off(struct ring *ring, uint32_t *at, int32_t *budget,
+                                   uint32_t *generation_out, status_t *status_out)
+{
+    struct record *found = NULL;
+    lock_acquire(&ring->lock);
+    uint32_t left = *at == 0 ? ring->outstanding : ring->cq_entries;
+    for (; found == NULL && left != 0 && *at<ring->cq_entries && * budget> 0; ++*at, --*budget) {
+        struct record *rec = record_at(ring, *at);
+        if (rec->target != NULL) {
+            left--;
+            if (!grant_is_live(rec->route)) {
+                found = rec;
+                *generation_out = atomic_load_relaxed(&rec->generation);
+                bool told = rec->op == CAPOS_OP_WAIT && (rec->method & CAPOS_EVENT_DEAD) != 0;
+                *status_out = told ? CAPOS_EVENT_DEAD : ST_DISCONNECTED;
+            }
+        }
+    }
+    if (left == 0 && found == NULL) {
+        *at = ring->cq_entries;
+    }
+    lock_release(&ring->lock);
+    return found;
+}
+
+bool ring_sweep(struct ring *ring, uint32_t *at, int32_t *budget)
+{
+    uint32_t generation;
+    status_t status;
+    for (struct record *rec;
+         (rec = next_cut_off(ring, at, budget, &generation, &status)) != NULL;) {
+        (void)record_abort(rec, generation, status);
+        *budget -= SWEEP_ABORT;
+    }
+    return *at == ring->cq_entries;
 }
 
 bool ring_close_slice(struct ring *ring)

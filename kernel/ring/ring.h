@@ -80,6 +80,13 @@ status_t ring_create(struct process *process, struct thread *thread, uint64_t us
  * another CPU knows the ring any more. */
 bool ring_close_slice(struct ring *ring);
 
+/* Another user of the ring, to be ended by ring_put; false: it is closing. Its thread is known to exist. */
+bool ring_hold(struct ring *ring);
+
+/* Ends the records, from index *at on, whose route or object is dead: ST_DISCONNECTED, or the event
+ * for those that wait for DEAD. As far as *budget lasts; true when all were looked at. */
+bool ring_sweep(struct ring *ring, uint32_t *at, int32_t *budget);
+
 /* After ring_close_slice said true and the address space is gone: gives everything back. */
 void ring_destroy(struct ring *ring);
 

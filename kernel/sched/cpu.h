@@ -54,7 +54,7 @@ struct cpu {
 
     struct scans scans; /* [c] */
 
-    uint64_t steps; /* [c] kernel entries, for traces */
+    _Atomic uint64_t sequence; /* [a] odd: inside the kernel; written by this CPU only */
 
     uint8_t params[CPU_SCRATCH_BYTES] ALIGNED(16);  /* [c] */
     uint8_t results[CPU_SCRATCH_BYTES] ALIGNED(16); /* [c] */
@@ -65,6 +65,27 @@ static inline struct cpu *cpu_this(void)
 {
     return arch_cpu_local();
 }
+
+/* Every way into the kernel, and out of it. The way in is a full barrier: whoever finds the sequence
+ * even afterwards knows that this CPU sees all that was written before. */
+static inline void cpu_enter_kernel(struct cpu *cpu)
+{
+    atomic_add_seq_cst(&cpu->sequence, 1);
+}
+
+static inline void cpu_leave_kernel(struct cpu *cpu)
+{
+    atomic_store_release(&cpu->sequence, atomic_load_relaxed(&cpu->sequence) + 1);
+}
+
+/* A grace period: all zero at its beginning, and again once it has passed. */
+struct grace {
+    unsigned cpu;      /* those below have been seen outside */
+    uint64_t sequence; /* of this one, seen inside and kicked; 0 = not looked at yet */
+};
+
+/* True when every other CPU has been outside the kernel at some time since the first call. */
+bool grace_passed(struct grace *grace);
 
 struct thread *sched_choose(struct thread *prev);
 

@@ -53,6 +53,33 @@ void cpus_init(unsigned count)
     }
 }
 
+static arch_cpu_mask_t bit_of(unsigned id)
+{
+    return (arch_cpu_mask_t)1 << id;
+}
+
+/* A sequence of 0 is even, so it stands for none. */
+bool grace_passed(struct grace *grace)
+{
+    for (; grace->cpu < arch_cpu_count(); grace->cpu++) {
+        struct cpu *cpu = cpus[grace->cpu];
+        uint64_t sequence = atomic_load_seq_cst(&cpu->sequence);
+        if (cpu == cpu_this() || sequence % 2 == 0) {
+            grace->sequence = 0;
+        } else if (grace->sequence == 0) {
+            grace->sequence = sequence;
+            arch_cpu_kick(bit_of(cpu->id));
+            return false;
+        } else if (grace->sequence == sequence) {
+            return false;
+        } else {
+            grace->sequence = 0;
+        }
+    }
+    *grace = (struct grace){.cpu = 0};
+    return true;
+}
+
 static void enqueue(struct cpu *cpu, struct thread *thread)
 {
     lock_acquire(&cpu->queue_lock);
@@ -74,11 +101,6 @@ static struct thread *dequeue(struct cpu *cpu, bool newest)
     }
     lock_release(&cpu->queue_lock);
     return node == NULL ? NULL : list_entry(node, struct thread, queue_link);
-}
-
-static arch_cpu_mask_t bit_of(unsigned id)
-{
-    return (arch_cpu_mask_t)1 << id;
 }
 
 /* Calls one idle CPU to come and steal. */

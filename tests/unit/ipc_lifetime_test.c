@@ -19,22 +19,6 @@ static uint64_t completions(struct user *user)
     return user_ring(user)->cq_tail - user_ring(user)->cq_head;
 }
 
-/* Copies a capability under a grant below its own route, as spawning does. */
-static capos_cap_t pass_below(struct user *from, capos_cap_t cap, struct user *to, uint64_t facet)
-{
-    struct capability held;
-    struct grant *route;
-    capos_cap_t id = 0;
-    CHECK_EQ(table_get(&from->process->table, cap, &held, NULL), ST_OK);
-    CHECK_EQ(grant_derive(held.route, to->process->ledger, "below", 5, &route), ST_OK);
-    grant_unref(held.route);
-    held.route = route;
-    held.facet = facet;
-    user_note_serving(to, &held);
-    CHECK_EQ(table_insert(&to->process->table, &held, CAP_HOP_SPAWN, &id), ST_OK);
-    return id;
-}
-
 TEST(ipc_stale_object,
      "a call that waits for an object of a dead instance ends DISCONNECTED, and the successor, who "
      "may use the key again, gets the next one")
@@ -43,15 +27,15 @@ TEST(ipc_stale_object,
     struct user *client = user_new("client"), *owner = user_new("owner");
     struct user *old = user_new("old"), *new = user_new("new");
     capos_cap_t endpoint = user_endpoint(owner, 256, 1);
-    capos_cap_t exported = pass_below(owner, user_mint(owner, endpoint, 1), client, 1);
-    capos_cap_t serve = pass_below(owner, endpoint, old, EndpointServe_FACET);
-    capos_cap_t mine = pass_below(old, user_mint(old, serve, 5), client, 1);
+    capos_cap_t exported = user_pass_below(owner, user_mint(owner, endpoint, 1), client, 1);
+    capos_cap_t serve = user_pass_below(owner, endpoint, old, EndpointServe_FACET);
+    capos_cap_t mine = user_pass_below(old, user_mint(old, serve, 5), client, 1);
     struct capos_sqe stale = call(client, mine);
     struct capos_sqe good = call(client, exported);
     user_start(client, &stale);
     user_start(client, &good);
     user_exit(old, 0);
-    serve = pass_below(owner, endpoint, new, EndpointServe_FACET);
+    serve = user_pass_below(owner, endpoint, new, EndpointServe_FACET);
     struct capos_sqe recv = sqe_recv(new, serve, 512, 1);
     struct capos_received header = {0};
     CHECK_EQ(user_do(new, &recv).result, sizeof(header));
@@ -93,9 +77,9 @@ TEST(wait_served_dead,
     fixture_start(2);
     struct user *client = user_new("client"), *owner = user_new("owner"), *old = user_new("old");
     capos_cap_t endpoint = user_endpoint(owner, 256, 1);
-    capos_cap_t exported = pass_below(owner, user_mint(owner, endpoint, 1), client, 1);
-    capos_cap_t serve = pass_below(owner, endpoint, old, EndpointServe_FACET);
-    capos_cap_t mine = pass_below(old, user_mint(old, serve, 5), client, 1);
+    capos_cap_t exported = user_pass_below(owner, user_mint(owner, endpoint, 1), client, 1);
+    capos_cap_t serve = user_pass_below(owner, endpoint, old, EndpointServe_FACET);
+    capos_cap_t mine = user_pass_below(old, user_mint(old, serve, 5), client, 1);
     struct capos_sqe instance = sqe_wait(client, mine, CAPOS_EVENT_DEAD, 0);
     struct capos_sqe whole = sqe_wait(client, exported, CAPOS_EVENT_DEAD, 0);
     user_start(client, &whole);

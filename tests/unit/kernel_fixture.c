@@ -371,6 +371,21 @@ capos_cap_t user_pass(struct user *from, capos_cap_t cap, struct user *to, uint6
     return id;
 }
 
+capos_cap_t user_pass_below(struct user *from, capos_cap_t cap, struct user *to, uint64_t facet)
+{
+    struct capability held;
+    struct grant *route;
+    capos_cap_t id = 0;
+    CHECK_EQ(table_get(&from->process->table, cap, &held, NULL), ST_OK);
+    CHECK_EQ(grant_derive(held.route, to->process->ledger, "below", 5, &route), ST_OK);
+    grant_unref(held.route);
+    held.route = route;
+    held.facet = facet;
+    user_note_serving(to, &held);
+    CHECK_EQ(table_insert(&to->process->table, &held, CAP_HOP_SPAWN, &id), ST_OK);
+    return id;
+}
+
 status_t user_look(struct user *user, capos_cap_t cap, struct capability *out)
 {
     struct capability held;

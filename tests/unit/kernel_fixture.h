@@ -92,6 +92,8 @@ void user_read(struct user *user, uint64_t address, void *to, uint64_t bytes);
 capos_cap_t user_give(struct user *user, struct kobj *object, uint8_t ktype, uint64_t facet);
 /* Copies a capability of one user to another the same way, with a facet. */
 capos_cap_t user_pass(struct user *from, capos_cap_t cap, struct user *to, uint64_t facet);
+/* The same under a grant below its own route, as spawning does. */
+capos_cap_t user_pass_below(struct user *from, capos_cap_t cap, struct user *to, uint64_t facet);
 /* What a capability of the user's is: ST_OK and borrowed pointers, or a status. */
 status_t user_look(struct user *user, capos_cap_t cap, struct capability *out);
 

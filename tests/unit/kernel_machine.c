@@ -68,6 +68,14 @@ struct ledger *machine_start(unsigned cpus)
     return ledger_create_root(limits);
 }
 
+void grant_kill(struct grant *grant)
+{
+    grant_ref(grant);
+    for (struct grant *at = grant; at != NULL; at = grant_next(grant, at)) {
+        grant_end(at);
+    }
+}
+
 struct ledger_state ledger_state(struct ledger *ledger)
 {
     struct ledger_state state;

@@ -22,6 +22,9 @@ struct ledger *machine_start(unsigned cpus);
 /* Limits of `n` in every class but frames and kernel pages, which get `pages`. */
 void machine_limits(uint64_t limits[LEDGER_CLASSES], uint64_t n, uint64_t pages);
 
+/* Ends a grant and all below it, at once; nobody is swept. */
+void grant_kill(struct grant *grant);
+
 /* The frame allocator refuses the n-th call from now (1 = the next) and all later ones; 0 = never. */
 void frames_fail_at(unsigned n);
 /* True when it has refused since frames_fail_at. */
