@@ -41,7 +41,7 @@ interface ProcessSpawner $A.kernel $A.kernelType(5) $A.transfer(none) $A.scope(s
       $A.statuses(["badArgument", "badImage", "notSealed", "notTransferable", "quota", "exists"]);
   # Start a program from a sealed ELF image with exactly these grants. Everything is checked first; a
   # refusal starts nothing and moves nothing. The limits are carved from the spawner's ledger; classes
-  # not named get the system's defaults. 0 for ringEntries (64) and stackBytes (65536) means default.
+  # not named get the system's defaults. 0 for ringEntries (32) and stackBytes (65536) means default.
 
   newLauncher @1 (programs :List(Program), limits :List(Limit), maxChildren :UInt32)
       -> (launcher :UInt16 $A.capability("Launcher")) $A.maxParams(8192) $A.paramCaps(62) $A.resultCaps(1)

@@ -26,12 +26,13 @@
 
 enum { LIST_MAX = 64 };
 
+/* [I] immutable  [j] the job */
 struct open_job {
     struct job job;
-    struct ring *ring; /* held by its refs */
-    struct record *rec;
-    uint32_t generation;
-    struct archive_check check;
+    struct ring *ring;          /* [I] held by its refs */
+    struct record *rec;         /* [I] */
+    uint32_t generation;        /* [I] */
+    struct archive_check check; /* [j] */
 };
 
 status_t boot_package_create(struct kobj **out)

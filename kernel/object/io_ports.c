@@ -36,31 +36,38 @@ status_t io_ports_root_create(struct kobj **out)
     return root_object_create(KTYPE_IO_PORTS_ROOT, out);
 }
 
-static bool any_claimed_locked(uint32_t base, uint32_t count)
+/* The bits of [port, end) in the word that holds `port`. */
+static uint64_t word_bits(uint32_t port, uint32_t end)
 {
-    for (uint32_t port = base; port < base + count; port++) {
-        if ((claims.bits[port / 64] >> (port % 64) & 1) != 0) {
+    uint64_t bits = UINT64_MAX << (port % 64);
+    return port / 64 == end / 64 ? bits & ~(UINT64_MAX << (end % 64)) : bits;
+}
+
+static bool any_claimed_locked(uint32_t base, uint32_t end)
+{
+    for (uint32_t port = base; port < end; port = (port | 63) + 1) {
+        if ((claims.bits[port / 64] & word_bits(port, end)) != 0) {
             return true;
         }
     }
     return false;
 }
 
-static void set_claims_locked(uint32_t base, uint32_t count, bool claimed)
+static void set_claims_locked(uint32_t base, uint32_t end, bool claimed)
 {
-    for (uint32_t port = base; port < base + count; port++) {
-        uint64_t bit = UINT64_C(1) << (port % 64);
+    for (uint32_t port = base; port < end; port = (port | 63) + 1) {
+        uint64_t bits = word_bits(port, end);
         claims.bits[port / 64] =
-            claimed ? claims.bits[port / 64] | bit : claims.bits[port / 64] & ~bit;
+            claimed ? claims.bits[port / 64] | bits : claims.bits[port / 64] & ~bits;
     }
 }
 
 static bool claim(uint32_t base, uint32_t count)
 {
     lock_acquire(&claims.lock);
-    bool free = !any_claimed_locked(base, count);
+    bool free = !any_claimed_locked(base, base + count);
     if (free) {
-        set_claims_locked(base, count, true);
+        set_claims_locked(base, base + count, true);
     }
     lock_release(&claims.lock);
     return free;
@@ -75,7 +82,7 @@ static void io_ports_destroy(struct kobj *obj)
 {
     struct io_ports *ports = io_ports_of(obj);
     lock_acquire(&claims.lock);
-    set_claims_locked(ports->base, ports->count, false);
+    set_claims_locked(ports->base, ports->base + ports->count, false);
     lock_release(&claims.lock);
     slab_free(ports);
 }

@@ -67,6 +67,94 @@ TEST(ports_claims, "a port has one holder at a time, and the kernel's own are ne
     fixture_end();
 }
 
+TEST(ports_ranges,
+     "a range of any length is claimed and given back whole, and its capability tells it")
+{
+    fixture_start(1);
+    struct user *user = user_new("driver");
+    capos_cap_t root = give_root(user, KTYPE_IO_PORTS_ROOT);
+    static const struct {
+        uint16_t base, count;
+    } ranges[] = {{0x1000, 0xf000}, {0x103f, 2}, {0x1040, 64}, {0x1001, 62}, {0xffff, 1}};
+    for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++) {
+        uint32_t end = (uint32_t)ranges[i].base + ranges[i].count;
+        struct capos_cqe held = open_ports(user, root, ranges[i].base, ranges[i].count);
+        REQUIRE(held.result >= 0);
+        uint64_t result;
+        (void)message();
+        (void)IoPorts_info_params_init(&builder);
+        struct capos_cqe cqe =
+            call(user, held.first_cap, IoPorts_ID, IoPorts_info_ORDINAL, &result);
+        IoPorts_info_results_r info;
+        REQUIRE(cqe.result >= 0);
+        CHECK_EQ(IoPorts_info_results_read(user_ptr(user, result), (size_t)cqe.result, &info),
+                 CAPNP_OK);
+        CHECK_EQ(IoPorts_info_results_get_base(info), ranges[i].base);
+        CHECK_EQ(IoPorts_info_results_get_count(info), ranges[i].count);
+        CHECK_EQ(open_ports(user, root, ranges[i].base, 1).result, ST_BUSY);
+        CHECK_EQ(open_ports(user, root, (uint16_t)(end - 1), 1).result, ST_BUSY);
+        struct capos_cqe below = open_ports(user, root, (uint16_t)(ranges[i].base - 1), 1);
+        CHECK(below.result >= 0);
+        CHECK_EQ(user_release(user, below.first_cap), ST_OK);
+        if (end < 65536) {
+            struct capos_cqe above = open_ports(user, root, (uint16_t)end, 1);
+            CHECK(above.result >= 0);
+            CHECK_EQ(user_release(user, above.first_cap), ST_OK);
+        }
+        CHECK_EQ(user_release(user, held.first_cap), ST_OK);
+    }
+    fixture_end();
+}
+
+static struct capos_cqe write_memory(struct user *user, capos_cap_t memory, uint64_t offset,
+                                     const void *bytes, uint32_t count)
+{
+    MemoryObject_write_params_b params = MemoryObject_write_params_init(message());
+    MemoryObject_write_params_set_offset_bytes(params, offset);
+    MemoryObject_write_params_set_data(params, bytes, count);
+    return call(user, memory, MemoryObject_ID, MemoryObject_write_ORDINAL, NULL);
+}
+
+TEST(memory_methods,
+     "a memory object tells itself, is written inside its size, and never again once sealed")
+{
+    fixture_start(1);
+    struct user *user = user_new("writer");
+    capos_cap_t memory = user_memory(user, "old", 4, false);
+    CHECK_EQ(write_memory(user, memory, P - 4, "end", 4).result, 8);
+    CHECK_EQ(write_memory(user, memory, P - 3, "end", 4).result, ST_BAD_ARGUMENT);
+    CHECK_EQ(write_memory(user, memory, UINT64_MAX, "end", 4).result, ST_BAD_ARGUMENT);
+    CHECK_EQ(write_memory(user, memory, P, "", 0).result, 8);
+    for (unsigned sealed = 0; sealed < 2; sealed++) {
+        uint64_t result;
+        (void)MemoryObject_info_params_init(message());
+        struct capos_cqe cqe =
+            call(user, memory, MemoryObject_ID, MemoryObject_info_ORDINAL, &result);
+        MemoryObject_info_results_r info;
+        REQUIRE(cqe.result >= 0);
+        CHECK_EQ(MemoryObject_info_results_read(user_ptr(user, result), (size_t)cqe.result, &info),
+                 CAPNP_OK);
+        CHECK_EQ(MemoryObject_info_results_get_size_bytes(info), P);
+        CHECK_EQ(MemoryObject_info_results_get_sealed(info), sealed != 0);
+        CHECK_EQ(MemoryObject_info_results_get_mappings(info), 0);
+        (void)MemoryObject_seal_params_init(message());
+        CHECK_EQ(call(user, memory, MemoryObject_ID, MemoryObject_seal_ORDINAL, NULL).result, 8);
+    }
+    CHECK_EQ(write_memory(user, memory, 0, "new", 4).result, ST_BAD_STATE);
+    uint64_t result;
+    MemoryObject_read_params_b params = MemoryObject_read_params_init(message());
+    MemoryObject_read_params_set_offset_bytes(params, 0);
+    MemoryObject_read_params_set_count_bytes(params, 4);
+    struct capos_cqe cqe = call(user, memory, MemoryObject_ID, MemoryObject_read_ORDINAL, &result);
+    MemoryObject_read_results_r read;
+    REQUIRE(cqe.result >= 0);
+    CHECK_EQ(MemoryObject_read_results_read(user_ptr(user, result), (size_t)cqe.result, &read),
+             CAPNP_OK);
+    CHECK_EQ(MemoryObject_read_results_get_data(read).len, 4);
+    CHECK_MEM_EQ(MemoryObject_read_results_get_data(read).ptr, "old", 4);
+    fixture_end();
+}
+
 static uint32_t ready; /* reads of the status port that say "ready" */
 static uint8_t next_byte;
 static char sent[300];

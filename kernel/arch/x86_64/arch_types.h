@@ -26,22 +26,24 @@ struct arch_frame {
 /* Enough for every process of usual size. */
 enum { ARCH_ASPACE_NOTED = 24 };
 
+/* [I] immutable  [a] atomic  [l] lock of the address space around it */
 struct arch_aspace {
-    struct paddr root;
-    struct paddr user_root;      /* with page-table isolation, once anything is prepared */
-    _Atomic uint64_t generation; /* last ticket of arch_tlb_shoot */
-    uint64_t table_count;        /* table pages, the root included */
-    uint32_t noted_count; /* of these below the roots; more than ARCH_ASPACE_NOTED: not all */
-    struct paddr noted[ARCH_ASPACE_NOTED];
+    struct paddr root;           /* [I] */
+    struct paddr user_root;      /* [l] with page-table isolation, once anything is prepared */
+    _Atomic uint64_t generation; /* [a] last ticket of arch_tlb_shoot */
+    uint64_t table_count;        /* [l] table pages, the root included */
+    uint32_t noted_count; /* [l] of these below the roots; more than ARCH_ASPACE_NOTED: not all */
+    struct paddr noted[ARCH_ASPACE_NOTED]; /* [l] */
 };
 
+/* [I] immutable  [a] atomic  [c] the CPU it runs on, or nobody */
 struct arch_thread {
-    struct arch_frame frame;
-    struct arch_aspace *aspace;
-    void *fpu;
-    uint64_t fs_base;
-    _Atomic uint32_t on_cpu; /* 1 + the CPU that holds its extended state, 0 = in memory */
-    uint32_t fpu_cpu;        /* 1 + the CPU whose registers may still equal the saved ones */
+    struct arch_frame frame;    /* [c] */
+    struct arch_aspace *aspace; /* [I] */
+    void *fpu;                  /* [I] */
+    uint64_t fs_base;           /* [c] */
+    _Atomic uint32_t on_cpu;    /* [a] 1 + the CPU that holds its extended state, 0 = in memory */
+    uint32_t fpu_cpu;           /* [c] 1 + the CPU whose registers may still equal the saved ones */
 };
 
 #endif
