@@ -9,8 +9,8 @@
  * results and result capabilities are written to the caller. Before a handler runs, the caller's
  * result buffer is known to hold the method's fixed results and its result capabilities.
  *
- * A handler that cannot finish now (Timer.sleep, BootPackage.open) queues inv->record and returns
- * ST_PENDING; it is completed later by record_complete* (ring/ring.h).
+ * A handler that cannot finish now (Timer.sleep, BootPackage.open) returns what invoke_wait or
+ * pending_start says (object/pending.h).
  */
 #ifndef CAPOS_KERNEL_OBJECT_INVOKE_H
 #define CAPOS_KERNEL_OBJECT_INVOKE_H
@@ -25,6 +25,7 @@
 struct process;
 struct thread;
 struct record;
+struct op;
 
 enum { ST_PENDING = 1, INVOKE_MAX_RESULT_CAPS = 2, INVOKE_MAX_PARAM_CAPS = 62 };
 
@@ -32,7 +33,9 @@ struct invocation {
     struct process *process; /* the caller */
     struct thread *thread;
     struct capability target; /* what was called: object, facet, route */
-    struct record *record;    /* for ST_PENDING; see above */
+    const struct op *op;      /* the SQE */
+    struct record *record;    /* NULL, or of a call that is answered later: object/pending.h */
+    uint32_t generation;      /* of record */
     /* transfers of the SQE: caps[i] holds refs while the handler runs; a handler that keeps one
      * takes its own. moved[i]: the sender asked for a move; only spawning handlers accept moves. */
     uint32_t cap_count;
@@ -75,7 +78,6 @@ struct kernel_method {
     uint8_t result_caps;
     uint8_t param_caps;
     bool opcode_only; /* CALL is refused */
-    bool may_block;
 };
 
 struct kernel_interface {

@@ -4,9 +4,7 @@
 #include "arch/arch.h"
 #include "gen/kernel/time.kernel.h"
 #include "gen/status.capnp.h"
-#include "object/invoke.h"
-#include "object/process.h"
-#include "ring/record.h"
+#include "object/pending.h"
 
 status_t Timer_kernel_now(struct invocation *inv, Timer_now_params_r params,
                           Timer_now_results_b results)
@@ -26,16 +24,6 @@ status_t Timer_kernel_sleep(struct invocation *inv, Timer_sleep_params_r params,
         Timer_sleep_results_set_now_ns(results, now_ns);
         return ST_OK;
     }
-    struct record *rec = inv->record;
     bool sleeping = inv->deadline_ns == 0 || until_ns <= inv->deadline_ns;
-    atomic_store_relaxed(&rec->sleeping, sleeping);
-    uint64_t wake_ns = sleeping ? until_ns : inv->deadline_ns;
-    lock_acquire(&inv->process->obj.lock);
-    bool queued = record_queue_locked(rec, NULL);
-    lock_release(&inv->process->obj.lock);
-    if (!queued) {
-        return rec->doom;
-    }
-    record_arm(rec, wake_ns);
-    return ST_PENDING;
+    return invoke_wait(inv, sleeping ? until_ns : inv->deadline_ns, sleeping);
 }

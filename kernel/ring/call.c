@@ -89,6 +89,7 @@ static ALWAYS_INLINE void start_invocation(struct op *op, struct kernel_call *ca
     struct invocation *inv = &call->inv;
     inv->process = op->process;
     inv->thread = op->ring->thread;
+    inv->op = op;
     inv->record = NULL;
     inv->caps = call->caps;
     inv->cap_count = 0;
@@ -198,43 +199,7 @@ static status_t prepare_call(struct op *op, const struct op_transfers *xfers,
     if (!op_probe_result(op, result_bytes_needed(call->method))) {
         return ST_BAD_ADDRESS;
     }
-    if (!call->method->may_block) {
-        return ST_OK;
-    }
-    call->inv.record =
-        record_alloc(op->ring, &op->sqe, op->position, &op->process->obj, call->inv.target.route);
-    return call->inv.record != NULL ? ST_OK : ST_DISCONNECTED;
-}
-
-/* A may-block method always completes through its record, whether it had to wait or not. */
-static void finish_blocking(struct op *op, struct kernel_call *call, status_t status,
-                            struct capnp_builder *results)
-{
-    struct record *rec = call->inv.record;
-    if (status == ST_PENDING) {
-        return;
-    }
-    if (status == ST_RESULT_TOO_SMALL) {
-        abandon_results(op, &call->inv);
-        record_finish(rec, status, CAPOS_CQE_NEEDED, 0,
-                      (uint64_t)call->method->results_max_bytes << 32);
-        return;
-    }
-    if (status != ST_OK) {
-        abandon_results(op, &call->inv);
-        record_complete(rec, status);
-        return;
-    }
-    struct invocation *inv = &call->inv;
-    if (inv->reserved_caps != 0) {
-        table_unreserve(&op->process->table, inv->reserved_caps, inv->result_ids);
-    }
-    size_t len;
-    if (capnp_finish(results, &len) != CAPNP_OK) {
-        len = 0;
-    }
-    record_complete_message(rec, results->base, (uint32_t)len, inv->result_caps,
-                            inv->result_cap_count);
+    return ST_OK;
 }
 
 static void finish_call(struct op *op, const struct op_transfers *xfers, struct kernel_call *call,
@@ -247,8 +212,11 @@ static void finish_call(struct op *op, const struct op_transfers *xfers, struct 
     if (xfers->count != 0) {
         op_end_transfers(op, xfers, status == ST_OK && call->inv.moves_taken);
     }
-    if (call->inv.record != NULL) {
-        finish_blocking(op, call, status, results);
+    if (call->inv.record != NULL) { /* answered later, or ended before it could wait */
+        abandon_results(op, &call->inv);
+        if (status != ST_PENDING) {
+            record_complete(call->inv.record, status);
+        }
     } else if (status == ST_RESULT_TOO_SMALL) {
         abandon_results(op, &call->inv);
         op_complete_needed(op, status, call->method->results_max_bytes);

@@ -42,10 +42,10 @@ void table(const Model &model, const Interface &i, Out &c)
         std::string invoke = m.opcode.empty() ? i.name + "_" + m.c_name + "_invoke" : "NULL";
         c.line("    {.name = \"%s\",\n     .invoke = %s,\n     .params_max_bytes = %u,\n"
                "     .results_min_bytes = %u,\n     .results_max_bytes = %u,\n     .result_caps = %u,\n"
-               "     .param_caps = %u,\n     .opcode_only = %s,\n     .may_block = %s},",
+               "     .param_caps = %u,\n     .opcode_only = %s},",
                m.name.c_str(), invoke.c_str(), m.max_params,
                8 + 8 * (r.getDataWordCount() + r.getPointerCount()), m.max_results, m.result_caps,
-               m.param_caps, m.opcode.empty() ? "false" : "true", m.may_block ? "true" : "false");
+               m.param_caps, m.opcode.empty() ? "false" : "true");
     }
     c.line("};\n");
 }

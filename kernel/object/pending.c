@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+#include "object/pending.h"
+
+#include "gen/status.capnp.h"
+#include "object/process.h"
+#include "ring/op.h"
+
+status_t invoke_wait(struct invocation *inv, uint64_t deadline_ns, bool sleeping)
+{
+    const struct op *op = inv->op;
+    struct kobj *owner = &op->process->obj;
+    struct record *rec = record_alloc(op->ring, &op->sqe, op->position, owner, inv->target.route);
+    if (rec == NULL) {
+        return ST_DISCONNECTED;
+    }
+    inv->record = rec;
+    inv->generation = atomic_load_relaxed(&rec->generation);
+    atomic_store_relaxed(&rec->sleeping, sleeping);
+    lock_acquire(&owner->lock);
+    bool queued = record_queue_locked(rec, NULL);
+    lock_release(&owner->lock);
+    if (!queued) {
+        return rec->doom;
+    }
+    record_arm(rec, deadline_ns);
+    return ST_PENDING;
+}
+
+status_t pending_start(struct pending *pending, struct invocation *inv, job_fn run)
+{
+    status_t status = invoke_wait(inv, inv->deadline_ns, false);
+    job_init(&pending->job, run);
+    pending->ring = status == ST_PENDING ? inv->op->ring : NULL;
+    pending->rec = inv->record;
+    pending->generation = inv->generation;
+    if (pending->ring != NULL) {
+        atomic_add_relaxed(&pending->ring->refs, 1);
+    }
+    job_submit(&pending->job);
+    return status;
+}
+
+bool pending_claim(struct pending *pending)
+{
+    return pending->ring != NULL && record_claim(pending->rec, pending->generation);
+}
+
+void pending_end(struct pending *pending)
+{
+    if (pending->ring != NULL) {
+        ring_put(pending->ring);
+    }
+}
+
+bool pending_is_orphan(const struct pending *pending)
+{
+    return pending->ring == NULL || process_is_exiting(pending->ring->process);
+}
+
+void pending_answer(struct pending *pending, status_t status, const void *message, size_t len,
+                    struct kobj *object, uint8_t ktype, uint64_t facet)
+{
+    const struct kernel_interface *interface = &kernel_interfaces[ktype];
+    if (!pending_claim(pending)) {
+        if (object != NULL) {
+            kobj_unref(object);
+        }
+    } else if (status != ST_OK) {
+        record_complete(pending->rec, status);
+    } else if (object == NULL) {
+        record_complete_message(pending->rec, message, (uint32_t)len, NULL, 0);
+    } else {
+        struct capability cap = {
+            .object = object,
+            .route = pending->rec->route,
+            .facet = facet,
+            .interface = interface->id,
+            .ktype = ktype,
+            .mode = interface->mode,
+            .scope = interface->scope,
+        };
+        grant_ref(cap.route);
+        record_complete_message(pending->rec, message, (uint32_t)len, &cap, 1);
+    }
+    pending_end(pending);
+}
