@@ -259,6 +259,9 @@ status_t table_get(struct cap_table *table, capos_cap_t id, struct capability *o
 
 void capability_put(struct capability *cap)
 {
+    if (cap->object == NULL) {
+        return;
+    }
     kobj_unref(cap->object);
     grant_unref(cap->route);
     cap->object = NULL;

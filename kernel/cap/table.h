@@ -97,6 +97,7 @@ bool table_sweep(struct cap_table *table, uint32_t *at, int32_t *budget);
  * ref each): drop with capability_put. ST_BAD_CAP, ST_DISCONNECTED (route or object dead). */
 status_t table_get(struct cap_table *table, capos_cap_t id, struct capability *out,
                    uint64_t caller_out[2]);
+/* Nothing to drop when the object is NULL. */
 void capability_put(struct capability *cap);
 
 /* Reserves n slots (n <= CAP_PAGE_SLOTS): ids_out gets ids that will be valid once installed. All or

@@ -3,6 +3,7 @@
 #include "tests/unit/kernel_fixture.h"
 #include "tests/unit/test.h"
 
+#include "gen/capabilities.capnp.h"
 #include "gen/endpoint.capnp.h"
 #include "gen/notification.capnp.h"
 #include "gen/time.capnp.h"
@@ -102,6 +103,41 @@ TEST(revoke_slots, "slots of a revoked grant, in every process, let go of their 
     grant_unref(below->parent);
     grant_unref(below);
     grant_unref(beside);
+    grant_unref(top);
+    fixture_end();
+}
+
+TEST(revoke_listed,
+     "a revoked capability is listed as not alive, with the reason, until it is released")
+{
+    uint64_t words[512] = {0};
+    uint64_t result;
+    fixture_start(1);
+    struct user *a = user_new("a");
+    struct plain_object *object = plain_object_new(fixture_roots()->ledger, KTYPE_NOTIFICATION);
+    struct grant *top = derive(fixture_roots()->grant);
+    capos_cap_t manager =
+        user_give(a, &a->process->obj, KTYPE_CAPABILITY_MANAGER, CapabilityManager_FACET);
+    capos_cap_t gone = put_plain(a, object, top);
+    end_all(top);
+    for (unsigned round = 0; round < 2; round++) {
+        struct capos_cqe cqe = user_call_plain(a, manager, CapabilityManager_ID,
+                                               CapabilityManager_list_ORDINAL, &result);
+        REQUIRE(cqe.result > 0);
+        user_read(a, result, words, (uint64_t)cqe.result);
+        CapabilityManager_list_results_r list;
+        REQUIRE_EQ(CapabilityManager_list_results_read(words, (size_t)cqe.result, &list), CAPNP_OK);
+        CapabilityInfo_list_r all = CapabilityManager_list_results_get_capabilities(list);
+        unsigned dead = 0;
+        for (uint32_t i = 0; i < CapabilityInfo_list_len(all); i++) {
+            CapabilityInfo_r info = CapabilityInfo_list_at(all, i);
+            CHECK_EQ(CapabilityInfo_get_live(info), CapabilityInfo_get_id(info) != gone);
+            dead += CapabilityInfo_get_id(info) == gone;
+        }
+        CHECK_EQ(dead, round == 0);
+        CHECK_EQ(round == 0 ? user_release(a, gone) : ST_OK, ST_OK);
+    }
+    kobj_unref(&object->obj);
     grant_unref(top);
     fixture_end();
 }
