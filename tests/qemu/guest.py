@@ -51,6 +51,7 @@ class Guest:
         self._last_output = self.started
         self._events = bytearray()
         self._reason = None
+        self._unanswered = 1  # monitor commands; the first makes the others possible
         self._dir = tempfile.mkdtemp(prefix="capos-")
         self._selector = selectors.DefaultSelector()
         self._sockets = {}
@@ -155,6 +156,8 @@ class Guest:
                 continue
             if message.get("event") == "SHUTDOWN":
                 self._reason = message.get("data", {}).get("reason")
+            if "return" in message or "error" in message:
+                self._unanswered -= 1
 
     def _note_end(self):
         """Called when QEMU may have ended: sets self.ended."""
@@ -278,7 +281,13 @@ class Guest:
         return self.ended
 
     def monitor(self, command, **arguments):
-        """One QMP command, for tests that need the machine's own levers."""
+        """One QMP command, for tests that need the machine's own levers. Those before it have been answered: the
+        emulator keeps a line of a few only, and does not end while there is one."""
+        until = self._from_now(self.quiet_s)
+        while self._unanswered > 0 and not self._note_end():
+            self._check_time(until, "the monitor's answer")
+            self.pump(0.05)
+        self._unanswered += 1
         message = {"execute": command}
         if arguments:
             message["arguments"] = arguments
