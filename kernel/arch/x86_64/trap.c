@@ -83,7 +83,8 @@ struct thread *trap_user(struct thread *thread, unsigned vector, uint64_t error)
         smp_nmi();
         return thread;
     case VECTOR_MACHINE_CHECK:
-        panic("machine check");
+        panic("machine check in a program: ip %#llx",
+              (unsigned long long)((const struct arch_thread *)thread)->frame.rip);
     case VECTOR_DOUBLE_FAULT:
         panic("double fault");
     default:
