@@ -12,6 +12,7 @@ import os
 import re
 import selectors
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -59,7 +60,7 @@ class Guest:
         # timeout(1) as well: a machine must not outlive a harness that was killed.
         self._process = subprocess.Popen(["timeout", "-k", "5", str(int(deadline_s) + 10)] + args,
                                          stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                         stderr=subprocess.PIPE)
+                                         stderr=subprocess.PIPE, start_new_session=True)
         try:
             for channel in ("qmp", "debug", "com1"):
                 self._connect(channel)
@@ -325,7 +326,7 @@ class Guest:
             try:
                 self._process.wait(5)
             except subprocess.TimeoutExpired:
-                self._process.kill()
+                os.killpg(self._process.pid, signal.SIGKILL)  # timeout(1) and the emulator are a group
                 self._process.wait()
             self.ended = self.ended or "stopped by the harness"
         self._note_end()

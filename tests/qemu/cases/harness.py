@@ -2,9 +2,11 @@
 """The harness itself: whatever a test program or a machine does wrong is a failure, and never a pass."""
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 
 from case import case
 from guest import Failure
@@ -75,6 +77,20 @@ def hang(t):
     guest.monitor("system_reset")
     raises(t, "the machine ended (", lambda: guest.expect("what nobody prints", seconds=10))
     t.check(guest.ended != "off", "a reset is no clean end", guest.ended)
+
+
+@case("harness.orphans", "an emulator that does not end when asked is ended", weight=7)
+def orphans(t):
+    guest = t.boot(machine=["-S"], deadline_s=60, quiet_s=20)
+    with open(f"/proc/{guest._process.pid}/task/{guest._process.pid}/children", encoding="ascii") as file:
+        emulator = int(file.read().split()[0])
+    # Ended by the signal that cannot be refused; timeout(1) alone would leave it behind.
+    os.kill(guest._process.pid, signal.SIGSTOP)
+    guest.close()
+    until = time.monotonic() + 5
+    while os.path.exists(f"/proc/{emulator}") and time.monotonic() < until:
+        time.sleep(0.05)
+    t.check(not os.path.exists(f"/proc/{emulator}"), "the emulator is gone")
 
 
 @case("harness.results", "lines of results count only when the kernel or init printed them, and a broken plan is a failure",
