@@ -71,6 +71,12 @@ def person_values(t):
     all_in(t, guest, "@entropy.fill(100000)", ["BAD_ARGUMENT", "'help @entropy.fill'"])
     all_in(t, guest, "@memory.commit(address=0x1000, sizeBytes=4KiB, protection=readWrit)",
            ["error: protection: expected one of none, read, readWrite, readExecute, found readWrit"])
+    # A refusal for want of room names the class.
+    all_in(t, guest, "@memory.reserve(address=0, sizeBytes=1GiB)", ["reserve: QUOTA: the limit of virtualPages is reached"])
+    all_in(t, guest, "@memory.reserve(address=0x200000000000, sizeBytes=8MiB)", ["address = 0x200000000000"])
+    all_in(t, guest, "@memory.commit(address=0x200000000000, sizeBytes=4MiB, protection=readWrite)",
+           ["commit: QUOTA: the limit of frames is reached"])
+    all_in(t, guest, "@ledger.newMemoryObject(sizeBytes=16MiB)", ["newMemoryObject: QUOTA: the limit of frames is reached"])
     all_in(t, guest, "@launcher.launch(program=\"hello\", name=\"h\", grants=[{name: \"t\", self: nothing}])",
            ["error: self: expected one of ledger"])
     all_in(t, guest, "@launcher.launch(program=\"hello\", grants=[{transfer: @timer, self: ledger}])",
