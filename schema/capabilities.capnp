@@ -2,6 +2,7 @@
 @0xd45fad50c5b483ca;
 
 using A = import "annotations.capnp";
+using G = import "grants.capnp";
 
 struct CapabilityInfo {
   id @0 :UInt64 $A.hex;
@@ -22,4 +23,13 @@ interface CapabilityManager $A.kernel $A.kernelType(12) $A.transfer(none) $A.sco
   attenuate @1 (capability :UInt16 $A.capability("*"), methods :UInt64 $A.hex) -> (capability :UInt16 $A.capability("*"))
       $A.paramCaps(1) $A.resultCaps(1) $A.statuses(["badArgument", "noMethod", "quota", "notTransferable"]);
   # A second capability to the same object with a subset of its methods.
+
+  derive @2 G.Derivation -> G.Derived $A.maxParams(256) $A.paramCaps(1) $A.resultCaps(2)
+      $A.statuses(["badArgument", "noMethod", "quota", "notTransferable", "badState"]);
+  # A copy of a capability under a grant of its own below the one it came by, and that grant, by which
+  # the copy and all that is obtained through it can be taken back. badState: the way is 32 grants long
+  # already.
+
+  explain @3 (id :UInt64 $A.hex) -> G.Way $A.maxResults(4096) $A.statuses(["notFound"]);
+  # The way by which the caller came to one of its capabilities, as far as the nodes are its own.
 }

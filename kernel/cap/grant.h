@@ -29,6 +29,7 @@ struct grant {
     _Atomic uint32_t refs;           /* [a] slots, children, records in flight */
     _Atomic uint8_t live;            /* [a] */
     uint8_t depth;                   /* [I] */
+    bool fresh;                      /* [I] made by GrantHandle.regrant: see ipc/reply.c */
     struct spinlock lock;            /* rank LOCK_GRANT */
     struct grant *parent;            /* [I] holds a ref; NULL for the root */
     struct list children;            /* own lock */

@@ -29,7 +29,7 @@ enum {
     DIRECTORY_BITS = 9,
     DIRECTORY_SLOTS = CAP_PAGE_SLOTS * CAP_DIRECTORY_ENTRIES,
     PINS_MAX = UINT16_MAX,
-    NEXT_SLOTS = 1024, /* looked at by one table_next */
+    NEXT_SLOTS = 64, /* looked at by one table_next */
     SWEEP_BATCH = 16,
 };
 

@@ -130,7 +130,7 @@ status_t table_captured_get(struct cap_table *table, capos_cap_t id, struct capa
 void table_capture_end(struct cap_table *table, capos_cap_t id, bool move, bool commit);
 
 /* For CapabilityManager.list: fills *out for the first LIVE slot at index >= start, its route or
- * object dead or not (swept: object NULL); refs as table_get. Returns its index, or UINT32_MAX when there is none in the next 1024 slots and
+ * object dead or not (swept: object NULL); refs as table_get. Returns its index, or UINT32_MAX when there is none in the next 64 slots and
  * *resume_out = where to go on (UINT32_MAX at the end). */
 uint32_t table_next(struct cap_table *table, uint32_t start, struct capability *out,
                     capos_cap_t *id_out, enum cap_hop *hop_out, uint32_t *resume_out);

@@ -19,6 +19,7 @@
 #include "mem/frames.h"
 #include "object/boot_package.h"
 #include "object/entropy.h"
+#include "object/grant_handle.h"
 #include "object/interrupt.h"
 #include "object/invoke.h"
 #include "object/io_ports.h"
@@ -82,6 +83,11 @@ static status_t spawner_root(struct kobj **out)
     return root_object_create(KTYPE_PROCESS_SPAWNER, out);
 }
 
+static status_t grants_root(struct kobj **out)
+{
+    return grant_handle_create_root(roots.grant, out);
+}
+
 /* What init holds: roots of the machine and its own objects. */
 static const struct {
     const char *name;
@@ -99,6 +105,7 @@ static const struct {
     {"power", KTYPE_POWER, power_create},
     {"memory", KTYPE_VIRTUAL_MEMORY, NULL},
     {"capabilities", KTYPE_CAPABILITY_MANAGER, NULL},
+    {"grants", KTYPE_GRANT_HANDLE, grants_root},
 };
 
 enum { INIT_GRANTS = sizeof(init_grants) / sizeof(init_grants[0]) };

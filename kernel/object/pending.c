@@ -7,8 +7,13 @@
 
 status_t invoke_wait(struct invocation *inv, uint64_t deadline_ns, bool sleeping)
 {
+    return invoke_wait_at(inv, &inv->process->obj, NULL, deadline_ns, sleeping);
+}
+
+status_t invoke_wait_at(struct invocation *inv, struct kobj *owner, struct list *list,
+                        uint64_t deadline_ns, bool sleeping)
+{
     const struct op *op = inv->op;
-    struct kobj *owner = &op->process->obj;
     struct record *rec = record_alloc(op->ring, &op->sqe, op->position, owner, inv->target.route);
     if (rec == NULL) {
         return ST_DISCONNECTED;
@@ -16,14 +21,11 @@ status_t invoke_wait(struct invocation *inv, uint64_t deadline_ns, bool sleeping
     inv->record = rec;
     inv->generation = atomic_load_relaxed(&rec->generation);
     atomic_store_relaxed(&rec->sleeping, sleeping);
+    record_arm(rec, deadline_ns); /* once it is queued anybody may end it */
     lock_acquire(&owner->lock);
-    bool queued = record_queue_locked(rec, NULL);
+    bool queued = record_queue_locked(rec, list);
     lock_release(&owner->lock);
-    if (!queued) {
-        return rec->doom;
-    }
-    record_arm(rec, deadline_ns);
-    return ST_PENDING;
+    return queued ? ST_PENDING : rec->doom;
 }
 
 status_t pending_start(struct pending *pending, struct invocation *inv, job_fn run)

@@ -28,6 +28,10 @@ struct pending {
  * out or, when `sleeping`, answers the time. Any other status: to be returned as it is. */
 status_t invoke_wait(struct invocation *inv, uint64_t deadline_ns, bool sleeping);
 
+/* The same on a list of another object, under that object's lock (list NULL: on none). */
+status_t invoke_wait_at(struct invocation *inv, struct kobj *owner, struct list *list,
+                        uint64_t deadline_ns, bool sleeping);
+
 /* Queues the job in any case. */
 status_t pending_start(struct pending *pending, struct invocation *inv, job_fn run);
 
