@@ -31,22 +31,27 @@ interface MemoryImage $A.facet(base = "MemoryObject", methods = ["info", "read",
 interface VirtualMemory $A.kernel $A.kernelType(4) $A.transfer(none) $A.scope(sameSession) {
   # The address space of the process that holds it.
 
-  reserve @0 (address :UInt64 $A.hex, sizeBytes :UInt64) -> (address :UInt64 $A.hex) $A.statuses(["badArgument", "exists", "quota"]);
+  reserve @0 (address :UInt64 $A.hex, sizeBytes :UInt64) -> (address :UInt64 $A.hex) $A.statuses(["badArgument", "badState", "exists", "quota"]);
   # Set address space aside; address 0 lets the kernel choose. Sizes and addresses are page multiples.
 
-  commit @1 (address :UInt64 $A.hex, sizeBytes :UInt64, protection :Protection) -> () $A.statuses(["badArgument", "badState", "quota"]);
-  # Back reserved pages with zeroed memory. At most 4 MiB a call.
+  # What follows is done at once when it is little, else in pieces while the caller may go on; meanwhile the range is
+  # busy to others. Cancelling, or a deadline, only ends the waiting.
 
-  decommit @2 (address :UInt64 $A.hex, sizeBytes :UInt64) -> () $A.statuses(["badArgument", "badState"]);
-  # Give the memory back; the range stays reserved.
+  commit @1 (address :UInt64 $A.hex, sizeBytes :UInt64, protection :Protection) -> () $A.mayBlock $A.statuses(["badArgument", "badState", "busy", "quota"]);
+  # Back reserved pages with zeroed memory. At most 1 GiB a call.
 
-  protect @3 (address :UInt64 $A.hex, sizeBytes :UInt64, protection :Protection) -> () $A.statuses(["badArgument", "badState"]);
+  decommit @2 (address :UInt64 $A.hex, sizeBytes :UInt64) -> () $A.mayBlock $A.statuses(["badArgument", "badState", "busy", "quota"]);
+  # Give the memory back; the range stays reserved. When it is done, no processor finds the pages any more.
+
+  protect @3 (address :UInt64 $A.hex, sizeBytes :UInt64, protection :Protection) -> () $A.mayBlock $A.statuses(["badArgument", "badState", "busy", "quota"]);
+  # Change the rights of pages, all of which are there, at most 1 GiB. When it is done, every processor obeys.
 
   map @4 (memory :UInt16 $A.capability("MemoryObject"), address :UInt64 $A.hex, offsetBytes :UInt64, sizeBytes :UInt64, protection :Protection)
-      -> (address :UInt64 $A.hex) $A.paramCaps(1) $A.statuses(["badArgument", "badState", "noMethod", "quota", "exists"]);
-  # Map part of a memory object. Writing and executing need mapWrite and mapExecute in its facet; no
+      -> (address :UInt64 $A.hex) $A.mayBlock $A.paramCaps(1) $A.statuses(["badArgument", "badState", "noMethod", "notSealed", "quota", "exists"]);
+  # Map part of a memory object, at most 1 GiB. Writing and executing need mapWrite and mapExecute in its facet; no
   # mapping is both.
 
-  unmap @5 (address :UInt64 $A.hex, sizeBytes :UInt64) -> () $A.statuses(["badArgument", "badState"]);
-  # End mappings, commitments and reservations in the range, which holds whole ones only.
+  unmap @5 (address :UInt64 $A.hex, sizeBytes :UInt64) -> () $A.mayBlock $A.statuses(["badArgument", "badState", "busy", "quota"]);
+  # End mappings, commitments and reservations in the range, which holds whole ones only, at most 64. When it is done,
+  # no processor finds the pages any more.
 }

@@ -67,8 +67,17 @@ MUST_CHECK bool arch_map_prepare(struct arch_aspace *as, struct uaddr start, siz
 /* Maps one page, prepared, not mapped now. prot: enum arch_prot bits. */
 void arch_map_page(struct arch_aspace *as, struct uaddr page, struct paddr frame, unsigned prot);
 
-/* Unmaps one page and returns its frame; PADDR_NONE when nothing was mapped. Not yet forgotten by
- * any TLB: arch_tlb_shoot. */
+/* Unmaps one page but keeps its frame in the entry, for arch_unmap_page. False: nothing was mapped.
+ * Not yet forgotten by any TLB: arch_tlb_shoot. */
+bool arch_hide_page(struct arch_aspace *as, struct uaddr page);
+
+/* The first page in [page, end) that is mapped or hidden; or `end`, or any page before it: the search
+ * passes over missing tables, but looks at a few entries only. Greater than `page` when nothing is
+ * there. */
+struct uaddr arch_next_mapped(const struct arch_aspace *as, struct uaddr page, struct uaddr end);
+
+/* Unmaps one page, mapped or hidden, and returns its frame; PADDR_NONE when there is none. Not yet
+ * forgotten by any TLB: arch_tlb_shoot. */
 struct paddr arch_unmap_page(struct arch_aspace *as, struct uaddr page);
 
 /* Changes the rights of a mapped page. False: not mapped. Lost rights need arch_tlb_shoot. */

@@ -7,9 +7,10 @@
  *
  * Invariants, under the lock: A1 regions do not overlap. A2 a mapped page lies in a region of kind
  * RESERVED (inside its span; the frame is ours), OBJECT or KERNEL (the frame is theirs). A3 a dying
- * space gets no page. A4 what was unmapped and may still be remembered by a CPU is in the quarantine
- * and charged. A5 `job_queued` says that the job is on some CPU's list or running; the space is not
- * destroyed before it is false. A6 a page in `found` is mapped so, and is no page of a ring.
+ * space gets no page. A4 what was unmapped and may still be remembered by a CPU is hidden in its entry,
+ * in a busy region, and charged. A5 `ops` counts the operations that have begun and not ended; the
+ * space is not destroyed before there is none. A6 a page in `found` is mapped so, and is no page of a
+ * ring.
  */
 #include "mem/aspace.h"
 
@@ -24,14 +25,9 @@
 
 enum {
     CHOOSE_STEPS = 64,   /* gaps looked at before the end of the used range is taken */
-    TABLES_MAX = 8,      /* table pages for ASPACE_MAX_PAGES pages: 3 + 2 + 2 */
-    DESTROY_PAGES = 128, /* one slice */
-    DESTROY_REGIONS = 16,
-    DESTROY_TABLES = 16,
+    DESTROY_TABLES = 64, /* one slice */
+    DESTROY_REGION_COST = 8,
 };
-
-/* What one lowest-level table maps, at least: where a table is missing, so much is empty. */
-#define TABLE_SPAN_BYTES (UINT64_C(1) << 21)
 
 bool range_ok(uint64_t address, uint64_t size_bytes)
 {
@@ -80,7 +76,7 @@ static bool gap_fits(uint64_t start, uint64_t end, uint64_t size_bytes)
     return start < end && end - start >= size_bytes;
 }
 
-bool region_choose(struct aspace *as, uint64_t size_bytes, uint64_t *out)
+static bool region_choose(struct aspace *as, uint64_t size_bytes, uint64_t *out)
 {
     const uint64_t limit = CAPOS_RING_BASE;
     uint64_t start = as->choose_hint;
@@ -93,7 +89,7 @@ bool region_choose(struct aspace *as, uint64_t size_bytes, uint64_t *out)
         uint64_t end = region != NULL ? min_u64(region_start(region), limit) : limit;
         if (gap_fits(start, end, size_bytes)) {
             if (step == 0) {
-                as->choose_hint = start + size_bytes;
+                as->choose_hint = start;
             }
             *out = start;
             return true;
@@ -121,8 +117,7 @@ struct region *region_new(struct aspace *as, enum region_kind kind, uint64_t pag
         return NULL;
     }
     region->kind = (uint8_t)kind;
-    region->held.is_region = true;
-    list_node_init(&region->held.link);
+    list_node_init(&region->link);
     tree_node_init(&region->node);
     return region;
 }
@@ -137,6 +132,9 @@ void region_insert(struct aspace *as, struct region *region, uint64_t start, uin
 {
     region->end = end;
     tree_insert(&as->regions, &region->node, start);
+    if (start == as->choose_hint) {
+        as->choose_hint = end;
+    }
 }
 
 void region_remove(struct aspace *as, struct region *region)
@@ -158,49 +156,6 @@ void region_release(struct region *region)
     slab_free(region);
 }
 
-/* ---- table pages ---- */
-
-struct table_stash {
-    struct paddr frames[TABLES_MAX];
-    size_t count;
-};
-
-static struct paddr table_take(void *context)
-{
-    struct table_stash *stash = context;
-    KASSERT(stash->count > 0);
-    return stash->frames[--stash->count];
-}
-
-static void table_give(void *context, struct paddr table)
-{
-    struct aspace *as = context;
-    kpage_free(as->ledger, frame_ptr(table));
-}
-
-status_t tables_prepare(struct aspace *as, uint64_t address, uint64_t pages)
-{
-    struct table_stash stash = {.count = 0};
-    size_t missing = arch_map_missing(&as->arch, uaddr(address), pages);
-    if (missing == 0) {
-        return ST_OK;
-    }
-    KASSERT(missing <= TABLES_MAX);
-    while (stash.count < missing) {
-        void *page = kpage_alloc(as->ledger);
-        if (page == NULL) {
-            while (stash.count > 0) {
-                kpage_free(as->ledger, frame_ptr(stash.frames[--stash.count]));
-            }
-            return ST_QUOTA;
-        }
-        stash.frames[stash.count++] = frame_of_ptr(page);
-    }
-    bool prepared = arch_map_prepare(&as->arch, uaddr(address), pages, table_take, &stash);
-    KASSERT(prepared && stash.count == 0);
-    return ST_OK;
-}
-
 /* ---- making and plain regions ---- */
 
 status_t aspace_init(struct aspace *as, struct ledger *ledger)
@@ -218,18 +173,24 @@ status_t aspace_init(struct aspace *as, struct ledger *ledger)
     as->ring_start = UINT64_MAX;
     as->ring_end = 0;
     found_forget(as);
-    list_init(&as->quarantine);
-    list_node_init(&as->small.held.link);
-    as->small.held.is_region = false;
-    as->small.count = 0;
-    as->small.capacity = ASPACE_SMALL_FRAMES;
-    job_init(&as->job, quarantine_run);
-    as->job_queued = false;
+    as->ops = 0;
+    as->op_used = false;
     as->dying = false;
     return ST_OK;
 }
 
-/* Places a region without pages; *address is 0 to choose. */
+status_t region_place(struct aspace *as, uint64_t *address, uint64_t size_bytes)
+{
+    if (as->dying) {
+        return ST_BAD_STATE;
+    }
+    if (*address == 0) {
+        return region_choose(as, size_bytes, address) ? ST_OK : ST_EXISTS;
+    }
+    return region_overlapping(as, *address, *address + size_bytes) == NULL ? ST_OK : ST_EXISTS;
+}
+
+/* A region without pages; *address is 0 to choose. */
 static status_t place(struct aspace *as, enum region_kind kind, uint64_t *address,
                       uint64_t size_bytes)
 {
@@ -239,14 +200,7 @@ static status_t place(struct aspace *as, enum region_kind kind, uint64_t *addres
         return ST_QUOTA;
     }
     lock_acquire(&as->lock);
-    status_t status = ST_OK;
-    if (as->dying) {
-        status = ST_BAD_STATE;
-    } else if (*address == 0) {
-        status = region_choose(as, size_bytes, address) ? ST_OK : ST_EXISTS;
-    } else if (region_overlapping(as, *address, *address + size_bytes) != NULL) {
-        status = ST_EXISTS;
-    }
+    status_t status = region_place(as, address, size_bytes);
     if (status == ST_OK) {
         region_insert(as, region, *address, *address + size_bytes);
     }
@@ -277,6 +231,19 @@ status_t aspace_guard(struct aspace *as, uint64_t address, uint64_t size_bytes)
     return place(as, REGION_GUARD, &address, size_bytes);
 }
 
+static struct paddr table_take(void *context)
+{
+    void *page = kpage_alloc(((struct aspace *)context)->ledger);
+    return page != NULL ? frame_of_ptr(page) : PADDR_NONE;
+}
+
+/* Tables that were added stay when another one is refused: the space is thrown away, or they serve a
+ * later map. */
+static bool prepare_tables(struct aspace *as, uint64_t address, uint64_t pages)
+{
+    return arch_map_prepare(&as->arch, uaddr(address), pages, table_take, as);
+}
+
 status_t aspace_map_kernel(struct aspace *as, uint64_t address, const struct paddr *frames,
                            uint32_t npages, bool writable)
 {
@@ -291,12 +258,9 @@ status_t aspace_map_kernel(struct aspace *as, uint64_t address, const struct pad
     unsigned prot = writable ? ARCH_PROT_WRITE : ARCH_PROT_READ;
     region->rights = (uint8_t)prot;
     lock_acquire(&as->lock);
-    status_t status = as->dying ? ST_BAD_STATE : ST_OK;
-    if (status == ST_OK && region_overlapping(as, address, address + size_bytes) != NULL) {
-        status = ST_EXISTS;
-    }
-    if (status == ST_OK) {
-        status = tables_prepare(as, address, npages);
+    status_t status = region_place(as, &address, size_bytes);
+    if (status == ST_OK && !prepare_tables(as, address, npages)) {
+        status = ST_QUOTA;
     }
     if (status != ST_OK) {
         lock_release(&as->lock);
@@ -339,53 +303,65 @@ bool aspace_tlb_done(struct aspace *as, uint64_t ticket)
 
 /* ---- the end ---- */
 
-/* Frees committed pages of a reservation, at most `budget` looks; true when none is left. */
-static bool empty_slice(struct aspace *as, struct region *region, unsigned *budget)
+uint64_t region_empty(struct aspace *as, struct region *region, uint64_t at, uint64_t end,
+                      int *budget)
 {
-    uint64_t at = region->span_start;
     uint64_t freed = 0;
-    while (region->committed > freed && *budget > 0) {
-        (*budget)--;
-        KASSERT(at < region->span_end);
+    uint64_t own = region->kind == REGION_RESERVED ? region->committed : 0;
+    for (; at < end && freed<own && * budget> 0; (*budget)--) {
         struct paddr frame = arch_unmap_page(&as->arch, uaddr(at));
-        if (!paddr_is_none(frame)) {
-            frame_free(frame);
-            freed++;
-            at += PAGE_BYTES;
-        } else if (arch_map_missing(&as->arch, uaddr(at), 1) > 0) {
-            at = align_down(at, TABLE_SPAN_BYTES) + TABLE_SPAN_BYTES;
-        } else {
-            at += PAGE_BYTES;
+        if (paddr_is_none(frame)) {
+            at = arch_next_mapped(&as->arch, uaddr(at), uaddr(end)).v;
+            continue;
         }
+        frame_free(frame);
+        freed++;
+        at += PAGE_BYTES;
     }
-    region->span_start = at;
     region->committed -= freed;
     as->committed_pages -= freed;
     ledger_refund(as->ledger, LEDGER_CLASS_FRAMES, freed);
-    return region->committed == 0;
+    return at;
 }
 
-/* Takes out up to DESTROY_REGIONS regions; true when none is left. No CPU has the space loaded. */
+/* Frees the pages of the first region, or takes the empty one out into *out; true when the budget is
+ * spent or none is left. No CPU has the space loaded. */
+static bool destroy_first(struct aspace *as, int *budget, struct list *out)
+{
+    struct region *region = region_of_node(tree_first(&as->regions));
+    if (region == NULL || *budget <= 0) {
+        return true;
+    }
+    if (region->kind == REGION_RESERVED && region->committed > 0) {
+        region->span_start = region_empty(as, region, region->span_start, region->span_end, budget);
+        return false;
+    }
+    region_remove(as, region);
+    list_push_back(out, &region->link);
+    *budget -= DESTROY_REGION_COST;
+    return false;
+}
+
 static bool regions_slice(struct aspace *as)
 {
     struct list out;
-    unsigned budget = DESTROY_PAGES;
+    int budget = ASPACE_SLICE;
     list_init(&out);
     lock_acquire(&as->lock);
-    list_splice_back(&out, &as->quarantine);
-    struct region *region = region_of_node(tree_first(&as->regions));
-    for (int i = 0; i < DESTROY_REGIONS && region != NULL && budget > 0; i++) {
-        if (!empty_slice(as, region, &budget)) {
-            break;
-        }
-        region_remove(as, region);
-        list_push_back(&out, &region->held.link);
-        region = region_of_node(tree_first(&as->regions));
+    while (!destroy_first(as, &budget, &out)) {
     }
     bool empty = tree_empty(&as->regions);
     lock_release(&as->lock);
-    held_free(as, &out);
+    for (struct list_node *node; (node = list_pop_front(&out)) != NULL;) {
+        region_release(list_entry(node, struct region, link));
+    }
     return empty;
+}
+
+static void table_give(void *context, struct paddr table)
+{
+    struct aspace *as = context;
+    kpage_free(as->ledger, frame_ptr(table));
 }
 
 bool aspace_destroy_slice(struct aspace *as)
@@ -393,9 +369,9 @@ bool aspace_destroy_slice(struct aspace *as)
     lock_acquire(&as->lock);
     as->dying = true;
     found_forget(as);
-    bool job_queued = as->job_queued;
+    bool at_work = as->ops != 0;
     lock_release(&as->lock);
-    if (!arch_aspace_unload(&as->arch) || !regions_slice(as) || job_queued) {
+    if (at_work || !arch_aspace_unload(&as->arch) || !regions_slice(as)) {
         return false;
     }
     return arch_aspace_destroy(&as->arch, DESTROY_TABLES, table_give, as);

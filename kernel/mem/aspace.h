@@ -7,16 +7,13 @@
  * KERNEL (ring, capset: user calls may not touch them), GUARD (never mapped). No page is ever
  * writable and executable, and only a sealed object is mapped executable. No demand paging.
  *
- * Every call does a bounded amount of work: at most ASPACE_MAX_PAGES pages of commit, decommit,
- * protect or map; unmap takes any reservation whose committed span is no longer than that. More is
- * ST_BAD_ARGUMENT. The span reaches from the first to the last page committed; decommitting at an end
- * shortens it by what was named, decommitting all of it empties it.
+ * Operations on pages begin in one short step, which refuses what can be refused, and go on in slices:
+ * aspace_op_slice until true, then aspace_op_end. Meanwhile their regions are busy (ST_BUSY to others).
+ * `committed` pages of a reservation lie in its span: from the first to the last page committed;
+ * decommitting at an end shortens it by what was named, decommitting all of it empties it.
  *
  * Charges: VIRTUAL_PAGES for every region, FRAMES for committed pages, KERNEL_PAGES for tables and
  * region records. A frame stays charged until it is free.
- *
- * Whoever unmaps frames waits for arch_tlb_done before the frames are reused: unless no other CPU
- * can remember them, frames go to the address space's quarantine first, freed by a job.
  */
 #ifndef CAPOS_KERNEL_MEM_ASPACE_H
 #define CAPOS_KERNEL_MEM_ASPACE_H
@@ -27,20 +24,21 @@
 #include "abi/types.h"
 #include "arch/mmu.h"
 #include "core/addr.h"
-#include "core/job.h"
 #include "core/lock.h"
 #include "gen/memory.capnp.h"
 #include "lib/base/list.h"
 #include "lib/base/tree.h"
+#include "object/pending.h"
 
 struct ledger;
 struct memory_object;
 
 enum {
-    ASPACE_MAX_PAGES = 1024,       /* 4 MiB: pages one call may touch */
+    ASPACE_MAX_PAGES = 1 << 18,    /* 1 GiB: pages that one call may map or change */
     ASPACE_MAX_UNMAP_REGIONS = 64, /* regions one unmap may end */
-    ASPACE_SMALL_FRAMES = 8,
-    ASPACE_FOUND_PAGES = 8, /* a power of two */
+    ASPACE_FOUND_PAGES = 8,        /* a power of two */
+    ASPACE_SLICE = 128,   /* budget of a slice, in looks at a page: some 10,000 instructions */
+    ASPACE_AT_ONCE = 160, /* what a call may spend at once: 16 fresh pages, with their maps */
 };
 
 /* A page that message copies found lately, so that the same buffer need not be walked to each time:
@@ -52,29 +50,26 @@ struct aspace_found {
     uint8_t *page; /* in the direct map */
 };
 
-/* Something unmapped that another CPU may still remember: frames or a region. First in each. */
-struct aspace_held {
-    struct list_node link; /* [l] in quarantine */
-    uint64_t ticket;       /* [I] of arch_tlb_shoot */
-    bool is_region;        /* [I] */
-};
+struct aspace_stage;
 
-struct frame_batch {
-    struct aspace_held held;
-    uint32_t count;
-    uint32_t capacity;
-    struct paddr frames[];
+/* An operation on pages. It belongs to whoever runs it, a slice at a time; [l] the space's lock. */
+struct aspace_op {
+    struct pending pending;           /* when it goes on as a job */
+    struct aspace *as;                /* [I] */
+    const struct aspace_stage *stage; /* the one it is in */
+    status_t status;                  /* of the whole */
+    struct list regions;              /* [l] busy with it; work is on the first */
+    struct list gone;                 /* regions out of the tree, to be released */
+    uint64_t start, end;              /* the pages, or those of the first region */
+    uint64_t at;                      /* where it is */
+    uint64_t marked;                  /* [at, marked) waits until all CPUs have forgotten it */
+    uint64_t ticket;                  /* of arch_tlb_shoot, for that */
+    uint64_t pages, tables;           /* charged, and not used yet */
+    struct paddr chain;               /* zeroed frames for them, linked through their first words */
+    uint64_t chained;                 /* so many */
+    uint8_t prot;                     /* arch_prot bits */
+    bool fresh;                       /* the region was made by it */
 };
-
-/* A batch that needs no memory: enough for most calls. */
-struct small_batch {
-    struct aspace_held held;
-    uint32_t count;
-    uint32_t capacity;
-    struct paddr frames[ASPACE_SMALL_FRAMES];
-};
-static_assert(offsetof(struct small_batch, frames) == offsetof(struct frame_batch, frames),
-              "the small batch is a batch");
 
 /* [I] immutable  [l] lock */
 struct aspace {
@@ -86,11 +81,10 @@ struct aspace {
     uint64_t choose_hint;          /* [l] no free place below it was seen */
     uint64_t ring_start, ring_end; /* [l] all writable KERNEL regions lie in here */
     struct aspace_found found[ASPACE_FOUND_PAGES]; /* [l] by page number */
-    struct list quarantine;                        /* [l] of struct aspace_held, by ticket */
-    struct small_batch small;                      /* [l] in quarantine when count is not 0 */
-    struct job job;                                /* frees the quarantine */
-    bool job_queued;                               /* [l] */
-    bool dying;                                    /* [l] no new mapping, no copy */
+    struct aspace_op op; /* the first that is at work; others come from the ledger */
+    uint32_t ops;        /* [l] at work */
+    bool op_used;        /* [l] */
+    bool dying;          /* [l] no new mapping, no copy */
 };
 
 /* Empty space; charges its root table. ST_QUOTA changes nothing. */
@@ -100,31 +94,43 @@ status_t aspace_init(struct aspace *as, struct ledger *ledger);
 bool aspace_destroy_slice(struct aspace *as);
 
 /* VirtualMemory's operations; address 0 = choose. All page multiples; statuses as in the schema.
- * A refusal changes nothing. */
+ * A refusal changes nothing; ST_BUSY: another operation is at work there. */
 status_t aspace_reserve(struct aspace *as, uint64_t address, uint64_t size_bytes, uint64_t *out);
+
+/* With ST_OK the operation in *out must be run to its end; what it then says is the result. */
 
 /* The range lies in one reservation and no page of it is committed (ST_BAD_STATE). PROTECTION_NONE
  * is refused: uncommitted pages are that. */
 status_t aspace_commit(struct aspace *as, uint64_t address, uint64_t size_bytes,
-                       enum Protection protection);
+                       enum Protection protection, struct aspace_op **out);
 
 /* The range lies in one reservation; pages that are not committed are passed over. */
-status_t aspace_decommit(struct aspace *as, uint64_t address, uint64_t size_bytes);
+status_t aspace_decommit(struct aspace *as, uint64_t address, uint64_t size_bytes,
+                         struct aspace_op **out);
 
 /* The range lies in one region and all of it is mapped. Pages of an object never get a right that
  * its mapping was not made with. */
 status_t aspace_protect(struct aspace *as, uint64_t address, uint64_t size_bytes,
-                        enum Protection protection);
+                        enum Protection protection, struct aspace_op **out);
 
-/* Maps pages of the object; takes a ref. What the caller may do with the object was checked by him.
- * ST_BAD_STATE: writable, and it is sealed. ST_NOT_SEALED: executable, and it is not. */
+/* Maps pages of the object, at (*out)->start; takes a ref. What the caller may do with the object was
+ * checked by him. ST_BAD_STATE: writable, and it is sealed. ST_NOT_SEALED: executable, and it is not. */
 status_t aspace_map_object(struct aspace *as, struct memory_object *object, uint64_t address,
                            uint64_t offset_bytes, uint64_t size_bytes, enum Protection protection,
-                           uint64_t *out);
+                           struct aspace_op **out);
 
 /* Ends the regions in the range. ST_BAD_STATE: none is there, one reaches out of it, or one is the
  * kernel's. */
-status_t aspace_unmap(struct aspace *as, uint64_t address, uint64_t size_bytes);
+status_t aspace_unmap(struct aspace *as, uint64_t address, uint64_t size_bytes,
+                      struct aspace_op **out);
+
+/* Runs until the budget (in looks at a page) is spent or it must wait for a CPU; true: it is through.
+ * No lock is held. */
+bool aspace_op_slice(struct aspace_op *op, int budget);
+/* Gives it back; its status. */
+status_t aspace_op_end(struct aspace_op *op);
+/* All of it, when it began with ST_OK: for a space that no CPU has loaded, and small work. */
+status_t aspace_op_finish(status_t begun, struct aspace_op **op);
 
 /* Kernel-placed pages (ring, capset): frames stay the caller's; the region is of kind KERNEL.
  * frames[i] is mapped at address + i pages. Writable ones are refused as message buffers. */

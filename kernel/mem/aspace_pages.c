@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* VirtualMemory's work on pages: commit, decommit, protect, map, unmap. Each reads and checks, then
- * reserves all it may need, then commits without a way to fail. */
+/* VirtualMemory's operations on pages, as they begin: read, check, charge. aspace_op.c does the work. */
 #include "cap/ledger.h"
 #include "lib/base/bits.h"
-#include "mem/frames.h"
 #include "mem/region.h"
-#include "mem/slab.h"
 #include "object/memory_object.h"
 
 static bool work_ok(uint64_t address, uint64_t size_bytes)
@@ -13,188 +10,101 @@ static bool work_ok(uint64_t address, uint64_t size_bytes)
     return range_ok(address, size_bytes) && size_bytes >> PAGE_SHIFT <= ASPACE_MAX_PAGES;
 }
 
-/* ---- commit ---- */
-
-/* Charged, zeroed frames that nobody else knows, linked through their first words. */
-struct frame_chain {
-    struct paddr head;
-};
-
-static struct paddr chain_pop(struct frame_chain *chain)
+static bool is_busy(const struct region *region)
 {
-    struct paddr frame = chain->head;
-    struct paddr *link = frame_ptr(frame);
-    chain->head = *link;
-    link->v = 0;
-    return frame;
+    return list_linked(&region->link);
 }
 
-static void chain_free(struct aspace *as, struct frame_chain *chain)
+/* ST_OK: work may begin on pages of this region. */
+static status_t ready(const struct aspace *as, const struct region *region, bool kind_ok)
 {
-    uint64_t count = 0;
-    for (; !paddr_is_none(chain->head); count++) {
-        frame_free(chain_pop(chain));
+    if (as->dying || region == NULL || !kind_ok) {
+        return ST_BAD_STATE;
     }
-    ledger_refund(as->ledger, LEDGER_CLASS_FRAMES, count);
+    return is_busy(region) ? ST_BUSY : ST_OK;
 }
 
-static status_t chain_make(struct aspace *as, uint64_t pages, struct frame_chain *chain)
+/* Charges and begins; from here on the operation must be run. The lock is held. */
+static status_t begin(struct aspace *as, const struct aspace_stage *stages, uint64_t start,
+                      uint64_t end, uint64_t frames, bool tables, struct aspace_op **out)
 {
-    chain->head = PADDR_NONE;
-    if (ledger_charge(as->ledger, LEDGER_CLASS_FRAMES, pages) != ST_OK) {
+    uint64_t missing =
+        tables ? arch_map_missing(&as->arch, uaddr(start), (end - start) >> PAGE_SHIFT) : 0;
+    if (ledger_charge(as->ledger, LEDGER_CLASS_FRAMES, frames) != ST_OK) {
         return ST_QUOTA;
     }
-    for (uint64_t i = 0; i < pages; i++) {
-        struct paddr frame = frame_alloc_zeroed();
-        if (paddr_is_none(frame)) {
-            ledger_refund(as->ledger, LEDGER_CLASS_FRAMES, pages - i);
-            chain_free(as, chain);
-            return ledger_refuse(LEDGER_CLASS_FRAMES);
-        }
-        *(struct paddr *)frame_ptr(frame) = chain->head;
-        chain->head = frame;
+    bool charged = ledger_charge(as->ledger, LEDGER_CLASS_KERNEL_PAGES, missing) == ST_OK;
+    struct aspace_op *op = charged ? aspace_op_new(as, stages) : NULL;
+    if (op == NULL) {
+        ledger_refund(as->ledger, LEDGER_CLASS_KERNEL_PAGES, charged ? missing : 0);
+        ledger_refund(as->ledger, LEDGER_CLASS_FRAMES, frames);
+        return ST_QUOTA;
     }
+    op->start = op->at = op->marked = start;
+    op->end = end;
+    op->pages = frames;
+    op->tables = missing;
+    *out = op;
     return ST_OK;
 }
 
-/* True when not one page of the range, which lies in the reservation, is committed. */
-static bool all_empty(const struct aspace *as, const struct region *region, uint64_t start,
-                      uint64_t end)
-{
-    struct paddr frame;
-    if (region->committed == 0) {
-        return true;
-    }
-    end = min_u64(end, region->span_end);
-    for (uint64_t at = max_u64(start, region->span_start); at < end; at += PAGE_BYTES) {
-        if (arch_translate(&as->arch, uaddr(at), false, &frame)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static bool all_mapped(const struct aspace *as, uint64_t start, uint64_t end)
-{
-    struct paddr frame;
-    for (uint64_t at = start; at < end; at += PAGE_BYTES) {
-        if (!arch_translate(&as->arch, uaddr(at), false, &frame)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static void span_grow(struct region *region, uint64_t start, uint64_t end)
-{
-    if (region->committed == 0) {
-        region->span_start = start;
-        region->span_end = end;
-    } else {
-        region->span_start = min_u64(region->span_start, start);
-        region->span_end = max_u64(region->span_end, end);
-    }
-}
-
 status_t aspace_commit(struct aspace *as, uint64_t address, uint64_t size_bytes,
-                       enum Protection protection)
+                       enum Protection protection, struct aspace_op **out)
 {
     unsigned prot;
-    struct frame_chain chain;
     if (!work_ok(address, size_bytes) || !protection_bits(protection, &prot)) {
         return ST_BAD_ARGUMENT;
     }
     uint64_t end = address + size_bytes;
-    uint64_t pages = size_bytes >> PAGE_SHIFT;
-    if (chain_make(as, pages, &chain) != ST_OK) {
-        return ST_QUOTA;
-    }
     lock_acquire(&as->lock);
     struct region *region = region_holding(as, address, end);
-    status_t status = ST_BAD_STATE;
-    if (!as->dying && region != NULL && region->kind == REGION_RESERVED &&
-        all_empty(as, region, address, end)) {
-        status = tables_prepare(as, address, pages);
+    status_t status = ready(as, region, region != NULL && region->kind == REGION_RESERVED);
+    if (status == ST_OK) {
+        status = begin(as, commit_stages, address, end, size_bytes >> PAGE_SHIFT, true, out);
     }
     if (status == ST_OK) {
-        for (uint64_t at = address; at < end; at += PAGE_BYTES) {
-            arch_map_page(&as->arch, uaddr(at), chain_pop(&chain), prot);
+        (*out)->prot = (uint8_t)prot;
+        list_push_back(&(*out)->regions, &region->link);
+        if (region->committed == 0 || address >= region->span_end || end <= region->span_start) {
+            (*out)->at = end; /* known to be empty: there is nothing to look at */
         }
-        span_grow(region, address, end);
-        region->committed += pages;
-        as->committed_pages += pages;
     }
     lock_release(&as->lock);
-    chain_free(as, &chain);
     return status;
 }
 
-/* ---- decommit ---- */
-
-/* Unmaps what is committed of [start, end) into the reaper. */
-static void take_pages(struct aspace *as, struct region *region, uint64_t start, uint64_t end,
-                       struct reaper *reaper)
+status_t aspace_decommit(struct aspace *as, uint64_t address, uint64_t size_bytes,
+                         struct aspace_op **out)
 {
-    found_forget(as);
-    for (uint64_t at = start; at < end; at += PAGE_BYTES) {
-        struct paddr frame = arch_unmap_page(&as->arch, uaddr(at));
-        if (!paddr_is_none(frame)) {
-            reaper_add_frame(reaper, frame);
-            region->committed--;
-            as->committed_pages--;
-        }
-    }
-    if (region->committed == 0) {
-        region->span_start = region->span_end = region_start(region);
-    } else if (start <= region->span_start && end > region->span_start) {
-        region->span_start = end;
-    } else if (end >= region->span_end && start < region->span_end) {
-        region->span_end = start;
-    }
-}
-
-status_t aspace_decommit(struct aspace *as, uint64_t address, uint64_t size_bytes)
-{
-    struct reaper reaper;
-    if (!work_ok(address, size_bytes)) {
+    if (!range_ok(address, size_bytes)) {
         return ST_BAD_ARGUMENT;
     }
+    uint64_t end = address + size_bytes;
     lock_acquire(&as->lock);
-    struct region *region = region_holding(as, address, address + size_bytes);
-    if (region == NULL || region->kind != REGION_RESERVED) {
-        lock_release(&as->lock);
-        return ST_BAD_STATE;
-    }
-    uint64_t start = max_u64(address, region->span_start);
-    uint64_t end = min_u64(address + size_bytes, region->span_end);
-    if (start >= end || region->committed == 0) {
-        lock_release(&as->lock);
-        return ST_OK;
-    }
-    uint64_t pages = (end - start) >> PAGE_SHIFT;
-    status_t status = reaper_begin(&reaper, as, min_u64(pages, region->committed));
+    struct region *region = region_holding(as, address, end);
+    status_t status = ready(as, region, region != NULL && region->kind == REGION_RESERVED);
     if (status == ST_OK) {
-        take_pages(as, region, start, end, &reaper);
-        reaper_finish(&reaper, as, start, pages);
+        /* Outside the span, or with nothing committed, start and end meet. */
+        uint64_t stop = region->committed != 0 ? min_u64(end, region->span_end) : address;
+        uint64_t start = min_u64(max_u64(address, region->span_start), max_u64(stop, address));
+        status = begin(as, decommit_stages, start, max_u64(start, stop), 0, false, out);
+    }
+    if (status == ST_OK) {
+        list_push_back(&(*out)->regions, &region->link);
     }
     lock_release(&as->lock);
-    reaper_end(&reaper, as);
     return status;
 }
-
-/* ---- protect ---- */
 
 static bool may_protect(const struct region *region, unsigned prot)
 {
-    if (region == NULL) {
-        return false;
-    }
-    return region->kind == REGION_RESERVED ||
-           (region->kind == REGION_OBJECT && (prot & ~(unsigned)region->rights) == 0);
+    return region != NULL &&
+           (region->kind == REGION_RESERVED ||
+            (region->kind == REGION_OBJECT && (prot & ~(unsigned)region->rights) == 0));
 }
 
 status_t aspace_protect(struct aspace *as, uint64_t address, uint64_t size_bytes,
-                        enum Protection protection)
+                        enum Protection protection, struct aspace_op **out)
 {
     unsigned prot;
     if (!work_ok(address, size_bytes) || !protection_bits(protection, &prot)) {
@@ -202,50 +112,17 @@ status_t aspace_protect(struct aspace *as, uint64_t address, uint64_t size_bytes
     }
     uint64_t end = address + size_bytes;
     lock_acquire(&as->lock);
-    status_t status = ST_BAD_STATE;
-    if (may_protect(region_holding(as, address, end), prot) && all_mapped(as, address, end)) {
-        found_forget(as);
-        for (uint64_t at = address; at < end; at += PAGE_BYTES) {
-            (void)arch_protect_page(&as->arch, uaddr(at), prot);
-        }
-        (void)arch_tlb_shoot(&as->arch, uaddr(address), size_bytes >> PAGE_SHIFT);
-        status = ST_OK;
-    }
-    lock_release(&as->lock);
-    return status;
-}
-
-/* ---- objects ---- */
-
-/* Finds the place and the tables; *address is 0 to choose. The lock is held. */
-static status_t prepare_place(struct aspace *as, uint64_t *address, uint64_t size_bytes)
-{
-    if (as->dying) {
-        return ST_BAD_STATE;
-    }
-    if (*address == 0) {
-        if (!region_choose(as, size_bytes, address)) {
-            return ST_EXISTS;
-        }
-    } else if (region_overlapping(as, *address, *address + size_bytes) != NULL) {
-        return ST_EXISTS;
-    }
-    return tables_prepare(as, *address, size_bytes >> PAGE_SHIFT);
-}
-
-static status_t map_region(struct aspace *as, struct region *region, uint64_t *address,
-                           uint64_t offset_bytes, uint64_t size_bytes, unsigned prot)
-{
-    uint32_t first = (uint32_t)(offset_bytes >> PAGE_SHIFT);
-    uint32_t pages = (uint32_t)(size_bytes >> PAGE_SHIFT);
-    lock_acquire(&as->lock);
-    status_t status = prepare_place(as, address, size_bytes);
+    struct region *region = region_holding(as, address, end);
+    status_t status = ready(as, region, may_protect(region, prot));
     if (status == ST_OK) {
-        for (uint32_t i = 0; i < pages; i++) {
-            arch_map_page(&as->arch, uaddr(*address + (uint64_t)i * PAGE_BYTES),
-                          memory_object_frame(region->object, first + i), prot);
+        status = begin(as, protect_stages, address, end, 0, false, out);
+    }
+    if (status == ST_OK) {
+        (*out)->prot = (uint8_t)prot;
+        list_push_back(&(*out)->regions, &region->link);
+        if (region->kind == REGION_OBJECT || region->committed == region_pages(region)) {
+            (*out)->at = end; /* known to be mapped */
         }
-        region_insert(as, region, *address, *address + size_bytes);
     }
     lock_release(&as->lock);
     return status;
@@ -259,9 +136,27 @@ static bool inside_object(const struct memory_object *object, uint64_t offset_by
            size_bytes <= total - offset_bytes;
 }
 
+static status_t begin_map(struct aspace *as, struct region *region, uint64_t address,
+                          uint64_t size_bytes, struct aspace_op **out)
+{
+    lock_acquire(&as->lock);
+    status_t status = region_place(as, &address, size_bytes);
+    if (status == ST_OK) {
+        status = begin(as, map_stages, address, address + size_bytes, 0, true, out);
+    }
+    if (status == ST_OK) {
+        (*out)->prot = region->rights;
+        (*out)->fresh = true;
+        region_insert(as, region, address, address + size_bytes);
+        list_push_back(&(*out)->regions, &region->link);
+    }
+    lock_release(&as->lock);
+    return status;
+}
+
 status_t aspace_map_object(struct aspace *as, struct memory_object *object, uint64_t address,
                            uint64_t offset_bytes, uint64_t size_bytes, enum Protection protection,
-                           uint64_t *out)
+                           struct aspace_op **out)
 {
     unsigned prot;
     if (!work_ok(address != 0 ? address : ARCH_USER_MIN, size_bytes) ||
@@ -283,98 +178,49 @@ status_t aspace_map_object(struct aspace *as, struct memory_object *object, uint
     }
     region->rights = (uint8_t)prot;
     region->object = object;
+    region->first_page = offset_bytes >> PAGE_SHIFT;
     kobj_ref(&object->obj);
-    status = map_region(as, region, &address, offset_bytes, size_bytes, prot);
+    status = begin_map(as, region, address, size_bytes, out);
     if (status != ST_OK) {
         ledger_refund(as->ledger, LEDGER_CLASS_VIRTUAL_PAGES, size_bytes >> PAGE_SHIFT);
         region_release(region);
-        return status;
     }
-    *out = address;
-    return ST_OK;
+    return status;
 }
 
-/* ---- unmap ---- */
-
-/* What ending the regions of a range takes. */
-struct unmap_plan {
-    uint64_t regions;
-    uint64_t pages;     /* to look at */
-    uint64_t committed; /* frames that become free */
-};
-
-static uint64_t region_work(const struct region *region)
+/* ST_OK: the range holds whole regions only, at least one, all of which may be ended. */
+static status_t may_unmap(struct aspace *as, uint64_t start, uint64_t end)
 {
-    if (region->kind == REGION_OBJECT) {
-        return region_pages(region);
-    }
-    return region->committed > 0 ? (region->span_end - region->span_start) >> PAGE_SHIFT : 0;
-}
-
-static status_t plan_unmap(struct aspace *as, uint64_t start, uint64_t end, struct unmap_plan *plan)
-{
-    *plan = (struct unmap_plan){0};
     struct region *region = region_overlapping(as, start, end);
-    if (region == NULL) {
-        return ST_BAD_STATE;
-    }
-    for (; region != NULL && region_start(region) < end;
+    status_t status = region != NULL ? ST_OK : ST_BAD_STATE;
+    unsigned count = 0;
+    for (; status == ST_OK && region != NULL && region_start(region) < end;
          region = region_of_node(tree_next(&region->node))) {
         bool ours = region->kind == REGION_RESERVED || region->kind == REGION_OBJECT;
-        if (!ours || region_start(region) < start || region->end > end) {
-            return ST_BAD_STATE;
-        }
-        plan->regions++;
-        plan->pages += region_work(region);
-        plan->committed += region->committed;
-        if (plan->regions > ASPACE_MAX_UNMAP_REGIONS || plan->pages > ASPACE_MAX_PAGES) {
-            return ST_BAD_ARGUMENT;
-        }
+        bool whole = region_start(region) >= start && region->end <= end;
+        status =
+            ++count > ASPACE_MAX_UNMAP_REGIONS ? ST_BAD_ARGUMENT : ready(as, region, ours && whole);
     }
-    return ST_OK;
+    return status;
 }
 
-static void unmap_one(struct aspace *as, struct region *region, struct reaper *reaper)
+status_t aspace_unmap(struct aspace *as, uint64_t address, uint64_t size_bytes,
+                      struct aspace_op **out)
 {
-    if (region->kind == REGION_OBJECT) {
-        found_forget(as);
-        for (uint64_t at = region_start(region); at < region->end; at += PAGE_BYTES) {
-            (void)arch_unmap_page(&as->arch, uaddr(at));
-        }
-    } else if (region->committed > 0) {
-        take_pages(as, region, region->span_start, region->span_end, reaper);
-    }
-    region_remove(as, region);
-    reaper_add_region(reaper, region);
-}
-
-status_t aspace_unmap(struct aspace *as, uint64_t address, uint64_t size_bytes)
-{
-    struct unmap_plan plan;
-    struct reaper reaper;
     if (!range_ok(address, size_bytes)) {
         return ST_BAD_ARGUMENT;
     }
     uint64_t end = address + size_bytes;
     lock_acquire(&as->lock);
-    status_t status = plan_unmap(as, address, end, &plan);
+    status_t status = may_unmap(as, address, end);
     if (status == ST_OK) {
-        status = reaper_begin(&reaper, as, plan.committed);
+        status = begin(as, unmap_stages, 0, 0, 0, false, out);
     }
-    if (status != ST_OK) {
-        lock_release(&as->lock);
-        return status;
+    for (struct region *region = status == ST_OK ? region_overlapping(as, address, end) : NULL;
+         region != NULL && region_start(region) < end;
+         region = region_of_node(tree_next(&region->node))) {
+        list_push_back(&(*out)->regions, &region->link);
     }
-    uint64_t first = end;
-    uint64_t last = address;
-    for (uint64_t i = 0; i < plan.regions; i++) {
-        struct region *region = region_overlapping(as, address, end);
-        first = min_u64(first, region_start(region));
-        last = max_u64(last, region->end);
-        unmap_one(as, region, &reaper);
-    }
-    reaper_finish(&reaper, as, first, (last - first) >> PAGE_SHIFT);
     lock_release(&as->lock);
-    reaper_end(&reaper, as);
-    return ST_OK;
+    return status;
 }

@@ -6,17 +6,25 @@
 #include "gen/status.capnp.h"
 #include "mem/aspace.h"
 
+struct grant;
+
 enum region_kind { REGION_RESERVED, REGION_OBJECT, REGION_KERNEL, REGION_GUARD };
 
 /* All [l], the address space's lock. */
 struct region {
-    struct aspace_held held; /* once unmapped; must be first */
-    struct tree_node node;   /* key = start */
+    struct tree_node node; /* key = start */
     uint64_t end;
-    uint64_t span_start; /* RESERVED: all committed pages lie in the span */
-    uint64_t span_end;
-    uint64_t committed;           /* RESERVED: pages */
-    struct memory_object *object; /* OBJECT: a ref and a mapping count */
+    struct list_node link; /* of the one operation that works on it: it is busy while linked */
+    uint64_t committed;    /* RESERVED: pages */
+    union {
+        struct { /* RESERVED: all committed pages lie in here */
+            uint64_t span_start, span_end;
+        };
+        struct { /* OBJECT: a ref and a mapping count */
+            struct memory_object *object;
+            uint64_t first_page; /* of the object */
+        };
+    };
     uint8_t kind;
     uint8_t rights; /* OBJECT, KERNEL: arch_prot bits it was mapped with */
 };
@@ -40,6 +48,9 @@ static inline uint64_t region_pages(const struct region *region)
 /* Size not 0, page multiples, in the user range. */
 bool range_ok(uint64_t address, uint64_t size_bytes);
 
+/* arch_prot bits of a protection; false: not one that pages can have. */
+bool protection_bits(enum Protection protection, unsigned *bits_out);
+
 /* The lock is held in all of these. */
 
 /* Before a page is unmapped or loses a right: copies walk to their pages anew. */
@@ -56,8 +67,8 @@ struct region *region_overlapping(struct aspace *as, uint64_t start, uint64_t en
 /* The region that holds the whole range; NULL when there is none. */
 struct region *region_holding(struct aspace *as, uint64_t start, uint64_t end);
 
-/* Picks a place; false: there is none. */
-bool region_choose(struct aspace *as, uint64_t size_bytes, uint64_t *out);
+/* ST_OK: the range is free; *address 0: a place was chosen. ST_EXISTS, ST_BAD_STATE (dying). */
+status_t region_place(struct aspace *as, uint64_t *address, uint64_t size_bytes);
 
 /* A charged region that is in no tree yet, for `pages` pages. No lock needed. NULL: quota. */
 struct region *region_new(struct aspace *as, enum region_kind kind, uint64_t pages);
@@ -71,33 +82,21 @@ void region_remove(struct aspace *as, struct region *region);
 /* Drops the object of an OBJECT region and frees the record. No lock held. */
 void region_release(struct region *region);
 
-/* Adds the table pages for a range of at most ASPACE_MAX_PAGES, or changes nothing: ST_QUOTA. */
-status_t tables_prepare(struct aspace *as, uint64_t address, uint64_t pages);
+/* Takes out what is mapped or hidden in [at, end), at most *budget looks, and frees what is the
+ * region's own; returns where it stopped. */
+uint64_t region_empty(struct aspace *as, struct region *region, uint64_t at, uint64_t end,
+                      int *budget);
 
-/* arch_prot bits of a protection; false: not one that pages can have. */
-bool protection_bits(enum Protection protection, unsigned *bits_out);
-
-/* Frames and regions on their way out, for one operation. Begin reserves room (ST_QUOTA: nothing
- * happened), add and finish cannot fail; all three with the lock held. End, without the lock, frees
- * what no CPU can remember. */
-enum { REAPER_BATCHES = 3 };
-struct reaper {
-    struct frame_batch *batches[REAPER_BATCHES];
-    unsigned count;
-    unsigned at;
-    struct list out; /* of struct aspace_held: still to be dealt with */
+/* One stage of an operation, run with the lock held or not. ST_PENDING: there is more. */
+struct aspace_stage {
+    status_t (*run)(struct aspace_op *op, int *budget);
+    bool locked;
 };
-status_t reaper_begin(struct reaper *reaper, struct aspace *as, uint64_t frames);
-void reaper_add_frame(struct reaper *reaper, struct paddr frame);
-void reaper_add_region(struct reaper *reaper, struct region *region);
-/* Everything added was unmapped in [start, start + pages). */
-void reaper_finish(struct reaper *reaper, struct aspace *as, uint64_t start, uint64_t pages);
-void reaper_end(struct reaper *reaper, struct aspace *as);
 
-/* Frees held things; the lock is not held. */
-void held_free(struct aspace *as, struct list *list);
+/* A new operation, with its stages; NULL: quota. The lock is held. */
+struct aspace_op *aspace_op_new(struct aspace *as, const struct aspace_stage *stages);
 
-/* The job of an address space. */
-bool quarantine_run(struct job *job);
+extern const struct aspace_stage commit_stages[], decommit_stages[], protect_stages[], map_stages[],
+    unmap_stages[];
 
 #endif

@@ -133,7 +133,7 @@ static bool segment_place(const struct memory_object *object, const struct elf_p
     out->file_bytes = program->file_bytes;
     out->start = page_floor(program->address);
     out->end = page_ceil(end);
-    return (out->end - out->start) >> PAGE_SHIFT <= ASPACE_MAX_PAGES;
+    return (out->end - out->start) >> PAGE_SHIFT <= ELF_MAX_SEGMENT_PAGES;
 }
 
 static bool overlaps(const struct plan *plan, const struct segment *segment)
@@ -245,15 +245,19 @@ static status_t fill(struct aspace *as, const struct memory_object *object,
 static status_t map_segment(struct aspace *as, struct memory_object *object,
                             const struct segment *segment)
 {
+    struct aspace_op *op;
     uint64_t address;
     uint64_t size = segment->end - segment->start;
     if (segment->protection != PROTECTION_READ_WRITE) {
-        return aspace_map_object(as, object, segment->start, page_floor(segment->offset), size,
-                                 segment->protection, &address);
+        return aspace_op_finish(aspace_map_object(as, object, segment->start,
+                                                  page_floor(segment->offset), size,
+                                                  segment->protection, &op),
+                                &op);
     }
     status_t status = aspace_reserve(as, segment->start, size, &address);
     if (status == ST_OK) {
-        status = aspace_commit(as, segment->start, size, PROTECTION_READ_WRITE);
+        status = aspace_op_finish(
+            aspace_commit(as, segment->start, size, PROTECTION_READ_WRITE, &op), &op);
     }
     return status == ST_OK ? fill(as, object, segment) : status;
 }

@@ -21,7 +21,7 @@
 struct aspace;
 struct memory_object;
 
-enum { ELF_MAX_HEADERS = 32, ELF_MAX_SEGMENTS = 16 };
+enum { ELF_MAX_HEADERS = 32, ELF_MAX_SEGMENTS = 16, ELF_MAX_SEGMENT_PAGES = 1024 };
 
 struct elf_image {
     uint64_t entry;

@@ -187,7 +187,9 @@ static status_t make_stack(struct process *process, uint64_t stack_bytes)
     uint64_t placed;
     status_t status = aspace_reserve(as, base, stack_bytes, &placed);
     if (status == ST_OK) {
-        status = aspace_commit(as, base, stack_bytes, PROTECTION_READ_WRITE);
+        struct aspace_op *op;
+        status =
+            aspace_op_finish(aspace_commit(as, base, stack_bytes, PROTECTION_READ_WRITE, &op), &op);
     }
     if (status == ST_OK) {
         status = aspace_guard(as, base - CAPOS_PAGE_BYTES, CAPOS_PAGE_BYTES);

@@ -5,6 +5,7 @@
 #include "lib/base/bits.h"
 #include "mem/aspace.h"
 #include "object/memory_object.h"
+#include "object/pending.h"
 #include "object/process.h"
 
 static struct aspace *target_of(const struct invocation *inv)
@@ -25,31 +26,73 @@ status_t VirtualMemory_kernel_reserve(struct invocation *inv, VirtualMemory_rese
     return status;
 }
 
+/* The answer to a map says where; that to the others is empty. */
+static bool go_on(struct job *job)
+{
+    struct aspace_op *op = CONTAINER_OF(job, struct aspace_op, pending.job);
+    uint64_t words[4];
+    size_t len = 0;
+    struct capnp_builder builder;
+    if (!aspace_op_slice(op, ASPACE_SLICE)) {
+        return false;
+    }
+    capnp_builder_init(&builder, words, sizeof(words));
+    if (op->fresh) {
+        VirtualMemory_map_results_set_address(VirtualMemory_map_results_init(&builder), op->start);
+    } else {
+        (void)VirtualMemory_unmap_results_init(&builder);
+    }
+    (void)capnp_finish(&builder, &len);
+    pending_answer(&op->pending, op->status, words, len, NULL, 0, 0);
+    (void)aspace_op_end(op);
+    return true;
+}
+
+/* What began is done at once when it is little, else answered later. */
+static status_t run(struct invocation *inv, status_t begun, struct aspace_op **out)
+{
+    if (begun != ST_OK) {
+        return begun;
+    }
+    struct aspace_op *op = *out;
+    return aspace_op_slice(op, ASPACE_AT_ONCE) ? aspace_op_end(op)
+                                               : pending_start(&op->pending, inv, go_on);
+}
+
 status_t VirtualMemory_kernel_commit(struct invocation *inv, VirtualMemory_commit_params_r params,
                                      VirtualMemory_commit_results_b results)
 {
+    struct aspace_op *op;
     (void)results;
-    return aspace_commit(target_of(inv), VirtualMemory_commit_params_get_address(params),
-                         VirtualMemory_commit_params_get_size_bytes(params),
-                         VirtualMemory_commit_params_get_protection(params));
+    return run(inv,
+               aspace_commit(target_of(inv), VirtualMemory_commit_params_get_address(params),
+                             VirtualMemory_commit_params_get_size_bytes(params),
+                             VirtualMemory_commit_params_get_protection(params), &op),
+               &op);
 }
 
 status_t VirtualMemory_kernel_decommit(struct invocation *inv,
                                        VirtualMemory_decommit_params_r params,
                                        VirtualMemory_decommit_results_b results)
 {
+    struct aspace_op *op;
     (void)results;
-    return aspace_decommit(target_of(inv), VirtualMemory_decommit_params_get_address(params),
-                           VirtualMemory_decommit_params_get_size_bytes(params));
+    return run(inv,
+               aspace_decommit(target_of(inv), VirtualMemory_decommit_params_get_address(params),
+                               VirtualMemory_decommit_params_get_size_bytes(params), &op),
+               &op);
 }
 
 status_t VirtualMemory_kernel_protect(struct invocation *inv, VirtualMemory_protect_params_r params,
                                       VirtualMemory_protect_results_b results)
 {
+    struct aspace_op *op;
     (void)results;
-    return aspace_protect(target_of(inv), VirtualMemory_protect_params_get_address(params),
-                          VirtualMemory_protect_params_get_size_bytes(params),
-                          VirtualMemory_protect_params_get_protection(params));
+    return run(inv,
+               aspace_protect(target_of(inv), VirtualMemory_protect_params_get_address(params),
+                              VirtualMemory_protect_params_get_size_bytes(params),
+                              VirtualMemory_protect_params_get_protection(params), &op),
+               &op);
 }
 
 /* The methods of a memory object's facet that a mapping of this protection needs. */
@@ -78,22 +121,24 @@ status_t VirtualMemory_kernel_map(struct invocation *inv, VirtualMemory_map_para
     if ((memory->facet & needed) != needed) {
         return ST_NO_METHOD;
     }
-    uint64_t address;
-    status =
-        aspace_map_object(target_of(inv), memory_object_of(memory->object),
-                          VirtualMemory_map_params_get_address(params),
-                          VirtualMemory_map_params_get_offset_bytes(params),
-                          VirtualMemory_map_params_get_size_bytes(params), protection, &address);
+    struct aspace_op *op;
+    status = aspace_map_object(target_of(inv), memory_object_of(memory->object),
+                               VirtualMemory_map_params_get_address(params),
+                               VirtualMemory_map_params_get_offset_bytes(params),
+                               VirtualMemory_map_params_get_size_bytes(params), protection, &op);
     if (status == ST_OK) {
-        VirtualMemory_map_results_set_address(results, address);
+        VirtualMemory_map_results_set_address(results, op->start);
     }
-    return status;
+    return run(inv, status, &op);
 }
 
 status_t VirtualMemory_kernel_unmap(struct invocation *inv, VirtualMemory_unmap_params_r params,
                                     VirtualMemory_unmap_results_b results)
 {
+    struct aspace_op *op;
     (void)results;
-    return aspace_unmap(target_of(inv), VirtualMemory_unmap_params_get_address(params),
-                        VirtualMemory_unmap_params_get_size_bytes(params));
+    return run(inv,
+               aspace_unmap(target_of(inv), VirtualMemory_unmap_params_get_address(params),
+                            VirtualMemory_unmap_params_get_size_bytes(params), &op),
+               &op);
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "tests/unit/aspace_ops.h"
 #include "tests/unit/kernel_machine.h"
 #include "tests/unit/test.h"
 
@@ -151,10 +152,10 @@ TEST(aspace_choose,
     CHECK_EQ(a, CAPOS_MMAP_BASE);
     CHECK_EQ(b, a + 4 * P);
     for (int i = 0; i < 1000; i++) {
-        CHECK_EQ(aspace_unmap(&as, a, 4 * P), ST_OK);
+        CHECK_EQ(do_unmap(&as, a, 4 * P), ST_OK);
         CHECK_EQ(reserve(0, 4), a);
     }
-    CHECK_EQ(aspace_unmap(&as, a, 4 * P), ST_OK);
+    CHECK_EQ(do_unmap(&as, a, 4 * P), ST_OK);
     CHECK_EQ(reserve(0, 5), b + 4 * P);
     CHECK_EQ(reserve(0, 1), a);
     uint64_t at;
@@ -178,7 +179,7 @@ TEST(aspace_commit, "committed pages are zero, charged, and hold what is written
     uint8_t bytes[3 * 4096];
     start();
     (void)reserve(BASE, 16);
-    CHECK_EQ(aspace_commit(&as, BASE + P, 3 * P, PROTECTION_READ_WRITE), ST_OK);
+    CHECK_EQ(do_commit(&as, BASE + P, 3 * P, PROTECTION_READ_WRITE), ST_OK);
     CHECK_EQ(used(LEDGER_CLASS_FRAMES), 3);
     CHECK_EQ(aspace_read(&as, BASE + P, bytes, sizeof(bytes)), ST_OK);
     for (size_t i = 0; i < sizeof(bytes); i++) {
@@ -197,17 +198,18 @@ TEST(aspace_commit_checks,
 {
     start();
     (void)reserve(BASE, 1100);
-    CHECK_EQ(aspace_commit(&as, BASE + 4 * P, P, PROTECTION_READ), ST_OK);
-    REFUSES(aspace_commit(&as, BASE + 2 * P, 5 * P, PROTECTION_READ_WRITE), ST_BAD_STATE);
-    REFUSES(aspace_commit(&as, BASE - P, 2 * P, PROTECTION_READ_WRITE), ST_BAD_STATE);
-    REFUSES(aspace_commit(&as, BASE + 1099 * P, 2 * P, PROTECTION_READ_WRITE), ST_BAD_STATE);
-    REFUSES(aspace_commit(&as, BASE, 1025 * P, PROTECTION_READ_WRITE), ST_BAD_ARGUMENT);
-    REFUSES(aspace_commit(&as, BASE, P, PROTECTION_NONE), ST_BAD_ARGUMENT);
-    REFUSES(aspace_commit(&as, BASE, P, (enum Protection)9), ST_BAD_ARGUMENT);
-    REFUSES(aspace_commit(&as, BASE + 1, P, PROTECTION_READ), ST_BAD_ARGUMENT);
+    CHECK_EQ(do_commit(&as, BASE + 4 * P, P, PROTECTION_READ), ST_OK);
+    REFUSES(do_commit(&as, BASE + 2 * P, 5 * P, PROTECTION_READ_WRITE), ST_BAD_STATE);
+    REFUSES(do_commit(&as, BASE - P, 2 * P, PROTECTION_READ_WRITE), ST_BAD_STATE);
+    REFUSES(do_commit(&as, BASE + 1099 * P, 2 * P, PROTECTION_READ_WRITE), ST_BAD_STATE);
+    REFUSES(do_commit(&as, BASE, (ASPACE_MAX_PAGES + 1) * P, PROTECTION_READ_WRITE),
+            ST_BAD_ARGUMENT);
+    REFUSES(do_commit(&as, BASE, P, PROTECTION_NONE), ST_BAD_ARGUMENT);
+    REFUSES(do_commit(&as, BASE, P, (enum Protection)9), ST_BAD_ARGUMENT);
+    REFUSES(do_commit(&as, BASE + 1, P, PROTECTION_READ), ST_BAD_ARGUMENT);
     CHECK_EQ(aspace_guard(&as, BASE - 2 * P, 2 * P), ST_OK);
-    REFUSES(aspace_commit(&as, BASE - P, P, PROTECTION_READ), ST_BAD_STATE);
-    REFUSES(aspace_unmap(&as, BASE - 2 * P, 2 * P), ST_BAD_STATE);
+    REFUSES(do_commit(&as, BASE - P, P, PROTECTION_READ), ST_BAD_STATE);
+    REFUSES(do_unmap(&as, BASE - 2 * P, 2 * P), ST_BAD_STATE);
     finish();
 }
 
@@ -215,9 +217,9 @@ TEST(aspace_commit_largest, "1024 pages are committed at once and a quota stops 
 {
     start();
     (void)reserve(BASE, 4096);
-    CHECK_EQ(aspace_commit(&as, BASE, 1024 * P, PROTECTION_READ_WRITE), ST_OK);
-    REFUSES(aspace_commit(&as, BASE + 1024 * P, 1024 * P, PROTECTION_READ_WRITE), ST_QUOTA);
-    CHECK_EQ(aspace_unmap(&as, BASE, 4096 * P), ST_OK);
+    CHECK_EQ(do_commit(&as, BASE, 1024 * P, PROTECTION_READ_WRITE), ST_OK);
+    REFUSES(do_commit(&as, BASE + 1024 * P, 1024 * P, PROTECTION_READ_WRITE), ST_QUOTA);
+    CHECK_EQ(do_unmap(&as, BASE, 4096 * P), ST_OK);
     CHECK_EQ(used(LEDGER_CLASS_FRAMES), 0);
     CHECK_EQ(used(LEDGER_CLASS_VIRTUAL_PAGES), 0);
     finish();
@@ -228,21 +230,21 @@ TEST(aspace_decommit,
 {
     start();
     (void)reserve(BASE, 64);
-    REFUSES(aspace_decommit(&as, BASE, 65 * P), ST_BAD_STATE);
-    REFUSES(aspace_decommit(&as, BASE + P / 2, P), ST_BAD_ARGUMENT);
-    CHECK_EQ(aspace_decommit(&as, BASE, 64 * P), ST_OK);
+    REFUSES(do_decommit(&as, BASE, 65 * P), ST_BAD_STATE);
+    REFUSES(do_decommit(&as, BASE + P / 2, P), ST_BAD_ARGUMENT);
+    CHECK_EQ(do_decommit(&as, BASE, 64 * P), ST_OK);
     for (uint64_t i = 0; i < 64; i += 2) {
-        CHECK_EQ(aspace_commit(&as, BASE + i * P, P, PROTECTION_READ_WRITE), ST_OK);
+        CHECK_EQ(do_commit(&as, BASE + i * P, P, PROTECTION_READ_WRITE), ST_OK);
     }
-    CHECK_EQ(aspace_decommit(&as, BASE + 10 * P, 20 * P), ST_OK);
+    CHECK_EQ(do_decommit(&as, BASE + 10 * P, 20 * P), ST_OK);
     CHECK_EQ(used(LEDGER_CLASS_FRAMES), 22);
     uint8_t byte;
     CHECK_EQ(aspace_read(&as, BASE + 10 * P, &byte, 1), ST_BAD_ADDRESS);
     CHECK_EQ(aspace_read(&as, BASE + 30 * P, &byte, 1), ST_OK);
-    CHECK_EQ(aspace_commit(&as, BASE + 9 * P, 21 * P, PROTECTION_READ_WRITE), ST_OK);
-    CHECK_EQ(aspace_decommit(&as, BASE, 64 * P), ST_OK);
+    CHECK_EQ(do_commit(&as, BASE + 9 * P, 21 * P, PROTECTION_READ_WRITE), ST_OK);
+    CHECK_EQ(do_decommit(&as, BASE, 64 * P), ST_OK);
     CHECK_EQ(used(LEDGER_CLASS_FRAMES), 0);
-    CHECK_EQ(aspace_unmap(&as, BASE, 64 * P), ST_OK);
+    CHECK_EQ(do_unmap(&as, BASE, 64 * P), ST_OK);
     finish();
 }
 
@@ -252,19 +254,18 @@ TEST(aspace_sparse,
     uint64_t huge = UINT64_C(1) << 27; /* pages: 512 GiB */
     start();
     (void)reserve(CAPOS_MMAP_BASE, huge);
-    CHECK_EQ(aspace_commit(&as, CAPOS_MMAP_BASE, P, PROTECTION_READ), ST_OK);
-    CHECK_EQ(aspace_commit(&as, CAPOS_MMAP_BASE + (huge / 64) * P, P, PROTECTION_READ), ST_OK);
-    REFUSES(aspace_unmap(&as, CAPOS_MMAP_BASE, huge * P), ST_BAD_ARGUMENT);
+    CHECK_EQ(do_commit(&as, CAPOS_MMAP_BASE, P, PROTECTION_READ), ST_OK);
+    CHECK_EQ(do_commit(&as, CAPOS_MMAP_BASE + (huge / 64) * P, P, PROTECTION_READ), ST_OK);
     finish();
     start();
     (void)reserve(CAPOS_MMAP_BASE, huge);
-    CHECK_EQ(aspace_commit(&as, CAPOS_MMAP_BASE, P, PROTECTION_READ), ST_OK);
-    CHECK_EQ(aspace_commit(&as, CAPOS_MMAP_BASE + (huge - 1) * P, P, PROTECTION_READ), ST_OK);
-    CHECK_EQ(aspace_decommit(&as, CAPOS_MMAP_BASE + (huge - 1) * P, P), ST_OK);
-    CHECK_EQ(aspace_decommit(&as, CAPOS_MMAP_BASE + P, 1023 * P), ST_OK);
-    REFUSES(aspace_unmap(&as, CAPOS_MMAP_BASE, huge * P), ST_BAD_ARGUMENT);
-    CHECK_EQ(aspace_decommit(&as, CAPOS_MMAP_BASE, P), ST_OK);
-    CHECK_EQ(aspace_unmap(&as, CAPOS_MMAP_BASE, huge * P), ST_OK);
+    CHECK_EQ(do_commit(&as, CAPOS_MMAP_BASE, P, PROTECTION_READ), ST_OK);
+    CHECK_EQ(do_commit(&as, CAPOS_MMAP_BASE + (huge - 1) * P, P, PROTECTION_READ), ST_OK);
+    CHECK_EQ(do_decommit(&as, CAPOS_MMAP_BASE + (huge - 1) * P, P), ST_OK);
+    CHECK_EQ(do_decommit(&as, CAPOS_MMAP_BASE + P, 1023 * P), ST_OK);
+    CHECK_EQ(do_unmap(&as, CAPOS_MMAP_BASE, huge * P), ST_OK);
+    CHECK_EQ(used(LEDGER_CLASS_FRAMES), 0);
+    CHECK_EQ(used(LEDGER_CLASS_VIRTUAL_PAGES), 0);
     finish();
 }
 
@@ -274,10 +275,10 @@ TEST(aspace_protect, "rights change page by page, never to write and execute, an
     uint8_t byte = 1;
     start();
     (void)reserve(BASE, 8);
-    CHECK_EQ(aspace_commit(&as, BASE, 4 * P, PROTECTION_READ_WRITE), ST_OK);
-    REFUSES(aspace_protect(&as, BASE, 5 * P, PROTECTION_READ), ST_BAD_STATE);
-    REFUSES(aspace_protect(&as, BASE, 4 * P, PROTECTION_NONE), ST_BAD_ARGUMENT);
-    CHECK_EQ(aspace_protect(&as, BASE + P, P, PROTECTION_READ_EXECUTE), ST_OK);
+    CHECK_EQ(do_commit(&as, BASE, 4 * P, PROTECTION_READ_WRITE), ST_OK);
+    REFUSES(do_protect(&as, BASE, 5 * P, PROTECTION_READ), ST_BAD_STATE);
+    REFUSES(do_protect(&as, BASE, 4 * P, PROTECTION_NONE), ST_BAD_ARGUMENT);
+    CHECK_EQ(do_protect(&as, BASE + P, P, PROTECTION_READ_EXECUTE), ST_OK);
     CHECK(page_state(BASE + P, &prot));
     CHECK_EQ(prot, ARCH_PROT_EXECUTE);
     CHECK(page_state(BASE, &prot));
@@ -290,21 +291,21 @@ TEST(aspace_protect, "rights change page by page, never to write and execute, an
 TEST(aspace_unmap_whole, "unmap ends whole regions only")
 {
     start();
-    REFUSES(aspace_unmap(&as, BASE, P), ST_BAD_STATE);
+    REFUSES(do_unmap(&as, BASE, P), ST_BAD_STATE);
     (void)reserve(BASE, 4);
     (void)reserve(BASE + 4 * P, 4);
     (void)reserve(BASE + 16 * P, 4);
-    CHECK_EQ(aspace_commit(&as, BASE + P, 2 * P, PROTECTION_READ_WRITE), ST_OK);
-    REFUSES(aspace_unmap(&as, BASE, 3 * P), ST_BAD_STATE);
-    REFUSES(aspace_unmap(&as, BASE + P, 7 * P), ST_BAD_STATE);
-    REFUSES(aspace_unmap(&as, BASE, 17 * P), ST_BAD_STATE);
-    CHECK_EQ(aspace_unmap(&as, BASE - 4 * P, 16 * P), ST_OK);
+    CHECK_EQ(do_commit(&as, BASE + P, 2 * P, PROTECTION_READ_WRITE), ST_OK);
+    REFUSES(do_unmap(&as, BASE, 3 * P), ST_BAD_STATE);
+    REFUSES(do_unmap(&as, BASE + P, 7 * P), ST_BAD_STATE);
+    REFUSES(do_unmap(&as, BASE, 17 * P), ST_BAD_STATE);
+    CHECK_EQ(do_unmap(&as, BASE - 4 * P, 16 * P), ST_OK);
     CHECK_EQ(used(LEDGER_CLASS_VIRTUAL_PAGES), 4);
     CHECK_EQ(used(LEDGER_CLASS_FRAMES), 0);
     for (uint64_t i = 0; i < 65; i++) {
         (void)reserve(BASE + 2 * i * P + 64 * P, 1);
     }
-    REFUSES(aspace_unmap(&as, BASE, 1024 * P), ST_BAD_ARGUMENT);
+    REFUSES(do_unmap(&as, BASE, 1024 * P), ST_BAD_ARGUMENT);
     finish();
 }
 
@@ -318,16 +319,16 @@ TEST(aspace_kernel_pages, "ring pages are neither message buffers nor the progra
     CHECK_EQ(aspace_map_kernel(&as, CAPOS_CAPSET_ADDRESS, &capset, 1, false), ST_OK);
     REFUSES(aspace_map_kernel(&as, CAPOS_RING_BASE + P, ring, 2, true), ST_EXISTS);
     (void)reserve(CAPOS_RING_BASE + 2 * P, 2);
-    CHECK_EQ(aspace_commit(&as, CAPOS_RING_BASE + 2 * P, P, PROTECTION_READ_WRITE), ST_OK);
+    CHECK_EQ(do_commit(&as, CAPOS_RING_BASE + 2 * P, P, PROTECTION_READ_WRITE), ST_OK);
     CHECK_EQ(aspace_read(&as, CAPOS_RING_BASE + 8, bytes, 16), ST_BAD_ADDRESS);
     CHECK_EQ(aspace_write(&as, CAPOS_RING_BASE + 8, bytes, 16), ST_BAD_ADDRESS);
     CHECK_EQ(aspace_write(&as, CAPOS_RING_BASE + 2 * P - 8, bytes, 16), ST_BAD_ADDRESS);
     CHECK_EQ(aspace_write(&as, CAPOS_RING_BASE + 2 * P, bytes, 16), ST_OK);
     CHECK_EQ(aspace_read(&as, CAPOS_CAPSET_ADDRESS, bytes, 16), ST_OK);
     CHECK_EQ(aspace_write(&as, CAPOS_CAPSET_ADDRESS, bytes, 16), ST_BAD_ADDRESS);
-    REFUSES(aspace_decommit(&as, CAPOS_RING_BASE, 2 * P), ST_BAD_STATE);
-    REFUSES(aspace_protect(&as, CAPOS_CAPSET_ADDRESS, P, PROTECTION_READ_WRITE), ST_BAD_STATE);
-    REFUSES(aspace_unmap(&as, CAPOS_RING_BASE, 2 * P), ST_BAD_STATE);
+    REFUSES(do_decommit(&as, CAPOS_RING_BASE, 2 * P), ST_BAD_STATE);
+    REFUSES(do_protect(&as, CAPOS_CAPSET_ADDRESS, P, PROTECTION_READ_WRITE), ST_BAD_STATE);
+    REFUSES(do_unmap(&as, CAPOS_RING_BASE, 2 * P), ST_BAD_STATE);
     uint64_t ticket = aspace_unmap_kernel(&as, CAPOS_RING_BASE);
     CHECK(aspace_tlb_done(&as, ticket));
     CHECK_EQ(aspace_read(&as, CAPOS_RING_BASE + 8, bytes, 16), ST_BAD_ADDRESS);
@@ -355,7 +356,7 @@ TEST(aspace_copy_bad, "a copy of a range that is not wholly mapped is refused fo
     uint8_t bytes[16] = {0};
     start();
     (void)reserve(BASE, 8);
-    CHECK_EQ(aspace_commit(&as, BASE, 4 * P, PROTECTION_READ_WRITE), ST_OK);
+    CHECK_EQ(do_commit(&as, BASE, 4 * P, PROTECTION_READ_WRITE), ST_OK);
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         CHECK_EQ(aspace_read(&as, bad[i], bytes, 16), ST_BAD_ADDRESS);
         CHECK_EQ(aspace_write(&as, bad[i], bytes, 16), ST_BAD_ADDRESS);
@@ -376,9 +377,9 @@ TEST(aspace_copy_between,
     start();
     CHECK_EQ(aspace_init(&other, ledger), ST_OK);
     CHECK_EQ(aspace_reserve(&other, BASE, 4 * P, &at), ST_OK);
-    CHECK_EQ(aspace_commit(&other, BASE, 4 * P, PROTECTION_READ_WRITE), ST_OK);
+    CHECK_EQ(do_commit(&other, BASE, 4 * P, PROTECTION_READ_WRITE), ST_OK);
     (void)reserve(BASE, 4);
-    CHECK_EQ(aspace_commit(&as, BASE, 4 * P, PROTECTION_READ_WRITE), ST_OK);
+    CHECK_EQ(do_commit(&as, BASE, 4 * P, PROTECTION_READ_WRITE), ST_OK);
     for (size_t i = 0; i < sizeof(wanted); i++) {
         wanted[i] = (uint8_t)(i ^ (i >> 8));
     }
@@ -414,23 +415,23 @@ TEST(aspace_copy_forgets,
     (void)reserve(BASE, 16);
     for (int i = 0; i < 3; i++) {
         touch(ST_BAD_ADDRESS, ST_BAD_ADDRESS);
-        CHECK_EQ(aspace_commit(&as, BASE, P, PROTECTION_READ), ST_OK);
+        CHECK_EQ(do_commit(&as, BASE, P, PROTECTION_READ), ST_OK);
         touch(ST_OK, ST_BAD_ADDRESS);
-        CHECK_EQ(aspace_protect(&as, BASE, P, PROTECTION_READ_WRITE), ST_OK);
+        CHECK_EQ(do_protect(&as, BASE, P, PROTECTION_READ_WRITE), ST_OK);
         touch(ST_OK, ST_OK);
-        CHECK_EQ(aspace_protect(&as, BASE, P, PROTECTION_READ), ST_OK);
+        CHECK_EQ(do_protect(&as, BASE, P, PROTECTION_READ), ST_OK);
         touch(ST_OK, ST_BAD_ADDRESS);
-        CHECK_EQ(aspace_protect(&as, BASE, P, PROTECTION_READ_WRITE), ST_OK);
+        CHECK_EQ(do_protect(&as, BASE, P, PROTECTION_READ_WRITE), ST_OK);
         touch(ST_OK, ST_OK);
-        CHECK_EQ(aspace_decommit(&as, BASE, P), ST_OK);
+        CHECK_EQ(do_decommit(&as, BASE, P), ST_OK);
         touch(ST_BAD_ADDRESS, ST_BAD_ADDRESS);
-        CHECK_EQ(aspace_commit(&as, BASE, P, PROTECTION_READ_WRITE), ST_OK);
+        CHECK_EQ(do_commit(&as, BASE, P, PROTECTION_READ_WRITE), ST_OK);
         touch(ST_OK, ST_OK);
-        CHECK_EQ(aspace_unmap(&as, BASE, 16 * P), ST_OK);
+        CHECK_EQ(do_unmap(&as, BASE, 16 * P), ST_OK);
         touch(ST_BAD_ADDRESS, ST_BAD_ADDRESS);
-        CHECK_EQ(aspace_map_object(&as, object, BASE, 0, P, PROTECTION_READ_WRITE, &at), ST_OK);
+        CHECK_EQ(do_map_object(&as, object, BASE, 0, P, PROTECTION_READ_WRITE, &at), ST_OK);
         touch(ST_OK, ST_OK);
-        CHECK_EQ(aspace_unmap(&as, BASE, P), ST_OK);
+        CHECK_EQ(do_unmap(&as, BASE, P), ST_OK);
         touch(ST_BAD_ADDRESS, ST_BAD_ADDRESS);
         struct paddr frame = frame_alloc_zeroed();
         CHECK_EQ(aspace_map_kernel(&as, BASE, &frame, 1, true), ST_OK);
@@ -447,34 +448,51 @@ TEST(aspace_copy_forgets,
     finish();
 }
 
+/* CPU 1 has the space loaded, and remembers what it has seen until it says otherwise. */
+static void other_cpu(struct arch_aspace *loaded)
+{
+    host_become(1);
+    host_aspace_load(loaded);
+    host_become(0);
+}
+
+static void other_cpu_forgets(void)
+{
+    host_become(1);
+    host_tlb_acknowledge();
+    host_become(0);
+}
+
 TEST(aspace_quarantine, "a frame that another CPU may remember is not reused before it has let go")
 {
     start();
     (void)reserve(BASE, 600);
-    CHECK_EQ(aspace_commit(&as, BASE, 600 * P, PROTECTION_READ_WRITE), ST_OK);
+    (void)reserve(BASE + 600 * P, 1);
+    CHECK_EQ(do_commit(&as, BASE, 600 * P, PROTECTION_READ_WRITE), ST_OK);
     uint64_t free_before = frames_free_count();
-    host_become(1);
-    host_aspace_load(&as.arch);
-    host_become(0);
-    CHECK_EQ(aspace_decommit(&as, BASE, 600 * P), ST_OK);
-    CHECK_EQ(used(LEDGER_CLASS_FRAMES), 600);
-    CHECK_EQ(aspace_commit(&as, BASE, P, PROTECTION_READ), ST_OK);
-    CHECK_EQ(aspace_decommit(&as, BASE, P), ST_OK);
-    CHECK_EQ(aspace_commit(&as, BASE, P, PROTECTION_READ), ST_OK);
-    CHECK_EQ(aspace_decommit(&as, BASE, P), ST_OK);
+    other_cpu(&as.arch);
+    CHECK_EQ(do_decommit(&as, BASE, 600 * P), ST_OK);
     CHECK(job_run_slice());
-    CHECK_EQ(used(LEDGER_CLASS_FRAMES), 602);
-    CHECK(frames_free_count() <= free_before);
-    host_become(1);
-    host_tlb_acknowledge();
-    host_become(0);
-    run_jobs();
+    CHECK_EQ(used(LEDGER_CLASS_FRAMES), 600);
+    CHECK_EQ(frames_free_count(), free_before);
+    uint8_t byte = 1;
+    CHECK_EQ(aspace_read(&as, BASE, &byte, 1), ST_BAD_ADDRESS);
+    REFUSES(do_commit(&as, BASE, P, PROTECTION_READ), ST_BUSY);
+    REFUSES(do_decommit(&as, BASE, P), ST_BUSY);
+    REFUSES(do_protect(&as, BASE, P, PROTECTION_READ), ST_BUSY);
+    REFUSES(do_unmap(&as, BASE, 601 * P), ST_BUSY);
+    CHECK_EQ(do_commit(&as, BASE + 600 * P, P, PROTECTION_READ), ST_OK);
+    CHECK_EQ(do_unmap(&as, BASE + 600 * P, P), ST_OK);
+    do {
+        other_cpu_forgets();
+    } while (job_run_slice());
     CHECK_EQ(used(LEDGER_CLASS_FRAMES), 0);
-    CHECK_EQ(aspace_commit(&as, BASE, P, PROTECTION_READ), ST_OK);
-    CHECK_EQ(aspace_unmap(&as, BASE, 600 * P), ST_OK);
-    host_become(1);
-    host_aspace_load(NULL);
-    host_become(0);
+    CHECK_EQ(do_commit(&as, BASE, P, PROTECTION_READ), ST_OK);
+    CHECK_EQ(do_unmap(&as, BASE, 600 * P), ST_OK);
+    CHECK_EQ(used(LEDGER_CLASS_VIRTUAL_PAGES), 600);
+    other_cpu(NULL);
+    run_jobs();
+    CHECK_EQ(used(LEDGER_CLASS_VIRTUAL_PAGES), 0);
     finish();
 }
 
@@ -483,22 +501,78 @@ TEST(aspace_quarantine_empty,
 {
     start();
     (void)reserve(BASE, 16);
-    CHECK_EQ(aspace_commit(&as, BASE, P, PROTECTION_READ), ST_OK);
-    CHECK_EQ(aspace_commit(&as, BASE + 8 * P, P, PROTECTION_READ), ST_OK);
-    host_become(1);
-    host_aspace_load(&as.arch);
-    host_become(0);
-    CHECK_EQ(aspace_decommit(&as, BASE + 2 * P, P), ST_OK);
-    CHECK_EQ(aspace_decommit(&as, BASE + 4 * P, P), ST_OK);
-    CHECK_EQ(aspace_decommit(&as, BASE, P), ST_OK);
-    CHECK_EQ(aspace_decommit(&as, BASE + 8 * P, P), ST_OK);
-    CHECK_EQ(list_count(&as.quarantine), 2);
-    host_become(1);
-    host_aspace_load(NULL);
-    host_become(0);
+    CHECK_EQ(do_commit(&as, BASE, P, PROTECTION_READ), ST_OK);
+    CHECK_EQ(do_commit(&as, BASE + 8 * P, P, PROTECTION_READ), ST_OK);
+    other_cpu(&as.arch);
+    CHECK_EQ(do_decommit(&as, BASE + 2 * P, P), ST_OK);
+    CHECK_EQ(do_decommit(&as, BASE + 4 * P, P), ST_OK);
+    CHECK(!job_pending());
+    CHECK_EQ(do_decommit(&as, BASE, P), ST_OK);
+    CHECK_EQ(as.ops, 1);
+    other_cpu(NULL);
     run_jobs();
+    CHECK_EQ(used(LEDGER_CLASS_FRAMES), 1);
+    CHECK_EQ(do_decommit(&as, BASE + 8 * P, P), ST_OK);
     CHECK_EQ(used(LEDGER_CLASS_FRAMES), 0);
     finish();
+}
+
+TEST(aspace_busy_elsewhere, "operations on different regions go on at the same time")
+{
+    struct aspace_op *op[3];
+    start();
+    for (uint64_t i = 0; i < 3; i++) {
+        (void)reserve(BASE + i * 100 * P, 100);
+        CHECK_EQ(aspace_commit(&as, BASE + i * 100 * P, 100 * P, PROTECTION_READ, &op[i]), ST_OK);
+    }
+    CHECK_EQ(used(LEDGER_CLASS_FRAMES), 300);
+    for (unsigned through = 0; through != 7;) {
+        for (unsigned i = 0; i < 3; i++) {
+            if ((through >> i & 1) == 0 && aspace_op_slice(op[i], 16)) {
+                CHECK_EQ(aspace_op_end(op[i]), ST_OK);
+                through |= 1u << i;
+            }
+        }
+    }
+    CHECK_EQ(as.committed_pages, 300);
+    CHECK_EQ(as.ops, 0);
+    finish();
+}
+
+TEST(aspace_dies_at_work,
+     "a space that dies while operations are at work waits for them and keeps nothing")
+{
+    for (int slices = 0; slices < 40; slices++) {
+        struct aspace_op *op[4];
+        start();
+        struct memory_object *object = NULL;
+        CHECK_EQ(memory_object_create(ledger, 100 * P, &object), ST_OK);
+        (void)reserve(BASE, 200);
+        (void)reserve(BASE + 400 * P, 200);
+        (void)reserve(BASE + 800 * P, 200);
+        CHECK_EQ(do_commit(&as, BASE + 400 * P, 200 * P, PROTECTION_READ), ST_OK);
+        CHECK_EQ(do_commit(&as, BASE + 800 * P, 200 * P, PROTECTION_READ), ST_OK);
+        CHECK_EQ(aspace_commit(&as, BASE, 200 * P, PROTECTION_READ, &op[0]), ST_OK);
+        CHECK_EQ(aspace_decommit(&as, BASE + 400 * P, 200 * P, &op[1]), ST_OK);
+        CHECK_EQ(aspace_map_object(&as, object, BASE + 1200 * P, 0, 100 * P, PROTECTION_READ_WRITE,
+                                   &op[2]),
+                 ST_OK);
+        CHECK_EQ(aspace_unmap(&as, BASE + 800 * P, 200 * P, &op[3]), ST_OK);
+        bool through[4] = {false};
+        for (int i = 0; i < slices; i++) {
+            through[i % 4] = through[i % 4] || aspace_op_slice(op[i % 4], 24);
+        }
+        CHECK(!aspace_destroy_slice(&as));
+        for (int i = 0; i < 4; i++) {
+            for (int n = 0; !through[i]; n++) {
+                CHECK(n < 100);
+                through[i] = aspace_op_slice(op[i], 24);
+            }
+            (void)aspace_op_end(op[i]);
+        }
+        kobj_unref(&object->obj);
+        finish();
+    }
 }
 
 static struct memory_object *object_new(uint64_t pages)
@@ -516,34 +590,33 @@ TEST(aspace_map_object,
     uint32_t word = 0xfeedface;
     start();
     struct memory_object *object = object_new(20);
-    REFUSES(aspace_map_object(&as, object, BASE, 0, 21 * P, PROTECTION_READ, &at), ST_BAD_ARGUMENT);
-    REFUSES(aspace_map_object(&as, object, BASE, 20 * P, P, PROTECTION_READ, &at), ST_BAD_ARGUMENT);
-    REFUSES(aspace_map_object(&as, object, BASE, UINT64_MAX - P + 1, 2 * P, PROTECTION_READ, &at),
+    REFUSES(do_map_object(&as, object, BASE, 0, 21 * P, PROTECTION_READ, &at), ST_BAD_ARGUMENT);
+    REFUSES(do_map_object(&as, object, BASE, 20 * P, P, PROTECTION_READ, &at), ST_BAD_ARGUMENT);
+    REFUSES(do_map_object(&as, object, BASE, UINT64_MAX - P + 1, 2 * P, PROTECTION_READ, &at),
             ST_BAD_ARGUMENT);
-    REFUSES(aspace_map_object(&as, object, BASE, 0, P, PROTECTION_NONE, &at), ST_BAD_ARGUMENT);
-    REFUSES(aspace_map_object(&as, object, BASE, 0, P, PROTECTION_READ_EXECUTE, &at),
-            ST_NOT_SEALED);
-    CHECK_EQ(aspace_map_object(&as, object, BASE, 2 * P, 3 * P, PROTECTION_READ_WRITE, &at), ST_OK);
+    REFUSES(do_map_object(&as, object, BASE, 0, P, PROTECTION_NONE, &at), ST_BAD_ARGUMENT);
+    REFUSES(do_map_object(&as, object, BASE, 0, P, PROTECTION_READ_EXECUTE, &at), ST_NOT_SEALED);
+    CHECK_EQ(do_map_object(&as, object, BASE, 2 * P, 3 * P, PROTECTION_READ_WRITE, &at), ST_OK);
     CHECK_EQ(at, BASE);
-    CHECK_EQ(aspace_map_object(&as, object, 0, 0, 20 * P, PROTECTION_READ, &again), ST_OK);
-    REFUSES(aspace_map_object(&as, object, BASE + 2 * P, 0, P, PROTECTION_READ, &at), ST_EXISTS);
+    CHECK_EQ(do_map_object(&as, object, 0, 0, 20 * P, PROTECTION_READ, &again), ST_OK);
+    REFUSES(do_map_object(&as, object, BASE + 2 * P, 0, P, PROTECTION_READ, &at), ST_EXISTS);
     CHECK_EQ(aspace_write(&as, BASE + 4, &word, 4), ST_OK);
     word = 0;
     CHECK_EQ(aspace_read(&as, again + 2 * P + 4, &word, 4), ST_OK);
     CHECK_EQ(word, 0xfeedface);
     CHECK_EQ(aspace_write(&as, again, &word, 4), ST_BAD_ADDRESS);
-    REFUSES(aspace_protect(&as, again, P, PROTECTION_READ_WRITE), ST_BAD_STATE);
+    REFUSES(do_protect(&as, again, P, PROTECTION_READ_WRITE), ST_BAD_STATE);
     CHECK_EQ(memory_object_seal(object), ST_BUSY);
-    CHECK_EQ(aspace_protect(&as, BASE, 3 * P, PROTECTION_READ), ST_OK);
+    CHECK_EQ(do_protect(&as, BASE, 3 * P, PROTECTION_READ), ST_OK);
     CHECK_EQ(memory_object_seal(object), ST_BUSY);
-    CHECK_EQ(aspace_unmap(&as, BASE, 3 * P), ST_OK);
+    CHECK_EQ(do_unmap(&as, BASE, 3 * P), ST_OK);
     CHECK_EQ(memory_object_seal(object), ST_OK);
-    REFUSES(aspace_map_object(&as, object, BASE, 0, P, PROTECTION_READ_WRITE, &at), ST_BAD_STATE);
-    CHECK_EQ(aspace_map_object(&as, object, BASE, 0, P, PROTECTION_READ_EXECUTE, &at), ST_OK);
-    REFUSES(aspace_commit(&as, BASE, P, PROTECTION_READ), ST_BAD_STATE);
-    REFUSES(aspace_decommit(&as, BASE, P), ST_BAD_STATE);
+    REFUSES(do_map_object(&as, object, BASE, 0, P, PROTECTION_READ_WRITE, &at), ST_BAD_STATE);
+    CHECK_EQ(do_map_object(&as, object, BASE, 0, P, PROTECTION_READ_EXECUTE, &at), ST_OK);
+    REFUSES(do_commit(&as, BASE, P, PROTECTION_READ), ST_BAD_STATE);
+    REFUSES(do_decommit(&as, BASE, P), ST_BAD_STATE);
     kobj_unref(&object->obj);
-    CHECK_EQ(aspace_unmap(&as, again, 20 * P), ST_OK);
+    CHECK_EQ(do_unmap(&as, again, 20 * P), ST_OK);
     finish();
 }
 
@@ -553,15 +626,11 @@ TEST(aspace_seal_waits,
     uint64_t at;
     start();
     struct memory_object *object = object_new(1);
-    CHECK_EQ(aspace_map_object(&as, object, BASE, 0, P, PROTECTION_READ_WRITE, &at), ST_OK);
-    host_become(1);
-    host_aspace_load(&as.arch);
-    host_become(0);
-    CHECK_EQ(aspace_unmap(&as, BASE, P), ST_OK);
+    CHECK_EQ(do_map_object(&as, object, BASE, 0, P, PROTECTION_READ_WRITE, &at), ST_OK);
+    other_cpu(&as.arch);
+    CHECK_EQ(do_unmap(&as, BASE, P), ST_OK);
     CHECK_EQ(memory_object_seal(object), ST_BUSY);
-    host_become(1);
-    host_aspace_load(NULL);
-    host_become(0);
+    other_cpu(NULL);
     run_jobs();
     CHECK_EQ(memory_object_seal(object), ST_OK);
     kobj_unref(&object->obj);
@@ -598,19 +667,18 @@ static status_t op_reserve(void)
 
 static status_t op_commit(void)
 {
-    return aspace_commit(&as, BASE, 20 * P, PROTECTION_READ_WRITE);
+    return do_commit(&as, BASE, 20 * P, PROTECTION_READ_WRITE);
 }
 
 static status_t op_map(void)
 {
     uint64_t at;
-    return aspace_map_object(&as, mapped, BASE + (UINT64_C(1) << 40), 0, 4 * P, PROTECTION_READ,
-                             &at);
+    return do_map_object(&as, mapped, BASE + (UINT64_C(1) << 40), 0, 4 * P, PROTECTION_READ, &at);
 }
 
 static status_t op_decommit(void)
 {
-    return aspace_decommit(&as, BASE, 64 * P);
+    return do_decommit(&as, BASE, 64 * P);
 }
 
 static status_t op_object(void)
@@ -656,16 +724,16 @@ static void *use_space(void *arg)
             (void)aspace_reserve(&as, address, size, &at);
             break;
         case 1:
-            (void)aspace_commit(&as, address, size, PROTECTION_READ_WRITE);
+            (void)do_commit(&as, address, size, PROTECTION_READ_WRITE);
             break;
         case 2:
-            (void)aspace_decommit(&as, address, size);
+            (void)do_decommit(&as, address, size);
             break;
         case 3:
-            (void)aspace_map_object(&as, shared, address, 0, P, PROTECTION_READ_WRITE, &at);
+            (void)do_map_object(&as, shared, address, 0, P, PROTECTION_READ_WRITE, &at);
             break;
         case 4:
-            (void)aspace_unmap(&as, address, size);
+            (void)do_unmap(&as, address, size);
             break;
         case 5:
             (void)aspace_read(&as, address + 4000, bytes, sizeof(bytes));
@@ -721,19 +789,19 @@ TEST(aspace_random, "random operations keep regions apart and every page charged
             break;
         case 1:
         case 2:
-            (void)aspace_commit(&as, address, size, protection);
+            (void)do_commit(&as, address, size, protection);
             break;
         case 3:
-            (void)aspace_decommit(&as, address, size);
+            (void)do_decommit(&as, address, size);
             break;
         case 4:
-            (void)aspace_protect(&as, address, size, protection);
+            (void)do_protect(&as, address, size, protection);
             break;
         case 5:
-            (void)aspace_map_object(&as, object, address, 0, size, protection, &at);
+            (void)do_map_object(&as, object, address, 0, size, protection, &at);
             break;
         default:
-            (void)aspace_unmap(&as, address, size);
+            (void)do_unmap(&as, address, size);
         }
         struct state now = state_now();
         CHECK_EQ(now.ledger.used[LEDGER_CLASS_FRAMES], now.committed + 16);

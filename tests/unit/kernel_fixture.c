@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "tests/unit/kernel_fixture.h"
 
+#include "tests/unit/aspace_ops.h"
+
 #define TEST_NO_MAIN
 #include "tests/unit/test.h"
 
@@ -146,7 +148,7 @@ static void make_heap(struct user *user)
     struct aspace *as = &user->process->aspace;
     uint64_t placed;
     CHECK_EQ(aspace_reserve(as, USER_HEAP, USER_HEAP_BYTES, &placed), ST_OK);
-    CHECK_EQ(aspace_commit(as, USER_HEAP, USER_HEAP_BYTES, PROTECTION_READ_WRITE), ST_OK);
+    CHECK_EQ(do_commit(as, USER_HEAP, USER_HEAP_BYTES, PROTECTION_READ_WRITE), ST_OK);
     user->heap_next = USER_HEAP;
     user->heap_end = USER_HEAP + USER_HEAP_BYTES;
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "tests/unit/kernel_machine.h"
 
+#include "tests/unit/aspace_ops.h"
+
 #include <stdlib.h>
 
 #include "mem/frames.h"
@@ -123,4 +125,31 @@ struct plain_object *plain_object_new(struct ledger *ledger, uint8_t ktype)
     }
     kobj_init(&object->obj, ktype, &plain_ops, ledger);
     return object;
+}
+
+static bool op_go_on(struct job *job)
+{
+    struct aspace_op *op = CONTAINER_OF(job, struct aspace_op, pending.job);
+    if (!aspace_op_slice(op, ASPACE_SLICE)) {
+        return false;
+    }
+    (void)aspace_op_end(op);
+    return true;
+}
+
+status_t op_run(status_t begun, struct aspace_op **out)
+{
+    enum { SLICES = 300 }; /* of work that waits for nobody */
+    if (begun != ST_OK) {
+        return begun;
+    }
+    struct aspace_op *op = *out;
+    for (int i = 0; i < SLICES; i++) {
+        if (aspace_op_slice(op, ASPACE_SLICE)) {
+            return aspace_op_end(op);
+        }
+    }
+    job_init(&op->pending.job, op_go_on);
+    job_submit(&op->pending.job);
+    return ST_OK;
 }

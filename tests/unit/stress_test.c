@@ -28,7 +28,7 @@ enum {
     CALLS = 24,
 };
 
-struct pending {
+struct awaited {
     uint64_t user_data; /* 0: free */
     uint64_t position;
     uint8_t op;
@@ -40,7 +40,7 @@ struct actor {
     unsigned seed;
     unsigned steps_left;
     uint64_t count; /* operations made */
-    struct pending pending[PENDING];
+    struct awaited pending[PENDING];
     capos_cap_t endpoint;
     capos_cap_t launcher;
     capos_cap_t handles[4];    /* of children */
@@ -112,7 +112,7 @@ static void take_received(struct actor *actor, unsigned place, const struct capo
     take_caps(actor, at + sizeof(struct capos_received) + (uint32_t)params_len, cqe->cap_count);
 }
 
-static bool result_ok(const struct pending *pending, int32_t result)
+static bool result_ok(const struct awaited *pending, int32_t result)
 {
     if (result == ST_BAD_RING || result < ST_BAD_HASH) {
         return false;
@@ -126,7 +126,7 @@ static bool result_ok(const struct pending *pending, int32_t result)
 static void complete(struct actor *actor, const struct capos_cqe *cqe)
 {
     unsigned place = (unsigned)(cqe->user_data % PENDING);
-    struct pending *pending = &actor->pending[place];
+    struct awaited *pending = &actor->pending[place];
     actor->completed++;
     if (pending->user_data != cqe->user_data) {
         FAIL("a completion nobody waits for");
@@ -381,7 +381,7 @@ static void submit_one(struct actor *actor)
         .user_data = actor->count, .params = params_of(place), .result = result_of(place)};
     fill(actor, &sqe);
     actor->pending[place] =
-        (struct pending){.user_data = sqe.user_data,
+        (struct awaited){.user_data = sqe.user_data,
                          .position = user->sq_tail,
                          .op = sqe.op,
                          .launches = sqe.op == CAPOS_OP_CALL && sqe.interface == Launcher_ID};

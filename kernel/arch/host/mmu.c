@@ -14,6 +14,7 @@ enum { LEVELS = 4, ENTRY_BITS = 9, ENTRIES = 1 << ENTRY_BITS };
 #define ENTRY_EXECUTE UINT64_C(4)
 #define ENTRY_UNCACHED UINT64_C(8)
 #define ENTRY_DIRTY UINT64_C(16)
+#define ENTRY_HIDDEN UINT64_C(32) /* not present; keeps the frame */
 #define ENTRY_FRAME UINT64_C(0x000ffffffffff000)
 
 uintptr_t host_direct_base;
@@ -164,7 +165,7 @@ void arch_map_page(struct arch_aspace *as, struct uaddr page, struct paddr frame
         panic("map of an unprepared or unaligned page %#llx", (unsigned long long)page.v);
     }
     uint64_t old = atomic_swap_acq_rel(entry, frame.v | prot_bits(prot));
-    if ((old & ENTRY_PRESENT) != 0) {
+    if (old != 0) {
         panic("page %#llx mapped twice", (unsigned long long)page.v);
     }
 }
@@ -174,7 +175,28 @@ struct paddr arch_unmap_page(struct arch_aspace *as, struct uaddr page)
     int level;
     entry_t *entry = walk(as, page.v, &level);
     uint64_t old = entry != NULL ? atomic_swap_acq_rel(entry, 0) : 0;
-    return (old & ENTRY_PRESENT) != 0 ? paddr(old & ENTRY_FRAME) : PADDR_NONE;
+    return old != 0 ? paddr(old & ENTRY_FRAME) : PADDR_NONE;
+}
+
+bool arch_hide_page(struct arch_aspace *as, struct uaddr page)
+{
+    int level;
+    entry_t *entry = walk(as, page.v, &level);
+    uint64_t old = entry != NULL ? atomic_load_relaxed(entry) : 0;
+    if (old != 0) {
+        atomic_store_release(entry, (old & ENTRY_FRAME) | ENTRY_HIDDEN);
+    }
+    return old != 0;
+}
+
+struct uaddr arch_next_mapped(const struct arch_aspace *as, struct uaddr page, struct uaddr end)
+{
+    int level;
+    const entry_t *entry = walk(as, page.v, &level);
+    uint64_t bytes = level_bytes(level);
+    bool there = entry != NULL && atomic_load_relaxed(entry) != 0;
+    uint64_t next = there ? page.v : (page.v & ~(bytes - 1)) + bytes;
+    return uaddr(next < end.v ? next : end.v);
 }
 
 bool arch_protect_page(struct arch_aspace *as, struct uaddr page, unsigned prot)

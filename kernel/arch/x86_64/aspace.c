@@ -2,8 +2,8 @@
 /*
  * User page tables: four levels, 4 KiB pages, at most one changer at a time (the caller's lock).
  *
- * A1: an entry of the lower half is either 0 or present, user-accessible; a leaf is never writable
- *     and executable. A2: a table is never taken out of a live address space, so the walk of another
+ * A1: an entry of the lower half is either 0 or present, user-accessible, or a leaf that was hidden:
+ *     not present, the frame and PTE_HIDDEN; a leaf is never writable and executable. A2: a table is never taken out of a live address space, so the walk of another
  *     reader, the processor included, never meets a freed table; destroy runs when nobody has it.
  * A3: with page-table isolation user_root's lower half equals root's: both name the same tables.
  * A4: the last page below the non-canonical hole is never mapped (ARCH_USER_END); SYSRET relies on it.
@@ -21,6 +21,12 @@ enum { LEVEL_LEAF = 1, LEVEL_ROOT = 4 };
 static unsigned index_at(uint64_t address, int level)
 {
     return (unsigned)(address >> (PAGE_SHIFT + 9 * (level - 1))) & (TABLE_ENTRIES - 1);
+}
+
+/* Bytes that one entry at `level` covers. */
+static uint64_t span_at(int level)
+{
+    return UINT64_C(1) << (PAGE_SHIFT + 9 * (level - 1));
 }
 
 static uint64_t *table_at(struct paddr p)
@@ -149,12 +155,6 @@ bool arch_aspace_destroy(struct arch_aspace *as, size_t max_tables, arch_table_g
     return true;
 }
 
-/* Bytes that one entry at `level` covers. */
-static uint64_t span_at(int level)
-{
-    return UINT64_C(1) << (PAGE_SHIFT + 9 * (level - 1));
-}
-
 static size_t missing_below(struct paddr table, int level, uint64_t start, uint64_t end)
 {
     const uint64_t *entries = table_at(table);
@@ -254,6 +254,35 @@ void arch_map_page(struct arch_aspace *as, struct uaddr page, struct paddr frame
     *entry = frame.v | leaf_flags(prot);
 }
 
+bool arch_hide_page(struct arch_aspace *as, struct uaddr page)
+{
+    uint64_t *entry = leaf(as, page.v);
+    if (entry == NULL || *entry == 0) {
+        return false;
+    }
+    *entry = (*entry & PTE_ADDRESS) | PTE_HIDDEN;
+    return true;
+}
+
+struct uaddr arch_next_mapped(const struct arch_aspace *as, struct uaddr page, struct uaddr end)
+{
+    enum { LOOKS = 16 };
+    uint64_t *table = table_at(as->root);
+    int level = LEVEL_ROOT;
+    while (level > LEVEL_LEAF && (table[index_at(page.v, level)] & PTE_PRESENT) != 0) {
+        table = table_at(paddr(table[index_at(page.v, level--)] & PTE_ADDRESS));
+    }
+    uint64_t span = span_at(level);
+    uint64_t at = page.v;
+    for (int i = 0; i < LOOKS && at < end.v && table[index_at(at, level)] == 0; i++) {
+        at = (at & ~(span - 1)) + span;
+        if (index_at(at, level) == 0) {
+            break; /* the next table */
+        }
+    }
+    return uaddr(at < end.v ? at : end.v);
+}
+
 struct paddr arch_unmap_page(struct arch_aspace *as, struct uaddr page)
 {
     uint64_t *entry = leaf(as, page.v);
@@ -268,7 +297,7 @@ struct paddr arch_unmap_page(struct arch_aspace *as, struct uaddr page)
 bool arch_protect_page(struct arch_aspace *as, struct uaddr page, unsigned prot)
 {
     uint64_t *entry = leaf(as, page.v);
-    if (entry == NULL || *entry == 0) {
+    if (entry == NULL || (*entry & PTE_PRESENT) == 0) {
         return false;
     }
     *entry = (*entry & PTE_ADDRESS) | leaf_flags(prot);
@@ -282,7 +311,8 @@ bool arch_translate(const struct arch_aspace *as, struct uaddr address, bool nee
         return false;
     }
     const uint64_t *entry = leaf(as, address.v);
-    if (entry == NULL || *entry == 0 || (need_write && (*entry & PTE_WRITE) == 0)) {
+    uint64_t needed = PTE_PRESENT | (need_write ? PTE_WRITE : 0);
+    if (entry == NULL || (*entry & needed) != needed) {
         return false;
     }
     *out = paddr((*entry & PTE_ADDRESS) | (address.v & (PAGE_BYTES - 1)));
@@ -293,7 +323,7 @@ bool arch_page_state(const struct arch_aspace *as, struct uaddr page, unsigned *
                      bool *dirty_out)
 {
     const uint64_t *entry = leaf(as, page.v);
-    if (entry == NULL || *entry == 0) {
+    if (entry == NULL || (*entry & PTE_PRESENT) == 0) {
         return false;
     }
     *prot_out = ((*entry & PTE_WRITE) != 0 ? ARCH_PROT_WRITE : 0) |

@@ -266,6 +266,72 @@ static int64_t churn(void)
     return 0;
 }
 
+enum { BIG = 8 << 20 };
+
+/* Begins what takes many steps; *position for a cancel. */
+static uint64_t begin_commit(uint64_t at, uint64_t *position)
+{
+    *position = raw.sq_tail;
+    return raw_start(CALL(held("memory"), VirtualMemory, commit,
+                          MESSAGE(at, BIG, PROTECTION_READ_WRITE), 32, raw_none, 16));
+}
+
+/* While pages are worked on nobody else changes them, and a cancel undoes nothing. */
+static int64_t long_work(void)
+{
+    struct usage before;
+    uint64_t position;
+    CHECK(reserve(0, BIG) >= 0);
+    uint64_t at = result[1];
+    CHECK_EQ(commit(at, BIG, PROTECTION_READ), 0); /* its page tables stay */
+    CHECK_EQ(unmap(at, BIG), 0);
+    usage_now(&before);
+    for (unsigned round = 0; round < 4; round++) {
+        CHECK(reserve(at, BIG) >= 0);
+        uint64_t tag = begin_commit(at, &position);
+        CHECK_EQ(commit(at, PAGE, PROTECTION_READ), ST_BUSY);
+        CHECK_EQ(decommit(at + PAGE, PAGE), ST_BUSY);
+        CHECK_EQ(protect(at, BIG, PROTECTION_READ), ST_BUSY);
+        CHECK_EQ(unmap(at, BIG), ST_BUSY);
+        if (round % 2 == 0) {
+            CHECK_EQ(raw_status(raw_sqe(CAPOS_OP_CANCEL, position)), ST_OK);
+            CHECK_EQ(raw_wait(tag).result, ST_CANCELLED);
+        } else {
+            CHECK(raw_wait(tag).result >= 0);
+            *(volatile uint64_t *)(uintptr_t)(at + BIG - 8) = 1;
+            CHECK_EQ(protect(at, BIG, PROTECTION_READ), 0);
+        }
+        status_t status;
+        while ((status = unmap(at, BIG)) == ST_BUSY) {
+            sleep_ms(1);
+        }
+        CHECK_EQ(status, 0);
+        CHECK_USAGE(&before);
+    }
+    return 0;
+}
+
+/* Dies while the kernel works for it. */
+static int64_t dies_at_work(void)
+{
+    uint64_t position;
+    CHECK(reserve(0, BIG) >= 0);
+    uint64_t first = result[1];
+    CHECK(reserve(0, BIG) >= 0);
+    (void)begin_commit(first, &position);
+    (void)begin_commit(result[1], &position);
+    (void)raw_enter(0, 0);
+    return 0;
+}
+
+#define ROOMY(name_, function, sentence_) \
+    { \
+        .name = name_, .sentence = sentence_, .roles = {{.run = function, .holds = HOLD_USUAL}}, \
+        .limits = { \
+            {LEDGER_CLASS_FRAMES, true, 2 * (BIG / PAGE) + 256}, \
+        }, \
+    }
+
 #define CASE(name_, function, sentence_) \
     { \
         .name = name_, .sentence = sentence_, .roles = { {.run = function, .holds = HOLD_USUAL} } \
@@ -280,5 +346,8 @@ const struct hostile_case memory_cases[] = {
     CASE("mem.offset", wild_offsets, "no offset leads out of a memory object"),
     CASE("mem.size", wrong_sizes, "a memory object of a wrong size is not made"),
     CASE("mem.churn", churn, "memory given back is back, and comes again clean"),
+    ROOMY("mem.long", long_work, "pages that are worked on are busy to others, and none is lost"),
+    ROOMY("mem.die", dies_at_work,
+          "a process that dies while the kernel works for it leaves nothing"),
     {.name = NULL},
 };

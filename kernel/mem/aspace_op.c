@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Work on the pages of an address space, in slices.
+ *
+ * An operation is checked and charged in one short step (aspace_pages.c), which marks the regions it
+ * works on as busy: nobody else changes or ends them, copies go on. Then it goes through its stages:
+ *   check     commit, protect: every page is as it must be
+ *   fill      takes the frames and table pages that were charged, zeroed: the last thing that can fail
+ *   work      maps, changes rights, or unmaps
+ *   drain     gives back what was not needed
+ *   settle    the regions are free for others
+ * A small one does all of that in one step, a large one goes on as a job.
+ *
+ * Unmapping takes two looks at a page. The first hides it: the entry keeps the frame, but no CPU finds
+ * it any more. When every CPU has forgotten it, the second takes the frame out and frees it. So a frame
+ * is in quarantine where it was mapped, and needs no memory to be remembered in; a region, its object's
+ * mapping count and the range itself are free only after that.
+ */
+#include "cap/ledger.h"
+#include "core/panic.h"
+#include "lib/base/bits.h"
+#include "mem/frames.h"
+#include "mem/region.h"
+#include "mem/slab.h"
+#include "object/memory_object.h"
+
+enum { FILL_COST = 8 }; /* looks that zeroing a page costs as much as */
+
+/* ---- frames of its own ---- */
+
+static struct paddr chain_pop(struct aspace_op *op)
+{
+    struct paddr frame = op->chain;
+    struct paddr *link = frame_ptr(frame);
+    op->chain = *link;
+    link->v = 0;
+    op->chained--;
+    return frame;
+}
+
+static struct paddr table_take(void *context)
+{
+    struct aspace_op *op = context;
+    KASSERT(op->tables > 0);
+    op->tables--;
+    return chain_pop(op);
+}
+
+static status_t stage_fill(struct aspace_op *op, int *budget)
+{
+    while (op->chained < op->pages + op->tables) {
+        if (*budget <= 0) {
+            return ST_PENDING;
+        }
+        *budget -= FILL_COST;
+        struct paddr frame = frame_alloc_zeroed();
+        if (paddr_is_none(frame)) {
+            return ledger_refuse(LEDGER_CLASS_FRAMES);
+        }
+        *(struct paddr *)frame_ptr(frame) = op->chain;
+        op->chain = frame;
+        op->chained++;
+    }
+    return ST_OK;
+}
+
+static status_t stage_drain(struct aspace_op *op, int *budget)
+{
+    for (; op->chained > 0; (*budget)--) {
+        if (*budget <= 0) {
+            return ST_PENDING;
+        }
+        frame_free(chain_pop(op));
+    }
+    ledger_refund(op->as->ledger, LEDGER_CLASS_FRAMES, op->pages);
+    ledger_refund(op->as->ledger, LEDGER_CLASS_KERNEL_PAGES, op->tables);
+    return ST_OK;
+}
+
+/* ---- pages; the lock is held ---- */
+
+static struct region *region_of_op(const struct aspace_op *op)
+{
+    struct list_node *node = list_first(&op->regions);
+    return node != NULL ? list_entry(node, struct region, link) : NULL;
+}
+
+/* The end of what the budget allows, which pays for it. */
+static uint64_t piece(const struct aspace_op *op, int *budget)
+{
+    uint64_t pages = min_u64((op->end - op->at) >> PAGE_SHIFT, *budget > 0 ? (uint64_t)*budget : 0);
+    *budget -= (int)pages;
+    return op->at + (pages << PAGE_SHIFT);
+}
+
+static status_t more(const struct aspace_op *op)
+{
+    return op->at < op->end ? ST_PENDING : ST_OK;
+}
+
+static status_t check(struct aspace_op *op, int *budget, bool mapped)
+{
+    struct paddr frame;
+    for (; op->at < op->end; (*budget)--) {
+        if (*budget <= 0) {
+            return ST_PENDING;
+        }
+        if (arch_translate(&op->as->arch, uaddr(op->at), false, &frame) != mapped) {
+            return ST_BAD_STATE;
+        }
+        op->at = mapped ? op->at + PAGE_BYTES
+                        : arch_next_mapped(&op->as->arch, uaddr(op->at), uaddr(op->end)).v;
+    }
+    op->at = op->marked = op->start;
+    return ST_OK;
+}
+
+static status_t check_empty(struct aspace_op *op, int *budget)
+{
+    return check(op, budget, false);
+}
+
+static status_t check_mapped(struct aspace_op *op, int *budget)
+{
+    return check(op, budget, true);
+}
+
+static void span_grow(struct region *region, uint64_t start, uint64_t end)
+{
+    if (region->committed == 0) {
+        region->span_start = start;
+        region->span_end = end;
+    } else {
+        region->span_start = min_u64(region->span_start, start);
+        region->span_end = max_u64(region->span_end, end);
+    }
+}
+
+static status_t work_commit(struct aspace_op *op, int *budget)
+{
+    struct region *region = region_of_op(op);
+    uint64_t from = op->at;
+    uint64_t stop = piece(op, budget);
+    uint64_t pages = (stop - from) >> PAGE_SHIFT;
+    bool prepared = arch_map_prepare(&op->as->arch, uaddr(from), pages, table_take, op);
+    KASSERT(prepared);
+    for (; op->at < stop; op->at += PAGE_BYTES) {
+        arch_map_page(&op->as->arch, uaddr(op->at), chain_pop(op), op->prot);
+    }
+    span_grow(region, op->start, stop);
+    region->committed += pages;
+    op->as->committed_pages += pages;
+    op->pages -= pages;
+    return more(op);
+}
+
+static status_t work_map(struct aspace_op *op, int *budget)
+{
+    const struct region *region = region_of_op(op);
+    uint64_t stop = piece(op, budget);
+    uint64_t page = region->first_page + ((op->at - op->start) >> PAGE_SHIFT);
+    bool prepared = arch_map_prepare(&op->as->arch, uaddr(op->at), (stop - op->at) >> PAGE_SHIFT,
+                                     table_take, op);
+    KASSERT(prepared);
+    for (; op->at < stop; op->at += PAGE_BYTES) {
+        struct paddr frame = memory_object_frame(region->object, (uint32_t)page++);
+        arch_map_page(&op->as->arch, uaddr(op->at), frame, op->prot);
+    }
+    return more(op);
+}
+
+static status_t work_protect(struct aspace_op *op, int *budget)
+{
+    struct arch_aspace *arch = &op->as->arch;
+    if (op->marked == op->at) {
+        op->marked = piece(op, budget);
+        found_forget(op->as);
+        for (uint64_t at = op->at; at < op->marked; at += PAGE_BYTES) {
+            (void)arch_protect_page(arch, uaddr(at), op->prot);
+        }
+        op->ticket = arch_tlb_shoot(arch, uaddr(op->at), (op->marked - op->at) >> PAGE_SHIFT);
+    }
+    if (!arch_tlb_done(arch, op->ticket)) {
+        return ST_PENDING;
+    }
+    op->at = op->marked;
+    return more(op);
+}
+
+/* Hides the next pages and asks the CPUs to forget them. Pages of an object need no second look. */
+static void hide(struct aspace_op *op, const struct region *region, int *budget)
+{
+    struct arch_aspace *arch = &op->as->arch;
+    bool object = region->kind == REGION_OBJECT;
+    uint64_t left = object ? UINT64_MAX : region->committed;
+    uint64_t hidden = 0;
+    uint64_t at = op->at;
+    found_forget(op->as);
+    for (; at < op->end && hidden<left && * budget> 0; (*budget)--) {
+        bool there = object ? !paddr_is_none(arch_unmap_page(arch, uaddr(at)))
+                            : arch_hide_page(arch, uaddr(at));
+        hidden += there ? 1 : 0;
+        at = there ? at + PAGE_BYTES : arch_next_mapped(arch, uaddr(at), uaddr(op->end)).v;
+    }
+    op->marked = hidden == left ? op->end : at;
+    op->ticket = hidden == 0 ? 0 : arch_tlb_shoot(arch, uaddr(op->at), (at - op->at) >> PAGE_SHIFT);
+}
+
+/* Unmaps [at, end) of the first region. */
+static status_t remove_pages(struct aspace_op *op, int *budget)
+{
+    struct region *region = region_of_op(op);
+    int enough = INT32_MAX; /* no more than were hidden */
+    if (op->marked == op->at) {
+        hide(op, region, budget);
+    }
+    if (!arch_tlb_done(&op->as->arch, op->ticket)) {
+        return ST_PENDING;
+    }
+    (void)region_empty(op->as, region, op->at, op->marked, &enough);
+    op->at = op->marked;
+    return more(op);
+}
+
+static status_t work_decommit(struct aspace_op *op, int *budget)
+{
+    struct region *region = region_of_op(op);
+    status_t status = remove_pages(op, budget);
+    if (status != ST_OK) {
+        return status;
+    }
+    if (region->committed == 0) {
+        region->span_start = region->span_end = region_start(region);
+    } else if (op->start <= region->span_start && op->end > region->span_start) {
+        region->span_start = op->end;
+    } else if (op->end >= region->span_end && op->start < region->span_end) {
+        region->span_end = op->start;
+    }
+    return ST_OK;
+}
+
+/* The part of a region that may have pages. */
+static void aim(struct aspace_op *op, const struct region *region)
+{
+    bool reserved = region->kind == REGION_RESERVED;
+    op->at = reserved ? region->span_start : region_start(region);
+    op->end = reserved ? region->span_end : region->end;
+    op->marked = op->at;
+}
+
+static status_t work_unmap(struct aspace_op *op, int *budget)
+{
+    for (struct region *region; (region = region_of_op(op)) != NULL; (*budget)--) {
+        if (op->marked == 0) {
+            aim(op, region);
+        }
+        status_t status = *budget > 0 ? remove_pages(op, budget) : ST_PENDING;
+        if (status != ST_OK) {
+            return status;
+        }
+        list_remove(&region->link);
+        region_remove(op->as, region);
+        list_push_back(&op->gone, &region->link);
+        op->marked = 0; /* the next region is to be aimed at */
+    }
+    return ST_OK;
+}
+
+/* The regions are free for others; those of a map that did not happen, and those that were unmapped,
+ * end. A dying space keeps what is in the tree for its destruction. */
+static status_t settle(struct aspace_op *op, int *budget)
+{
+    struct region *region;
+    (void)budget;
+    while ((region = region_of_op(op)) != NULL) {
+        list_remove(&region->link);
+        if (op->fresh && op->status != ST_OK) {
+            region_remove(op->as, region);
+            list_push_back(&op->gone, &region->link);
+        }
+    }
+    return ST_OK;
+}
+
+/* ---- running ---- */
+
+#define STAGES_END \
+    {stage_drain, false}, {settle, true}, \
+    { \
+        NULL, false \
+    }
+static const struct aspace_stage undo_stages[] = {STAGES_END};
+const struct aspace_stage commit_stages[] = {
+    {check_empty, true}, {stage_fill, false}, {work_commit, true}, STAGES_END};
+const struct aspace_stage decommit_stages[] = {{work_decommit, true}, STAGES_END};
+const struct aspace_stage protect_stages[] = {
+    {check_mapped, true}, {work_protect, true}, STAGES_END};
+const struct aspace_stage map_stages[] = {{stage_fill, false}, {work_map, true}, STAGES_END};
+const struct aspace_stage unmap_stages[] = {{work_unmap, true}, STAGES_END};
+
+static status_t run_stage(struct aspace_op *op, int *budget)
+{
+    struct aspace *as = op->as;
+    const struct aspace_stage *stage = op->stage;
+    if (!stage->locked) {
+        return stage->run(op, budget);
+    }
+    lock_acquire(&as->lock);
+    bool gives_up = as->dying && stage->run != settle;
+    status_t status = gives_up ? ST_BAD_STATE : stage->run(op, budget);
+    lock_release(&as->lock);
+    return status;
+}
+
+bool aspace_op_slice(struct aspace_op *op, int budget)
+{
+    while (op->stage->run != NULL) {
+        status_t status = run_stage(op, &budget);
+        for (struct list_node *node; (node = list_pop_front(&op->gone)) != NULL;) {
+            region_release(list_entry(node, struct region, link));
+        }
+        if (status == ST_PENDING) {
+            return false;
+        }
+        op->stage = status == ST_OK ? op->stage + 1 : undo_stages;
+        op->status = status == ST_OK ? op->status : status;
+    }
+    return true;
+}
+
+struct aspace_op *aspace_op_new(struct aspace *as, const struct aspace_stage *stages)
+{
+    bool own = !as->op_used;
+    struct aspace_op *op = own ? &as->op : slab_alloc(as->ledger, sizeof(*op));
+    if (op != NULL) {
+        as->op_used = true;
+        as->ops++;
+        *op = (struct aspace_op){.as = as, .stage = stages, .chain = PADDR_NONE};
+        list_init(&op->regions);
+        list_init(&op->gone);
+    }
+    return op;
+}
+
+status_t aspace_op_end(struct aspace_op *op)
+{
+    struct aspace *as = op->as;
+    status_t status = op->status;
+    bool own = op == &as->op;
+    if (!own) {
+        slab_free(op);
+    }
+    lock_acquire(&as->lock);
+    as->op_used = as->op_used && !own;
+    as->ops--;
+    lock_release(&as->lock);
+    return status;
+}
+
+status_t aspace_op_finish(status_t status, struct aspace_op **op)
+{
+    if (status != ST_OK) {
+        return status;
+    }
+    while (!aspace_op_slice(*op, ASPACE_SLICE)) {
+    }
+    return aspace_op_end(*op);
+}
