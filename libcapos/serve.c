@@ -397,7 +397,8 @@ status_t capos_server_start(struct capos_server *server, capos_cap_t endpoint, v
 }
 
 status_t capos_mint(capos_cap_t endpoint, uint64_t key, uint64_t interface, uint64_t methods,
-                    capos_cap_t *object)
+                    unsigned scope, capos_cap_t *object)
 {
-    return Endpoint_mint(endpoint, key, interface, methods, TRANSFER_MODE_COPY, object);
+    return Endpoint_mint(endpoint, key, interface, methods, TRANSFER_MODE_COPY,
+                         (enum SessionScope)scope, object);
 }

@@ -12,10 +12,12 @@ interface Endpoint $A.kernel $A.kernelType(1) $A.transfer(copy) $A.scope(sameSes
   answer @1 () -> () $A.opcode("RETURN");
   # Answer a received call. Opcode RETURN.
 
-  mint @2 (key :UInt64 $A.hex, interface :UInt64 $A.hex, methods :UInt64 $A.hex, transferMode :A.TransferMode)
+  mint @2 (key :UInt64 $A.hex, interface :UInt64 $A.hex, methods :UInt64 $A.hex, transferMode :A.TransferMode,
+           scope :A.SessionScope)
       -> (object :UInt16 $A.capability("*")) $A.resultCaps(1) $A.statuses(["badArgument", "quota"]);
   # Make a served object: calls to it arrive here with this key. It dies with the grant under which
-  # this serve capability is held. methods is the facet (bit n = ordinal n), not 0.
+  # this serve capability is held. methods is the facet (bit n = ordinal n), not 0. scope tells how far
+  # across sessions holders may give it.
 
   lend @3 () -> (serve :UInt16 $A.capability("EndpointServe")) $A.resultCaps(1) $A.statuses(["badState", "quota"]);
   # The serve facet of this endpoint, for a server.

@@ -36,17 +36,21 @@ enum ProcessState { running @0; exiting @1; exited @2; faulted @3; terminated @4
 interface ProcessSpawner $A.kernel $A.kernelType(5) $A.transfer(none) $A.scope(sameSession) {
   # Makes processes. init and the broker hold it.
 
-  spawn @0 (name :Text, image :UInt16 $A.capability("MemoryObject"), grants :List(Grant), limits :List(Limit), ringEntries :UInt32, stackBytes :UInt64)
+  spawn @0 (name :Text, image :UInt16 $A.capability("MemoryObject"), grants :List(Grant), limits :List(Limit), ringEntries :UInt32, stackBytes :UInt64,
+            ledger :UInt16 = 0xffff $A.capability("Ledger"))
       -> (process :UInt16 $A.capability("ProcessHandle")) $A.maxParams(16384) $A.paramCaps(62) $A.resultCaps(1)
-      $A.statuses(["badArgument", "badImage", "notSealed", "notTransferable", "quota", "exists"]);
+      $A.statuses(["badArgument", "badImage", "notSealed", "notTransferable", "quota", "exists", "badState"]);
   # Start a program from a sealed ELF image with exactly these grants. Everything is checked first; a
   # refusal starts nothing and moves nothing. The limits are carved from the spawner's ledger; classes
   # not named get the system's defaults. 0 for ringEntries (32) and stackBytes (65536) means default.
+  # With ledger (0xffff: none) the process uses that one, limits is empty, and it stays open at its end.
 
-  newLauncher @1 (programs :List(Program), limits :List(Limit), maxChildren :UInt32)
+  newLauncher @1 (programs :List(Program), limits :List(Limit), maxChildren :UInt32,
+                  ledger :UInt16 = 0xffff $A.capability("Ledger"))
       -> (launcher :UInt16 $A.capability("Launcher")) $A.maxParams(8192) $A.paramCaps(62) $A.resultCaps(1)
       $A.statuses(["badArgument", "notSealed", "quota", "exists"]);
-  # A spawner bound to named images and to the limits of each child.
+  # A spawner bound to named images and to the limits of each child, which are carved from the ledger
+  # given, or from the caller's own.
 }
 
 struct Program { name @0 :Text; image @1 :UInt16 $A.capability("MemoryObject"); }

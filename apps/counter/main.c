@@ -130,8 +130,8 @@ static enum capos_outcome do_child(struct capos_request *req, Counter_child_para
     }
     bool is_new = child->objects == 0;
     capos_cap_t object;
-    status_t status =
-        capos_mint(endpoint, is_new ? next_key : child->key, Counter_ID, req->facet, &object);
+    status_t status = capos_mint(endpoint, is_new ? next_key : child->key, Counter_ID, req->facet,
+                                 Counter_SESSION_SCOPE, &object);
     if (status != ST_OK) {
         return capos_fail(req, CAPOS_EXC_OVERLOADED,
                           "no capability could be made: %s; try again when others gave theirs up",

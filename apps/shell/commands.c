@@ -9,6 +9,7 @@
 #include "apps/shell/nearest.h"
 #include "apps/shell/registry.h"
 #include "apps/shell/term.h"
+#include "apps/shell/usage.h"
 #include "annotations.capnp.h"
 #include "capos/ring.h"
 #include "devices.client.h"
@@ -132,6 +133,7 @@ static const char general_help[] =
     "  spawn PROGRAM with { ... }     the same, in the background\n"
     "  ps, wait @PROCESS, kill @PROCESS\n"
     "  wait @NOTIFICATION [BITS], signal @NOTIFICATION BITS\n"
+    "  usage [@CAP]                   what a ledger, or a process, uses, of how much\n"
     "  drop @CAP                      give a capability up\n"
     "  history, clear, exit           Ctrl-C ends the program in front, Ctrl-D leaves\n"
     "Values: 12 -3 0xff 5s 64KiB true \"text\" 0x0011aa (data) name (enumerant) [a, b] {x: 1} "
@@ -420,6 +422,9 @@ bool commands_run(struct command *command)
         break;
     case VERB_PS:
         children_list();
+        break;
+    case VERB_USAGE:
+        usage_show(command->cap);
         break;
     case VERB_HISTORY:
         show_history();

@@ -6,8 +6,8 @@
 #include "lib/base/string.h"
 
 const char *const parse_verbs[] = {
-    "caps", "help", "call", "run",     "spawn", "wait", "signal",
-    "kill", "drop", "ps",   "history", "clear", "exit", NULL,
+    "caps", "help", "call",  "run",     "spawn", "wait", "signal", "kill",
+    "drop", "ps",   "usage", "history", "clear", "exit", NULL,
 };
 
 static bool method_name(struct parser *p)
@@ -181,6 +181,11 @@ static bool on_capability(struct parser *p)
     return parser_cap_name(p, &p->command->cap) && arguments(p, 0);
 }
 
+static bool maybe_capability(struct parser *p)
+{
+    return (!parser_is_punct(p, '@') || parser_cap_name(p, &p->command->cap)) && parser_at_end(p);
+}
+
 struct verb_entry {
     const char *word;
     enum verb verb;
@@ -198,6 +203,7 @@ static const struct verb_entry verb_table[] = {
     {"kill", VERB_KILL, on_capability},
     {"drop", VERB_DROP, on_capability},
     {"ps", VERB_PS, parser_at_end},
+    {"usage", VERB_USAGE, maybe_capability},
     {"history", VERB_HISTORY, parser_at_end},
     {"clear", VERB_CLEAR, parser_at_end},
     {"exit", VERB_EXIT, parser_at_end},

@@ -5,7 +5,7 @@
  * against the interface they are for (value.h).
  *
  *   line     = [name "="] command
- *   command  = "caps" [word] | "help" [word | target] | "ps" | "history" | "clear" | "exit"
+ *   command  = "caps" [word] | "help" [word | target] | "ps" | "usage" ["@" name] | "history" | "clear" | "exit"
  *            | "call" target {field} | target "(" [field {"," field}] ")" | target
  *            | ("run" | "spawn") program ["as" name] ["with" "{" [grant {"," grant}] "}"]
  *            | ("wait" | "signal" | "kill" | "drop") "@" name [value]
@@ -84,6 +84,7 @@ enum verb {
     VERB_KILL,
     VERB_DROP,
     VERB_PS,
+    VERB_USAGE,
     VERB_HISTORY,
     VERB_CLEAR,
     VERB_EXIT,

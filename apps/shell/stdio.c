@@ -301,7 +301,8 @@ status_t stdio_open(bool foreground, uint64_t *number, capos_cap_t *capability)
     uint64_t key = ++streams_opened << 8 | place;
     uint64_t all = BIT64(ByteStream_read_ORDINAL) | BIT64(ByteStream_write_ORDINAL) |
                    BIT64(ByteStream_end_ORDINAL) | BIT64(ByteStream_write_error_ORDINAL);
-    status_t status = capos_mint(endpoint, key, ByteStream_ID, all, capability);
+    status_t status =
+        capos_mint(endpoint, key, ByteStream_ID, all, ByteStream_SESSION_SCOPE, capability);
     if (status != ST_OK) {
         return status;
     }

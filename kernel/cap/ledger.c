@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Counters of a tree of limits, without locks.
+ * Counters of a tree of limits.
  *
  * An open ledger is two numbers a class: a charge raises `used` by compare-and-swap, never past
- * `limit`; a refund lowers it. Nobody writes `limit`.
+ * `limit`; a refund lowers it. grow raises `limit`; shrink charges what it takes away, so that it is
+ * nobody else's, and then lowers both. They hold obj.lock, under which `closed` is set, and a closed
+ * ledger neither grows nor shrinks.
  *
  * Closing is the hard part: unused room must go to the parent exactly once, while refunds of what
  * others still hold keep making room. Room is therefore *grabbed*: used is swapped from u to limit,
  * so the room l - u belongs to the grabber and no charge or second grab can have it; then limit and
  * used both sink by it, and the parent is refunded. Only one CPU at a time settles a class of a
- * ledger (it alone writes limit): `settling` says that somebody is at it, and whether somebody else
+ * ledger (it alone writes limit then): `settling` says that somebody is at it, and whether somebody else
  * has come since, in which case the former goes round again. A refund lowers used first and looks at
  * `closed` second; closing sets `closed` first and looks at used second; so no room is overlooked. A
  * charge that read `limit` before it sank may overshoot: limit sinks before used does, so such a
- * charge sees another limit once it has taken effect, and takes itself back.
+ * charge sees that it is past the limit once it has taken effect, and takes itself back.
  *
  * Rejected: packing both numbers into one word (virtual pages need 35 bits); a lock (charges happen
  * under every lock).
@@ -22,6 +24,7 @@
 
 #include "arch/cpu.h"
 #include "core/panic.h"
+#include "gen/kernel/types.h"
 #include "lib/base/string.h"
 
 /* ledger.settling */
@@ -41,23 +44,50 @@ enum LedgerClass ledger_refused(void)
     return (enum LedgerClass)refused[arch_cpu_id()];
 }
 
-static void ledger_setup(struct ledger *ledger, struct ledger *parent,
-                         const uint64_t limits[LEDGER_CLASSES])
+static void settle_all(struct ledger *ledger);
+
+static void ledger_destroy(struct kobj *obj)
 {
-    atomic_store_relaxed(&ledger->refs, 1);
-    atomic_store_relaxed(&ledger->closed, 0);
+    struct ledger *ledger = ledger_of(obj);
+    KASSERT(obj->ledger != NULL); /* the kernel keeps its ref of the root */
+    atomic_store_seq_cst(&ledger->closed, 1);
+    settle_all(ledger);
     for (unsigned c = 0; c < LEDGER_CLASSES; c++) {
-        atomic_store_relaxed(&ledger->settling[c], 0);
-        atomic_store_relaxed(&ledger->used[c], 0);
+        KASSERT(atomic_load_relaxed(&ledger->used[c]) == 0);
+    }
+    if (ledger->minted != NULL) {
+        grant_unref(ledger->minted);
+    }
+    slab_free(ledger);
+}
+
+static void ledger_no_slots(struct kobj *obj)
+{
+    ledger_close(ledger_of(obj));
+}
+
+static const struct kobj_ops ledger_ops = {
+    .name = "ledger",
+    .no_slots = ledger_no_slots,
+    .destroy = ledger_destroy,
+};
+
+static void ledger_setup(struct ledger *ledger, struct ledger *parent,
+                         const uint64_t limits[LEDGER_CLASSES], const char *name)
+{
+    memset(ledger, 0, sizeof(*ledger));
+    kobj_init(&ledger->obj, KTYPE_LEDGER, &ledger_ops, parent);
+    ledger->depth = parent != NULL ? (uint8_t)(parent->depth + 1) : 0;
+    for (unsigned c = 0; c < LEDGER_CLASSES; c++) {
         atomic_store_relaxed(&ledger->limit[c], limits[c]);
     }
-    ledger->parent = parent;
     slab_set_init(&ledger->slabs);
+    (void)str_copy(ledger->name, sizeof(ledger->name), name);
 }
 
 struct ledger *ledger_create_root(const uint64_t limits[LEDGER_CLASSES])
 {
-    ledger_setup(&root_ledger, NULL, limits);
+    ledger_setup(&root_ledger, NULL, limits, "kernel");
     return &root_ledger;
 }
 
@@ -75,8 +105,11 @@ status_t ledger_charge_all(struct ledger *ledger, const uint64_t amounts[LEDGER_
 }
 
 status_t ledger_carve(struct ledger *parent, const uint64_t limits[LEDGER_CLASSES],
-                      struct ledger **ledger_out)
+                      const char *name, struct ledger **ledger_out)
 {
+    if (parent->depth == LEDGER_MAX_DEPTH) {
+        return ST_BAD_STATE;
+    }
     struct ledger *ledger = slab_alloc(parent, sizeof(*ledger));
     if (ledger == NULL) {
         return ST_QUOTA;
@@ -86,10 +119,38 @@ status_t ledger_carve(struct ledger *parent, const uint64_t limits[LEDGER_CLASSE
         slab_free(ledger);
         return status;
     }
-    ledger_ref(parent);
-    ledger_setup(ledger, parent, limits);
+    ledger_setup(ledger, parent, limits, name);
     *ledger_out = ledger;
     return ST_OK;
+}
+
+status_t ledger_grow(struct ledger *child, const uint64_t amounts[LEDGER_CLASSES])
+{
+    lock_acquire(&child->obj.lock);
+    status_t status = atomic_load_relaxed(&child->closed) != 0
+                          ? ST_DISCONNECTED
+                          : ledger_charge_all(child->obj.ledger, amounts);
+    for (unsigned c = 0; status == ST_OK && c < LEDGER_CLASSES; c++) {
+        atomic_add_relaxed(&child->limit[c], amounts[c]);
+    }
+    lock_release(&child->obj.lock);
+    return status;
+}
+
+status_t ledger_shrink(struct ledger *child, const uint64_t amounts[LEDGER_CLASSES])
+{
+    lock_acquire(&child->obj.lock);
+    status_t status = atomic_load_relaxed(&child->closed) != 0 ? ST_DISCONNECTED
+                                                               : ledger_charge_all(child, amounts);
+    for (unsigned c = 0; status == ST_OK && c < LEDGER_CLASSES; c++) {
+        atomic_sub_acq_rel(&child->limit[c], amounts[c]);
+        atomic_sub_acq_rel(&child->used[c], amounts[c]);
+    }
+    lock_release(&child->obj.lock);
+    if (status == ST_OK) {
+        ledger_refund_all(child->obj.ledger, amounts);
+    }
+    return status;
 }
 
 status_t ledger_charge(struct ledger *ledger, enum LedgerClass ledger_class, uint64_t n)
@@ -101,7 +162,7 @@ status_t ledger_charge(struct ledger *ledger, enum LedgerClass ledger_class, uin
             return ledger_refuse(ledger_class);
         }
     } while (!atomic_cas_acq_rel(&ledger->used[ledger_class], &used, used + n));
-    if (UNLIKELY(atomic_load_relaxed(&ledger->limit[ledger_class]) != limit)) {
+    if (UNLIKELY(atomic_load_relaxed(&ledger->limit[ledger_class]) < used + n)) {
         ledger_refund(ledger, ledger_class, n);
         return ledger_refuse(ledger_class);
     }
@@ -151,7 +212,7 @@ void ledger_refund(struct ledger *ledger, enum LedgerClass ledger_class, uint64_
             return;
         }
         n = settle(ledger, ledger_class);
-        ledger = ledger->parent;
+        ledger = ledger->obj.ledger;
     }
 }
 
@@ -162,32 +223,20 @@ void ledger_refund_all(struct ledger *ledger, const uint64_t amounts[LEDGER_CLAS
     }
 }
 
-void ledger_close(struct ledger *ledger)
+static void settle_all(struct ledger *ledger)
 {
-    if (atomic_swap_seq_cst(&ledger->closed, 1) != 0 || ledger->parent == NULL) {
-        return;
-    }
     for (unsigned c = 0; c < LEDGER_CLASSES; c++) {
         uint64_t room = settle(ledger, (enum LedgerClass)c);
-        ledger_refund(ledger->parent, (enum LedgerClass)c, room);
+        ledger_refund(ledger->obj.ledger, (enum LedgerClass)c, room);
     }
 }
 
-void ledger_unref(struct ledger *ledger)
+void ledger_close(struct ledger *ledger)
 {
-    while (ledger != NULL) {
-        uint32_t refs = atomic_sub_acq_rel(&ledger->refs, 1);
-        KDEBUG_ASSERT(refs != 0);
-        if (refs != 1) {
-            return;
-        }
-        struct ledger *parent = ledger->parent;
-        KASSERT(parent != NULL); /* the kernel keeps its ref of the root */
-        ledger_close(ledger);
-        for (unsigned c = 0; c < LEDGER_CLASSES; c++) {
-            KASSERT(atomic_load_relaxed(&ledger->used[c]) == 0);
-        }
-        slab_free(ledger);
-        ledger = parent;
+    lock_acquire(&ledger->obj.lock);
+    bool first = ledger->obj.ledger != NULL && atomic_swap_seq_cst(&ledger->closed, 1) == 0;
+    lock_release(&ledger->obj.lock);
+    if (first) {
+        settle_all(ledger);
     }
 }

@@ -9,8 +9,11 @@
  *
  * Invariants: L1 used <= limit for every class while open. L2 the sum of the children's limits plus
  * own charges is `used`. L3 once it is closed and nobody is at work on it, a ledger's limit equals
- * its use: every later refund goes on to the nearest open ancestor. All counters are atomic; there
- * is no lock.
+ * its use: every later refund goes on to the nearest open ancestor. Charges and refunds take no lock;
+ * obj.lock is for grow, shrink and close, which exclude each other.
+ *
+ * A ledger is a kernel object, charged to its parent. It closes when its last capability goes (its
+ * process counts as one), when its process ends, or when its parent's holder revokes it.
  */
 #ifndef CAPOS_KERNEL_CAP_LEDGER_H
 #define CAPOS_KERNEL_CAP_LEDGER_H
@@ -18,43 +21,62 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "abi/capset.h"
 #include "abi/types.h"
-#include "core/lock.h"
+#include "cap/grant.h"
+#include "core/kobj.h"
 #include "gen/status.capnp.h"
 #include "mem/slab.h"
 
-enum { LEDGER_CLASSES = LEDGER_CLASS_COUNT };
+enum { LEDGER_CLASSES = LEDGER_CLASS_COUNT, LEDGER_MAX_DEPTH = 32 };
 
-/* [I] immutable  [a] atomic  [s] slab lock */
+/* [I] immutable  [a] atomic  [o] obj.lock */
 struct ledger {
-    _Atomic uint32_t refs;                    /* [a] its process, its children, objects charged */
-    _Atomic uint8_t closed;                   /* [a] one-way */
+    struct kobj obj; /* refs: its process, its children, objects charged; obj.ledger: parent */
+    _Atomic uint8_t closed;                   /* [a] one-way; set under obj.lock */
+    uint8_t depth;                            /* [I] */
     _Atomic uint8_t settling[LEDGER_CLASSES]; /* [a] see ledger.c */
-    struct ledger *parent;                    /* [I] holds a ref; NULL for the root */
     _Atomic uint64_t used[LEDGER_CLASSES];    /* [a] */
-    _Atomic uint64_t limit[LEDGER_CLASSES];   /* [a] */
+    _Atomic uint64_t limit[LEDGER_CLASSES];   /* [a] grows under obj.lock; sinks see ledger.c */
     struct slab_set slabs;                    /* kernel objects charged here; own lock */
+    char name[CAPOS_CAP_NAME_BYTES];          /* [I] once somebody else knows it */
+    _Atomic uint64_t log_window_ns;           /* [a] KernelLog.append: start of the window and */
+    _Atomic uint64_t log_window_bytes;        /* [a] bytes written in it */
+    struct grant *minted; /* [o] a donation: route of what is minted on it, a ref */
 };
 
 /* The root ledger holds all of the machine; made once at boot. */
 struct ledger *ledger_create_root(const uint64_t limits[LEDGER_CLASSES]);
 
-/* Carves a child: charges the parent with every limit, or changes nothing and returns ST_QUOTA. The
- * new ledger has one ref; its struct is charged to the parent. */
+/* Carves a child: charges the parent with every limit, or changes nothing and returns ST_QUOTA or
+ * ST_BAD_STATE (too deep). The new ledger has one ref; its struct is charged to the parent. */
 status_t ledger_carve(struct ledger *parent, const uint64_t limits[LEDGER_CLASSES],
-                      struct ledger **ledger_out);
+                      const char *name, struct ledger **ledger_out);
 
-/* Its process is gone: give unused limits back to the parent and close. Idempotent. From now on
- * every charge is refused. */
+/* Moves limits between a child and its parent: all amounts, or nothing. ST_QUOTA when the giving side
+ * has not that much unused, ST_DISCONNECTED when the child is closed. */
+status_t ledger_grow(struct ledger *child, const uint64_t amounts[LEDGER_CLASSES]);
+status_t ledger_shrink(struct ledger *child, const uint64_t amounts[LEDGER_CLASSES]);
+
+/* Gives unused limits back to the parent and closes. Idempotent. From now on every charge is
+ * refused. Takes obj.lock. */
 void ledger_close(struct ledger *ledger);
+
+static inline struct ledger *ledger_of(struct kobj *obj)
+{
+    return CONTAINER_OF(obj, struct ledger, obj);
+}
 
 static inline void ledger_ref(struct ledger *ledger)
 {
-    atomic_add_relaxed(&ledger->refs, 1);
+    kobj_ref(&ledger->obj);
 }
 
-/* The last ref closes and frees it; nothing may be charged to it then. */
-void ledger_unref(struct ledger *ledger);
+/* The last ref closes and frees it; nothing may be charged to it then. As for kobj_unref. */
+static inline void ledger_unref(struct ledger *ledger)
+{
+    kobj_unref(&ledger->obj);
+}
 
 /* Charges n of a class, or changes nothing and returns ST_QUOTA. Any context. */
 status_t ledger_charge(struct ledger *ledger, enum LedgerClass ledger_class, uint64_t n);

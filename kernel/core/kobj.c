@@ -46,19 +46,20 @@ void kobj_init(struct kobj *obj, uint8_t ktype, const struct kobj_ops *ops, stru
     }
 }
 
+/* The object's ledger may go with it, and that one's parent: at most LEDGER_MAX_DEPTH rounds. */
 void kobj_unref(struct kobj *obj)
 {
-    uint32_t refs = atomic_sub_acq_rel(&obj->refs, 1);
-    KDEBUG_ASSERT(refs != 0);
-    if (LIKELY(refs != 1)) {
-        return;
-    }
-    KDEBUG_ASSERT(atomic_load_relaxed(&obj->slots) == 0);
-    trace_note(TRACE_DESTROY, (uint64_t)(uintptr_t)obj, obj->id);
-    struct ledger *ledger = obj->ledger;
-    obj->ops->destroy(obj);
-    if (ledger != NULL) {
-        ledger_unref(ledger);
+    while (obj != NULL) {
+        uint32_t refs = atomic_sub_acq_rel(&obj->refs, 1);
+        KDEBUG_ASSERT(refs != 0);
+        if (LIKELY(refs != 1)) {
+            return;
+        }
+        KDEBUG_ASSERT(atomic_load_relaxed(&obj->slots) == 0);
+        trace_note(TRACE_DESTROY, (uint64_t)(uintptr_t)obj, obj->id);
+        struct ledger *ledger = obj->ledger;
+        obj->ops->destroy(obj);
+        obj = ledger != NULL ? &ledger->obj : NULL;
     }
 }
 

@@ -279,25 +279,24 @@ static const struct kobj_ops served_ops = {
     .destroy = served_destroy,
 };
 
-static status_t served_create(struct ledger *ledger, struct endpoint *endpoint, struct grant *mint,
-                              uint64_t key, uint64_t interface, struct served **out)
+static status_t served_create(const struct minting *what, struct served **out)
 {
-    if (ledger_charge(ledger, LEDGER_CLASS_SERVED_OBJECTS, 1) != ST_OK) {
+    if (ledger_charge(what->payer, LEDGER_CLASS_SERVED_OBJECTS, 1) != ST_OK) {
         return ST_QUOTA;
     }
-    struct served *served = slab_alloc(ledger, sizeof(*served));
+    struct served *served = slab_alloc(what->payer, sizeof(*served));
     if (served == NULL) {
-        ledger_refund(ledger, LEDGER_CLASS_SERVED_OBJECTS, 1);
+        ledger_refund(what->payer, LEDGER_CLASS_SERVED_OBJECTS, 1);
         return ST_QUOTA;
     }
-    kobj_init(&served->obj, 0, &served_ops, ledger);
-    served->obj.caller_id = endpoint->obj.id;
-    served->endpoint = endpoint;
-    kobj_ref(&endpoint->obj);
-    served->mint = mint;
-    grant_ref(mint);
-    served->key = key;
-    served->interface = interface;
+    kobj_init(&served->obj, 0, &served_ops, what->payer);
+    served->obj.caller_id = what->endpoint->obj.id;
+    served->endpoint = what->endpoint;
+    kobj_ref(&what->endpoint->obj);
+    served->mint = what->route;
+    grant_ref(what->route);
+    served->key = what->key;
+    served->interface = what->interface;
     list_node_init(&served->idle_link);
     *out = served;
     return ST_OK;
@@ -305,13 +304,10 @@ static status_t served_create(struct ledger *ledger, struct endpoint *endpoint, 
 
 /* ---- methods ---- */
 
-status_t Endpoint_kernel_mint(struct invocation *inv, Endpoint_mint_params_r params,
-                              Endpoint_mint_results_b results)
+status_t endpoint_mint(struct invocation *inv, const struct minting *what, uint16_t *index_out)
 {
-    uint64_t interface = Endpoint_mint_params_get_interface(params);
-    uint64_t methods = Endpoint_mint_params_get_methods(params);
-    unsigned mode = Endpoint_mint_params_get_transfer_mode(params);
-    if (interface == 0 || methods == 0 || mode > TRANSFER_MODE_NONE) {
+    if (what->interface == 0 || what->methods == 0 || what->mode > TRANSFER_MODE_NONE ||
+        what->scope > SESSION_SCOPE_REGRANT_ONLY) {
         return ST_BAD_ARGUMENT;
     }
     status_t status = invoke_reserve_caps(inv, 1);
@@ -319,23 +315,41 @@ status_t Endpoint_kernel_mint(struct invocation *inv, Endpoint_mint_params_r par
         return status;
     }
     struct served *served;
-    status = served_create(inv->process->ledger, endpoint_of(inv->target.object), inv->target.route,
-                           Endpoint_mint_params_get_key(params), interface, &served);
+    status = served_create(what, &served);
     if (status != ST_OK) {
         return status;
     }
-    grant_ref(inv->target.route);
+    grant_ref(what->route);
     struct capability cap = {
         .object = &served->obj,
-        .route = inv->target.route,
-        .facet = methods,
-        .interface = interface,
+        .route = what->route,
+        .facet = what->methods,
+        .interface = what->interface,
         .ktype = 0,
-        .mode = (uint8_t)mode,
-        .scope = SESSION_SCOPE_SAME_SESSION,
+        .mode = (uint8_t)what->mode,
+        .scope = (uint8_t)what->scope,
     };
-    Endpoint_mint_results_set_object(results, invoke_add_capability(inv, &cap));
+    *index_out = invoke_add_capability(inv, &cap);
     return ST_OK;
+}
+
+status_t Endpoint_kernel_mint(struct invocation *inv, Endpoint_mint_params_r params,
+                              Endpoint_mint_results_b results)
+{
+    struct minting what = {
+        .endpoint = endpoint_of(inv->target.object),
+        .route = inv->target.route,
+        .payer = inv->process->ledger,
+        .key = Endpoint_mint_params_get_key(params),
+        .interface = Endpoint_mint_params_get_interface(params),
+        .methods = Endpoint_mint_params_get_methods(params),
+        .mode = Endpoint_mint_params_get_transfer_mode(params),
+        .scope = Endpoint_mint_params_get_scope(params),
+    };
+    uint16_t index = 0;
+    status_t status = endpoint_mint(inv, &what, &index);
+    Endpoint_mint_results_set_object(results, index);
+    return status;
 }
 
 status_t Endpoint_kernel_lend(struct invocation *inv, Endpoint_lend_params_r params,

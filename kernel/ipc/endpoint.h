@@ -27,6 +27,8 @@
 #include "ring/record.h"
 #include "sched/timer.h"
 
+struct invocation;
+
 #define CAPOS_FOREVER_NS UINT64_MAX
 
 enum { ENDPOINT_MAX_CAPS = RECORD_MAX_CAPS, ENDPOINT_MAX_SKIPS = 4, ENDPOINT_SLICE = 16 };
@@ -60,6 +62,18 @@ struct served {
     uint64_t interface;         /* [I] */
     struct list_node idle_link; /* endpoint's lock */
 };
+
+/* What Endpoint.mint and Ledger.mint make. */
+struct minting {
+    struct endpoint *endpoint;
+    struct grant *route; /* it dies with this */
+    struct ledger *payer;
+    uint64_t key, interface, methods;
+    unsigned mode, scope;
+};
+
+/* The capability is the invocation's result at *index_out. ST_BAD_ARGUMENT, ST_QUOTA. */
+status_t endpoint_mint(struct invocation *inv, const struct minting *what, uint16_t *index_out);
 
 /* One ref. ST_BAD_ARGUMENT, ST_QUOTA. */
 status_t endpoint_create(struct ledger *ledger, uint32_t max_message_bytes, uint16_t max_caps,

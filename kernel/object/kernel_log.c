@@ -37,19 +37,19 @@ static uint64_t cost_of(struct capnp_text text)
     return text.len > lines * LOG_LINE_COST ? text.len : lines * LOG_LINE_COST;
 }
 
-static bool within_window(struct process *process, uint64_t cost)
+static bool within_window(struct ledger *ledger, uint64_t cost)
 {
     uint64_t now_ns = arch_time_ns();
-    uint64_t start_ns = atomic_load_relaxed(&process->log_window_ns);
+    uint64_t start_ns = atomic_load_relaxed(&ledger->log_window_ns);
     if (now_ns - start_ns >= LOG_WINDOW_NS) {
-        atomic_store_relaxed(&process->log_window_ns, now_ns);
-        atomic_store_relaxed(&process->log_window_bytes, 0);
+        atomic_store_relaxed(&ledger->log_window_ns, now_ns);
+        atomic_store_relaxed(&ledger->log_window_bytes, 0);
     }
-    uint64_t limit = atomic_load_relaxed(&process->ledger->limit[LEDGER_CLASS_LOG_BYTES]);
-    if (atomic_load_relaxed(&process->log_window_bytes) + cost > limit) {
+    uint64_t limit = atomic_load_relaxed(&ledger->limit[LEDGER_CLASS_LOG_BYTES]);
+    if (atomic_load_relaxed(&ledger->log_window_bytes) + cost > limit) {
         return false;
     }
-    atomic_add_relaxed(&process->log_window_bytes, cost);
+    atomic_add_relaxed(&ledger->log_window_bytes, cost);
     return true;
 }
 
@@ -61,7 +61,7 @@ status_t KernelLog_kernel_append(struct invocation *inv, KernelLog_append_params
     if (text.len > LOG_RECORD_MAX_BYTES) {
         return ST_BAD_ARGUMENT;
     }
-    if (!within_window(inv->process, cost_of(text))) {
+    if (!within_window(inv->process->ledger, cost_of(text))) {
         return ledger_refuse(LEDGER_CLASS_LOG_BYTES);
     }
     log_append_user(inv->process->name, text.ptr, text.len);

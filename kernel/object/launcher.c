@@ -10,6 +10,7 @@
 
 #include "core/panic.h"
 #include "gen/kernel/process.kernel.h"
+#include "gen/ledger.capnp.h"
 #include "gen/kernel/types.h"
 #include "gen/status.capnp.h"
 #include "lib/base/string.h"
@@ -19,6 +20,8 @@
 #include "object/process.h"
 #include "object/spawn.h"
 #include "sched/cpu.h"
+
+enum { NO_CAP = 0xffff }; /* an optional parameter that was left out */
 
 struct program {
     char name[CAPOS_CAP_NAME_BYTES];
@@ -86,6 +89,23 @@ static status_t image_param(const struct invocation *inv, uint16_t index,
     return memory_object_is_sealed(*out) ? ST_OK : ST_NOT_SEALED;
 }
 
+/* The ledger at this index of the call's capabilities; *out stays as it is for NO_CAP. */
+static status_t ledger_param(const struct invocation *inv, uint16_t index, struct ledger **out)
+{
+    const struct capability *cap;
+    if (index == NO_CAP) {
+        return ST_OK;
+    }
+    status_t status = invoke_param_cap(inv, index, KTYPE_LEDGER, &cap);
+    if (status == ST_OK && (cap->facet & Ledger_FACET) != Ledger_FACET) {
+        status = ST_NO_METHOD;
+    }
+    if (status == ST_OK) {
+        *out = ledger_of(cap->object);
+    }
+    return status;
+}
+
 static struct spawn_grant *grant_buffer(void)
 {
     return (struct spawn_grant *)(void *)cpu_this()->work;
@@ -125,7 +145,14 @@ status_t ProcessSpawner_kernel_spawn(struct invocation *inv, ProcessSpawner_spaw
         status = image_param(inv, image, &req.image);
     }
     if (status == ST_OK) {
-        status = spawn_read_limits(ProcessSpawner_spawn_params_get_limits(params), req.limits);
+        status = ledger_param(inv, ProcessSpawner_spawn_params_get_ledger(params), &req.ledger);
+    }
+    if (status == ST_OK) {
+        Limit_list_r limits = ProcessSpawner_spawn_params_get_limits(params);
+        spawn_default_limits(req.limits);
+        status = req.ledger != NULL && Limit_list_len(limits) != 0
+                     ? ST_BAD_ARGUMENT
+                     : spawn_read_limits(limits, req.limits);
     }
     if (status == ST_OK) {
         status = spawn_read_grants(inv, ProcessSpawner_spawn_params_get_grants(params), 0, &req);
@@ -171,6 +198,11 @@ static status_t launcher_create(const struct invocation *inv,
                                 ProcessSpawner_new_launcher_params_r params, struct launcher **out)
 {
     struct ledger *payer = inv->process->ledger;
+    status_t status =
+        ledger_param(inv, ProcessSpawner_new_launcher_params_get_ledger(params), &payer);
+    if (status != ST_OK) {
+        return status;
+    }
     struct launcher *launcher = slab_alloc(payer, sizeof(*launcher));
     if (launcher == NULL) {
         return ST_QUOTA;
@@ -179,7 +211,8 @@ static status_t launcher_create(const struct invocation *inv,
     launcher->payer = payer;
     ledger_ref(payer);
     launcher->max_children = ProcessSpawner_new_launcher_params_get_max_children(params);
-    status_t status =
+    spawn_default_limits(launcher->limits);
+    status =
         spawn_read_limits(ProcessSpawner_new_launcher_params_get_limits(params), launcher->limits);
     if (status == ST_OK) {
         status =

@@ -146,7 +146,7 @@ static void process_destroy(struct kobj *obj)
     lock_acquire(&classes[process->process_class].lock);
     list_remove(&process->class_link);
     lock_release(&classes[process->process_class].lock);
-    ledger_unref(process->ledger);
+    kobj_slot_drop(&process->ledger->obj);
     slab_free(process);
     ledger_refund(parent, LEDGER_CLASS_PROCESSES, 1);
 }
@@ -198,8 +198,9 @@ static status_t build(struct process *process, uint32_t ring_entries)
     return process->capset != NULL ? ST_OK : ST_QUOTA;
 }
 
-status_t process_create(struct ledger *parent, const uint64_t limits[LEDGER_CLASSES],
-                        const char *name, uint32_t ring_entries, struct process **out)
+status_t process_create(struct ledger *parent, struct ledger *ledger,
+                        const uint64_t limits[LEDGER_CLASSES], const char *name,
+                        uint32_t ring_entries, struct process **out)
 {
     if (ledger_charge(parent, LEDGER_CLASS_PROCESSES, 1) != ST_OK) {
         return ST_QUOTA;
@@ -209,12 +210,20 @@ status_t process_create(struct ledger *parent, const uint64_t limits[LEDGER_CLAS
         ledger_refund(parent, LEDGER_CLASS_PROCESSES, 1);
         return ST_QUOTA;
     }
-    status_t status = ledger_carve(parent, limits, &process->ledger);
+    status_t status = ST_OK;
+    if (ledger != NULL) {
+        ledger_ref(ledger);
+        process->ledger = ledger;
+    } else {
+        status = ledger_carve(parent, limits, name, &process->ledger);
+    }
     if (status != ST_OK) {
         slab_free(process);
         ledger_refund(parent, LEDGER_CLASS_PROCESSES, 1);
         return status;
     }
+    kobj_slot_add(&process->ledger->obj);
+    process->owns_ledger = ledger == NULL;
     init_fields(process, parent, name);
     status = build(process, ring_entries);
     if (status != ST_OK) {
@@ -433,7 +442,9 @@ static bool stage_close(struct process *process)
     if (process->is_init) {
         halt_without_init(process);
     }
-    ledger_close(process->ledger);
+    if (process->owns_ledger) {
+        ledger_close(process->ledger);
+    }
     lock_acquire(&process->obj.lock);
     process->state = PROCESS_REAPED; /* not dead: its handle tells how it ended */
     lock_release(&process->obj.lock);

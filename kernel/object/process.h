@@ -34,7 +34,7 @@ struct process {
     struct kobj obj; /* ktype PROCESS_HANDLE */
     struct aspace aspace;
     struct cap_table table;
-    struct ledger *ledger;           /* [I] its own; a ref */
+    struct ledger *ledger;           /* [I] what it uses; a ref and a count as a capability */
     struct session *session;         /* [I] */
     char name[CAPOS_CAP_NAME_BYTES]; /* [I] */
 
@@ -52,27 +52,28 @@ struct process {
 
     /* Routes of the serve capabilities given at spawn, with a ref each: an instance's own, whatever
      * it does with the slots; they end with it. */
-    struct grant **serving;            /* [I] then [j] */
-    uint32_t serving_count;            /* [I] then [j] */
-    struct revocation ending;          /* [j] */
-    struct list_node class_link;       /* of its class: see process_next */
-    uint8_t process_class;             /* [I] */
-    void *capset;                      /* [I] the capset page */
-    struct launcher *launcher;         /* a ref, or NULL: told when reaped and no handle is left */
-    _Atomic uint64_t log_window_ns;    /* [a] KernelLog.append: start of the window and */
-    _Atomic uint64_t log_window_bytes; /* [a] bytes written in it */
+    struct grant **serving;      /* [I] then [j] */
+    uint32_t serving_count;      /* [I] then [j] */
+    struct revocation ending;    /* [j] */
+    struct list_node class_link; /* of its class: see process_next */
+    uint8_t process_class;       /* [I] */
+    void *capset;                /* [I] the capset page */
+    struct launcher *launcher;   /* a ref, or NULL: told when reaped and no handle is left */
     struct job exit_job;
     uint8_t exit_stage; /* [j] */
     bool built_aspace;  /* [I] what the exit job has to take down */
     bool built_table;   /* [I] */
+    bool owns_ledger;   /* [I] it was carved for this process, and closes with it */
     bool is_init;       /* [I] the machine halts, readably, when it ends */
     bool silent;        /* [I] never ran: nothing is reported */
 };
 
 /* An empty process with table, address space and one thread that is not yet ready; charged: the
- * struct to `parent`, all else to a new ledger carved from it. ST_QUOTA. */
-status_t process_create(struct ledger *parent, const uint64_t limits[LEDGER_CLASSES],
-                        const char *name, uint32_t ring_entries, struct process **out);
+ * struct to `parent`, all else to `ledger` or, when that is NULL, to a new one carved from the parent.
+ * ST_QUOTA, ST_BAD_STATE (ledger_carve). */
+status_t process_create(struct ledger *parent, struct ledger *ledger,
+                        const uint64_t limits[LEDGER_CLASSES], const char *name,
+                        uint32_t ring_entries, struct process **out);
 
 /* The capability is an endpoint's serve facet and no more. */
 bool process_is_serving(const struct capability *cap);

@@ -34,7 +34,6 @@ void spawn_default_limits(uint64_t limits[LEDGER_CLASSES])
 status_t spawn_read_limits(Limit_list_r list, uint64_t limits[LEDGER_CLASSES])
 {
     uint64_t seen = 0;
-    spawn_default_limits(limits);
     for (uint32_t i = 0; i < Limit_list_len(list); i++) {
         Limit_r limit = Limit_list_at(list, i);
         uint32_t ledger_class = (uint32_t)Limit_get_ledger_class(limit);
@@ -297,7 +296,7 @@ static void install_grants(struct process *process, struct spawn_request *req)
         struct spawn_grant *grant = &req->grants[i];
         struct capability cap = grant->cap;
         if (cap.object == NULL) {
-            cap.object = &process->obj;
+            cap.object = cap.ktype == KTYPE_LEDGER ? &process->ledger->obj : &process->obj;
         }
         kobj_ref(cap.object);
         cap.route = grant->derived;
@@ -333,8 +332,8 @@ status_t spawn(struct spawn_request *req, struct process **out)
         return ST_NOT_SEALED;
     }
     struct process *process;
-    status_t status =
-        process_create(req->parent, req->limits, req->name, req->ring_entries, &process);
+    status_t status = process_create(req->parent, req->ledger, req->limits, req->name,
+                                     req->ring_entries, &process);
     if (status != ST_OK) {
         return status;
     }

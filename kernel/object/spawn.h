@@ -36,6 +36,7 @@ struct spawn_request {
     char name[CAPOS_CAP_NAME_BYTES];
     struct memory_object *image;
     struct ledger *parent; /* pays */
+    struct ledger *ledger; /* for the process to use; NULL: one is carved from parent */
     struct grant *route;   /* above the self objects' grants */
     uint64_t limits[LEDGER_CLASSES];
     uint32_t ring_entries;
@@ -47,7 +48,7 @@ struct spawn_request {
 
 /* The limits of a child that asks for nothing. */
 void spawn_default_limits(uint64_t limits[LEDGER_CLASSES]);
-/* ST_BAD_ARGUMENT: unknown class, or one named twice. */
+/* Overwrites the classes named. ST_BAD_ARGUMENT: unknown class, or one named twice. */
 status_t spawn_read_limits(Limit_list_r list, uint64_t limits[LEDGER_CLASSES]);
 
 /* Reads and checks names, grants and transfers of a call into req (grants: room for

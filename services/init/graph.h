@@ -48,6 +48,7 @@ struct graph_service {
     uint32_t export_count;
     uint64_t export_interface[GRAPH_EXPORTS_MAX];
     uint64_t export_methods[GRAPH_EXPORTS_MAX];
+    uint8_t export_scope[GRAPH_EXPORTS_MAX]; /* enum SessionScope */
 };
 
 struct graph {

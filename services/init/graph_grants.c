@@ -53,6 +53,7 @@ static void check_export(struct graph_check *check, uint32_t index, uint32_t num
     }
     check->graph->services[index].export_interface[number] = info->base_id;
     check->graph->services[index].export_methods[number] = info->methods;
+    check->graph->services[index].export_scope[number] = info->scope;
 }
 
 void graph_check_exports(struct graph_check *check, uint32_t index)

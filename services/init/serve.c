@@ -246,11 +246,11 @@ status_t serve_mint_supervisor(struct service *s, capos_cap_t *object)
 {
     uint64_t key = s->instance << 32 | (s->index + 1);
     return Endpoint_mint(init.supervisor_endpoint, key, Supervisor_ID, Supervisor_FACET,
-                         TRANSFER_MODE_MOVE, object);
+                         TRANSFER_MODE_MOVE, Supervisor_SESSION_SCOPE, object);
 }
 
 status_t serve_mint_control(capos_cap_t *object)
 {
     return Endpoint_mint(init.control_endpoint, CONTROL_KEY, SystemControl_ID, SystemControl_FACET,
-                         TRANSFER_MODE_COPY, object);
+                         TRANSFER_MODE_COPY, SystemControl_SESSION_SCOPE, object);
 }

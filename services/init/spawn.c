@@ -29,7 +29,8 @@ static status_t mint_exports(struct service *s)
     const struct graph_service *g = &init.graph.services[s->index];
     for (uint32_t i = 0; i < g->export_count; i++) {
         status_t status = Endpoint_mint(s->endpoint, i + 1, g->export_interface[i],
-                                        g->export_methods[i], TRANSFER_MODE_COPY, &s->exports[i]);
+                                        g->export_methods[i], TRANSFER_MODE_COPY,
+                                        (enum SessionScope)g->export_scope[i], &s->exports[i]);
         if (status != ST_OK) {
             return status;
         }

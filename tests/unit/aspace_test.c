@@ -34,7 +34,7 @@ static void start_cpus(unsigned cpus)
     root = ledger_create_root(limits);
     limits[LEDGER_CLASS_VIRTUAL_PAGES] = UINT64_C(1) << 30;
     limits[LEDGER_CLASS_KERNEL_PAGES] = PAGES - 8;
-    CHECK_EQ(ledger_carve(root, limits, &ledger), ST_OK);
+    CHECK_EQ(ledger_carve(root, limits, "test", &ledger), ST_OK);
     clean = ledger_state(ledger);
     CHECK_EQ(aspace_init(&as, ledger), ST_OK);
 }

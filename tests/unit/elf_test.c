@@ -98,7 +98,7 @@ static void start(void)
     cpus_init(1);
     frames = frames_free_count();
     machine_limits(limits, 100000, 1500);
-    CHECK_EQ(ledger_carve(root, limits, &ledger), ST_OK);
+    CHECK_EQ(ledger_carve(root, limits, "test", &ledger), ST_OK);
     clean = ledger_state(ledger);
     CHECK_EQ(aspace_init(&as, ledger), ST_OK);
     empty = ledger_state(ledger);

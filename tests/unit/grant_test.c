@@ -26,7 +26,7 @@ static struct ledger *carve(uint64_t grants, uint64_t pages)
     uint64_t limits[LEDGER_CLASSES];
     struct ledger *ledger = NULL;
     machine_limits(limits, grants, pages);
-    CHECK_EQ(ledger_carve(root_ledger_of_test, limits, &ledger), ST_OK);
+    CHECK_EQ(ledger_carve(root_ledger_of_test, limits, "test", &ledger), ST_OK);
     return ledger;
 }
 

@@ -157,7 +157,7 @@ status_t user_try_new(const char *name, const uint64_t limits[LEDGER_CLASSES],
                       uint32_t ring_entries, struct user **out)
 {
     struct process *process;
-    status_t status = process_create(roots->ledger, limits, name, ring_entries, &process);
+    status_t status = process_create(roots->ledger, NULL, limits, name, ring_entries, &process);
     if (status != ST_OK) {
         return status;
     }
@@ -168,7 +168,7 @@ status_t user_try_new(const char *name, const uint64_t limits[LEDGER_CLASSES],
     thread_start_at(user->thread, 0x400000, 0, 0);
     user->thread->arch.user = user;
     process->state = PROCESS_RUNNING;
-    user->ledger = user_give(user, &process->obj, KTYPE_LEDGER, Ledger_FACET);
+    user->ledger = user_give(user, &process->ledger->obj, KTYPE_LEDGER, Ledger_FACET);
     sched_start(user->thread);
     host_interrupt(0, ARCH_VECTOR_RESCHEDULE);
     fixture_settle();

@@ -85,7 +85,7 @@ struct ledger_state ledger_state(struct ledger *ledger)
         state.used[c] = atomic_load_relaxed(&ledger->used[c]);
         state.limit[c] = atomic_load_relaxed(&ledger->limit[c]);
     }
-    state.refs = atomic_load_relaxed(&ledger->refs);
+    state.refs = atomic_load_relaxed(&ledger->obj.refs);
     state.slab_pages = ledger->slabs.pages;
     return state;
 }

@@ -21,7 +21,7 @@ static struct ledger *carve(struct ledger *parent, uint64_t n, uint64_t pages)
     uint64_t limits[LEDGER_CLASSES];
     struct ledger *ledger = NULL;
     machine_limits(limits, n, pages);
-    CHECK_EQ(ledger_carve(parent, limits, &ledger), ST_OK);
+    CHECK_EQ(ledger_carve(parent, limits, "test", &ledger), ST_OK);
     return ledger;
 }
 
@@ -79,7 +79,7 @@ TEST(ledger_carve_refused,
         machine_limits(limits, 1, 1);
         limits[c] = 101;
         struct ledger_state before = ledger_state(parent);
-        CHECK_EQ(ledger_carve(parent, limits, &ledger), ST_QUOTA);
+        CHECK_EQ(ledger_carve(parent, limits, "test", &ledger), ST_QUOTA);
         CHECK_EQ(ledger_refused(), c);
         CHECK_PTR_EQ(ledger, NULL);
         struct ledger_state after = ledger_state(parent);
@@ -95,7 +95,7 @@ TEST(ledger_carve_no_frame, "a carve without a frame for the ledger is refused a
     machine_limits(limits, 1, 1);
     struct ledger_state before = ledger_state(parent);
     frames_fail_at(1);
-    CHECK_EQ(ledger_carve(parent, limits, &ledger), ST_QUOTA);
+    CHECK_EQ(ledger_carve(parent, limits, "test", &ledger), ST_QUOTA);
     CHECK_EQ(ledger_refused(), LEDGER_CLASS_KERNEL_PAGES);
     frames_fail_at(0);
     struct ledger_state after = ledger_state(parent);
@@ -128,7 +128,7 @@ TEST(ledger_close_gives_back,
 TEST(ledger_close_chain, "a refund below closed ledgers goes to the nearest open ancestor, however "
                          "deep")
 {
-    enum { DEPTH = 200 };
+    enum { DEPTH = LEDGER_MAX_DEPTH };
     struct ledger *root = machine_start(1);
     struct ledger_state before = ledger_state(root);
     struct ledger *chain[DEPTH];
@@ -209,6 +209,52 @@ TEST(ledger_close_races, "closing while others charge and refund loses no room a
             pthread_create(&threads[i], NULL, race_charge, (void *)(i + 1));
         }
         while (atomic_load_seq_cst(&race_go) < RACERS) {
+            host_relax();
+        }
+        ledger_close(race_child);
+        for (unsigned i = 0; i < RACERS; i++) {
+            pthread_join(threads[i], NULL);
+        }
+        CHECK_EQ(used(race_child, LEDGER_CLASS_SLOTS), 0);
+        CHECK_EQ(limit(race_child, LEDGER_CLASS_SLOTS), 0);
+        ledger_unref(race_child);
+    }
+    struct ledger_state after = ledger_state(root);
+    CHECK_MEM_EQ(&before, &after, sizeof(before));
+}
+
+/* Moves limits to and fro until the ledger is closed. */
+static void *race_move(void *number)
+{
+    host_become((unsigned)(uintptr_t)number);
+    uint64_t amounts[LEDGER_CLASSES] = {[LEDGER_CLASS_SLOTS] = 7};
+    atomic_add_seq_cst(&race_go, 1);
+    while (ledger_grow(race_child, amounts) != ST_DISCONNECTED) {
+        (void)ledger_shrink(race_child, amounts);
+        host_relax();
+    }
+    ledger_unref(race_child);
+    return NULL;
+}
+
+TEST(ledger_move_races,
+     "growing and shrinking while others charge, refund and close lose no room and "
+     "invent none")
+{
+    struct ledger *root = machine_start(RACERS + 1);
+    struct ledger_state before = ledger_state(root);
+    for (unsigned round = 0; round < ROUNDS / 400; round++) {
+        pthread_t threads[RACERS];
+        race_child = carve(root, 50, 1);
+        atomic_store_seq_cst(&race_go, 0);
+        for (uintptr_t i = 0; i < RACERS; i++) {
+            ledger_ref(race_child);
+            pthread_create(&threads[i], NULL, i % 2 ? race_charge : race_move, (void *)(i + 1));
+        }
+        while (atomic_load_seq_cst(&race_go) < RACERS) {
+            host_relax();
+        }
+        for (unsigned i = 0; i < 200; i++) {
             host_relax();
         }
         ledger_close(race_child);

@@ -42,9 +42,11 @@ static struct {
 } kernel;
 
 status_t Endpoint_mint(capos_cap_t cap, uint64_t key, uint64_t interface, uint64_t methods,
-                       enum TransferMode transfer_mode, capos_cap_t *object_out)
+                       enum TransferMode transfer_mode, enum SessionScope scope,
+                       capos_cap_t *object_out)
 {
-    (void)cap, (void)key, (void)interface, (void)methods, (void)transfer_mode, (void)object_out;
+    (void)cap, (void)key, (void)interface, (void)methods, (void)transfer_mode, (void)scope,
+        (void)object_out;
     return ST_OK;
 }
 

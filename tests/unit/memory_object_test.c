@@ -20,7 +20,7 @@ static void start(void)
     root = machine_start(1);
     cpus_init(1);
     machine_limits(limits, 100, 1800);
-    CHECK_EQ(ledger_carve(root, limits, &ledger), ST_OK);
+    CHECK_EQ(ledger_carve(root, limits, "test", &ledger), ST_OK);
     clean = ledger_state(ledger);
     frames = frames_free_count();
 }

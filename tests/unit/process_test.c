@@ -12,6 +12,7 @@
 #include "gen/process.capnp.h"
 #include "gen/time.capnp.h"
 #include "mem/frames.h"
+#include "object/spawn.h"
 
 enum { LIMITS_MAX = 16, WORDS = 512 };
 
@@ -36,6 +37,7 @@ struct request {
     uint32_t ring_entries;
     uint64_t stack_bytes;
     uint16_t image;
+    uint16_t ledger;                /* index of the transfer, + 1; 0: none */
     struct capos_transfer xfers[4]; /* the image first */
     uint8_t xfer_count;
 };
@@ -102,6 +104,7 @@ static struct capos_cqe try_spawn(const struct request *request)
     ProcessSpawner_spawn_params_set_ring_entries(params, request->ring_entries);
     ProcessSpawner_spawn_params_set_stack_bytes(params, request->stack_bytes);
     fill_lines(ProcessSpawner_spawn_params_init_grants(params, request->line_count), request);
+    ProcessSpawner_spawn_params_set_ledger(params, (uint16_t)(request->ledger - 1));
     Limit_list_b limits = ProcessSpawner_spawn_params_init_limits(params, request->limit_count);
     for (uint32_t i = 0; i < request->limit_count; i++) {
         Limit_b limit = Limit_list_b_at(limits, i);
@@ -376,6 +379,68 @@ TEST(spawn_frame_faults,
     fixture_end();
 }
 
+TEST(spawn_on_ledger,
+     "a child spawned on a carve uses it, its own Ledger is that one, and it outlives the "
+     "child; a donation, or limits beside it, are refused")
+{
+    start(2);
+    uint64_t limits[LEDGER_CLASSES], words[WORDS];
+    spawn_default_limits(limits);
+    struct capnp_builder builder;
+    capnp_builder_init(&builder, words, sizeof(words));
+    Ledger_carve_params_b params = Ledger_carve_params_init(&builder);
+    Ledger_carve_params_set_name(params, "carve", 5);
+    Limit_list_b list = Ledger_carve_params_init_limits(params, LEDGER_CLASSES);
+    for (unsigned c = 0; c < LEDGER_CLASSES; c++) {
+        Limit_set_ledger_class(Limit_list_b_at(list, c), (enum LedgerClass)c);
+        Limit_set_amount(Limit_list_b_at(list, c), limits[c]);
+    }
+    capos_cap_t whole =
+        user_call(parent, parent->ledger, Ledger_ID, Ledger_carve_ORDINAL, &builder, NULL, 0, NULL)
+            .first_cap;
+    struct capability held;
+    CHECK_EQ(user_look(parent, whole, &held), ST_OK);
+    struct ledger *carve = ledger_of(held.object);
+    held.facet = LedgerDonation_FACET;
+    kobj_ref(held.object);
+    grant_ref(held.route);
+    capos_cap_t narrow;
+    CHECK_EQ(table_insert(&parent->process->table, &held, CAP_HOP_DERIVED, &narrow), ST_OK);
+    const struct line line = {"ledger", Ledger_ID, 0, SELF_OBJECT_LEDGER, 0};
+    struct snapshot before = snap();
+    struct ledger_state empty = ledger_state(carve);
+    struct request request = request_new();
+    request.lines = &line;
+    request.line_count = 1;
+    request.xfers[1] = copy_of(whole);
+    request.xfer_count = 2;
+    request.ledger = 2;
+    CHECK_EQ(try_spawn(&request).result, ST_BAD_ARGUMENT); /* with limits */
+    request.limit_count = 0;
+    request.xfers[1] = copy_of(narrow);
+    CHECK_EQ(try_spawn(&request).result, ST_NO_METHOD);
+    request.xfers[1] = copy_of(image);
+    CHECK_EQ(try_spawn(&request).result, ST_WRONG_INTERFACE);
+    request.ledger = 3;
+    CHECK_EQ(try_spawn(&request).result, ST_BAD_ARGUMENT);
+    check_unchanged(&before);
+    request.ledger = 2;
+    request.xfers[1] = copy_of(whole);
+    capos_cap_t handle;
+    struct user *child = spawn_child(&request, &handle);
+    CHECK_PTR_EQ(child->process->ledger, carve);
+    struct capability own;
+    CHECK_EQ(user_look(child, capset_of(child)->entries[0].cap, &own), ST_OK);
+    CHECK_PTR_EQ(own.object, &carve->obj);
+    CHECK(atomic_load_relaxed(&carve->used[LEDGER_CLASS_FRAMES]) > 0);
+    user_exit(child, 0);
+    CHECK_EQ(user_release(parent, handle), ST_OK);
+    struct ledger_state after = ledger_state(carve);
+    CHECK_MEM_EQ(&empty, &after, sizeof(after));
+    check_unchanged(&before);
+    fixture_end();
+}
+
 TEST(process_create_faults,
      "a process that finds no frame at any point of its making leaves nothing")
 {
@@ -388,7 +453,7 @@ TEST(process_create_faults,
     for (unsigned n = 1;; n++) {
         struct process *process;
         frames_fail_at(n);
-        status_t status = process_create(root, limits, "faults", USER_RING, &process);
+        status_t status = process_create(root, NULL, limits, "faults", USER_RING, &process);
         bool failed = frames_failed();
         frames_fail_at(0);
         if (!failed) {

@@ -622,7 +622,7 @@ TEST(call_refusals,
     sqe_result(user, &sqe, 64, 1);
     CHECK_EQ(user_do(user, &sqe).result, ST_WRONG_INTERFACE);
     sqe.interface = Ledger_ID;
-    sqe.method = 4;
+    sqe.method = 40;
     CHECK_EQ(user_do(user, &sqe).result, ST_NO_METHOD);
     sqe.method = 64;
     CHECK_EQ(user_do(user, &sqe).result, ST_NO_METHOD);

@@ -46,6 +46,7 @@ TEST(parse_words, "plain commands are known by their word")
         {"drop @x", VERB_DROP},    {"kill @process1", VERB_KILL},
         {"wait @p", VERB_WAIT},    {"signal @n 3", VERB_SIGNAL},
         {"history", VERB_HISTORY}, {"@timer", VERB_SHOW},
+        {"usage", VERB_USAGE},     {"usage @p", VERB_USAGE},
     };
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
         CHECK(parse(table[i].line));

@@ -23,7 +23,7 @@ static void start(uint64_t pages)
     uint64_t limits[LEDGER_CLASSES];
     root = machine_start(2);
     machine_limits(limits, 100, pages);
-    CHECK_EQ(ledger_carve(root, limits, &ledger), ST_OK);
+    CHECK_EQ(ledger_carve(root, limits, "test", &ledger), ST_OK);
     clean = ledger_state(ledger);
     frames = frames_free_count();
 }

@@ -32,7 +32,7 @@ static void start(uint64_t slots, uint64_t pages)
     s.clean = ledger_state(s.root);
     s.frames = frames_free_count();
     machine_limits(limits, slots, pages);
-    CHECK_EQ(ledger_carve(s.root, limits, &s.ledger), ST_OK);
+    CHECK_EQ(ledger_carve(s.root, limits, "test", &s.ledger), ST_OK);
     CHECK_EQ(table_init(&s.table, s.ledger, session_key), ST_OK);
 }
 

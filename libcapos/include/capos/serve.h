@@ -76,9 +76,10 @@ struct capos_server_slot {
 status_t capos_server_start(struct capos_server *server, capos_cap_t endpoint, void *storage,
                             size_t storage_bytes);
 
-/* Mints a served object: calls to it arrive with this key. `methods` 0 is refused. */
+/* Mints a served object: calls to it arrive with this key. `methods` 0 is refused; `scope` is the
+ * interface's, NAME_SESSION_SCOPE. */
 status_t capos_mint(capos_cap_t endpoint, uint64_t key, uint64_t interface, uint64_t methods,
-                    capos_cap_t *object);
+                    unsigned scope, capos_cap_t *object);
 
 /* Tells init that this service is ready, if there is a grant `supervisor`; else does nothing. */
 status_t capos_ready(void);

@@ -33,8 +33,9 @@ struct warden warden;
 int64_t child_run(const char *name);
 
 static const struct hostile_case *const families[] = {
-    forged_cases, entry_cases,  queue_cases,   pointer_cases, message_cases, transfer_cases,
-    call_cases,   memory_cases, exhaust_cases, fault_cases,   death_cases,   launch_cases,
+    forged_cases,   entry_cases,  queue_cases,  pointer_cases, message_cases,
+    transfer_cases, call_cases,   memory_cases, exhaust_cases, fault_cases,
+    death_cases,    launch_cases, ledger_cases,
 };
 
 const struct hostile_case *case_at(unsigned n)
@@ -225,7 +226,7 @@ static status_t start_neighbour(void)
     }
     if (status == ST_OK) {
         status = Endpoint_mint(warden.endpoint, KEY, HOSTILE_INTERFACE, 1, TRANSFER_MODE_COPY,
-                               &warden.echo);
+                               SESSION_SCOPE_CROSS_SESSION, &warden.echo);
     }
     const struct grant_source source = {HOLD_SERVE, "serve", serve, 0, Endpoint_ID, 0};
     return status != ST_OK ? status

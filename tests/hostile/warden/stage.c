@@ -49,7 +49,7 @@ static bool make_stage(struct stage *stage)
         }
         if (status == ST_OK) {
             status = Endpoint_mint(stage->endpoint, KEY, HOSTILE_INTERFACE, 1, TRANSFER_MODE_COPY,
-                                   &stage->object);
+                                   SESSION_SCOPE_CROSS_SESSION, &stage->object);
         }
     }
     if (status == ST_OK && wants(stage->c, HOLD_NOTE)) {

@@ -45,6 +45,19 @@ def session(t):
     t.check("ended from outside" in printed, "kill tells how the program ended", printed)
     t.check("running" not in guest.command("ps"), "ps has no running program after kill")
 
+    guest.command("job = spawn sleeper with { timer: @timer }")
+    for command, wanted in (
+            ("usage", [r"ledger 'shell', carved from 'init'", r"CLASS\s+USED\s+LIMIT", r"frames\s+\d+\s+512\s+\d+ %  \d+ of 2048 KiB"]),
+            ("usage @job", [r"ledger of process '[^']*sleeper", r"threads\s+1\s+4\s+25 %"]),
+            ('small = @ledger.carve(limits=[{ledgerClass: slots, amount: 4}], name="small")', [r"@small"]),
+            ("usage @small", [r"ledger 'small', carved from 'shell'", r"slots\s+0\s+4\s+0 %"]),
+            ("@small.newNotification()", [r"(?i)quota", r"kernelPages"]),
+            ("drop @small", []),
+            ("kill @job", [])):
+        printed = guest.command(command)
+        for text in wanted:
+            t.check(re.search(text, printed) is not None, f"`{command}` prints /{text}/", printed)
+
     printed = guest.command('@control.restart(service="counter")')
     t.check("done" in printed, "counter is restarted", printed)
     printed = guest.command("@counter.read()")
@@ -67,6 +80,9 @@ def mistakes(t):
             ("run hello with { timer: @nothing }", r"nothing"),
             ("run hello with { timer: @counter as Timer }", r"Timer|Counter"),
             ("nonsense", r"help|command"),
+            ("usage @timer", r"Timer; a Ledger or a ProcessHandle"),
+            ("usage @nothing", r"nothing"),
+            ("usage timer", r"expected"),
             ("@counter.increment(", r"\)|expected|field")):
         printed = guest.command(command)
         t.check(re.search(wanted, printed) is not None, f"`{command}` says /{wanted}/", printed)
