@@ -3,6 +3,7 @@
 
 #include "apps/shell/children.h"
 #include "apps/shell/describe.h"
+#include "apps/shell/lend.h"
 #include "apps/shell/loop.h"
 #include "apps/shell/names.h"
 #include "apps/shell/nearest.h"
@@ -219,7 +220,7 @@ static void show_refusal(struct capos_call *call, const struct held *held)
     if (call->status == ST_DISCONNECTED || call->status == ST_BAD_CAP) {
         names_refresh();
         if (!held->live) {
-            term_printf("@%s is dead; 'drop @%s' forgets it\n", held->name, held->name);
+            lend_tell_dead(held);
         }
     }
 }

@@ -4,6 +4,7 @@
 #include "apps/shell/call.h"
 #include "apps/shell/children.h"
 #include "apps/shell/describe.h"
+#include "apps/shell/lend.h"
 #include "apps/shell/loop.h"
 #include "apps/shell/names.h"
 #include "apps/shell/nearest.h"
@@ -135,6 +136,9 @@ static const char general_help[] =
     "  wait @NOTIFICATION [BITS], signal @NOTIFICATION BITS\n"
     "  usage [@CAP]                   what a ledger, or a process, uses, of how much\n"
     "  drop @CAP                      give a capability up\n"
+    "  derive @CAP as NAME [METHOD ...] [for TIME]\n"
+    "                                 a copy that can be taken back, by 'revoke @NAME' or in time\n"
+    "  revoke @NAME, why @CAP         take back what was derived; how you came to hold it\n"
     "  history, clear, exit           Ctrl-C ends the program in front, Ctrl-D leaves\n"
     "Values: 12 -3 0xff 5s 64KiB true \"text\" 0x0011aa (data) name (enumerant) [a, b] {x: 1} "
     "@cap\n";
@@ -347,6 +351,7 @@ static void drop_command(struct command *command)
         return;
     }
     children_forget(held);
+    lend_forget(held);
     status_t status = capos_release_now(held->cap);
     names_remove(held);
     if (status != ST_OK && status != ST_BAD_CAP) {
@@ -371,18 +376,39 @@ static bool takes_no_value(const struct command *command)
     return true;
 }
 
+static void revoke_command(struct command *command)
+{
+    struct held *held = names_need(command->cap);
+    if (held != NULL) {
+        lend_revoke(held);
+    }
+}
+
+static void why_command(struct command *command)
+{
+    struct held *held = names_need(command->cap);
+    if (held != NULL) {
+        names_refresh();
+        lend_why(held);
+    }
+}
+
 static void on_capability(struct command *command)
 {
     if (command->verb == VERB_WAIT) {
         wait_command(command);
     } else if (command->verb == VERB_SIGNAL) {
         signal_command(command);
-    } else if (takes_no_value(command)) {
-        if (command->verb == VERB_KILL) {
-            kill_command(command);
-        } else {
-            drop_command(command);
-        }
+    } else if (!takes_no_value(command)) {
+        return;
+    } else if (command->verb == VERB_KILL) {
+        kill_command(command);
+    } else if (command->verb == VERB_REVOKE) {
+        revoke_command(command);
+    } else if (command->verb == VERB_WHY) {
+        why_command(command);
+    } else {
+        drop_command(command);
     }
 }
 
@@ -418,7 +444,12 @@ bool commands_run(struct command *command)
     case VERB_SIGNAL:
     case VERB_KILL:
     case VERB_DROP:
+    case VERB_REVOKE:
+    case VERB_WHY:
         on_capability(command);
+        break;
+    case VERB_DERIVE:
+        lend_derive(command);
         break;
     case VERB_PS:
         children_list();

@@ -10,6 +10,7 @@
  */
 #include "apps/shell/children.h"
 #include "apps/shell/commands.h"
+#include "apps/shell/lend.h"
 #include "apps/shell/loop.h"
 #include "apps/shell/names.h"
 #include "apps/shell/parse.h"
@@ -115,6 +116,7 @@ int capos_main(void)
     for (size_t i = 0; i < ARRAY_COUNT(own); i++) {
         mark_permanent(own[i]);
     }
+    lend_init(capos_capset_try("capabilities", CapabilityManager_ID));
     registry_init(capos_capset_try("manual", SchemaRegistry_ID));
     commands_init(capos_capset_try("pages", Manual_ID));
     children_init(capos_capset_try("launcher", Launcher_ID), capos_capset_try("ledger", Ledger_ID),

@@ -143,7 +143,7 @@ static void update(CapabilityInfo_r info)
     held->transfer_mode = (uint8_t)CapabilityInfo_get_transfer_mode(info);
     held->live = CapabilityInfo_get_live(info);
     held->seen = true;
-    if (origin.len > 0 && held->granted) {
+    if (origin.len > 0 && (held->granted || !held->live)) {
         copy_span(held->origin, sizeof(held->origin), (struct span){origin.ptr, origin.len});
     }
 }

@@ -27,7 +27,9 @@ struct held {
     uint64_t methods;      /* the facet */
     uint8_t transfer_mode; /* as in schema/annotations.capnp */
     bool live;
-    bool seen; /* in the refresh going on */
+    bool seen;         /* in the refresh going on */
+    bool revoked;      /* by this shell */
+    capos_cap_t grant; /* a GrantHandle that takes it back; 0 = none */
 };
 
 /* Takes the capset in. */

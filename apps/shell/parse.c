@@ -6,8 +6,8 @@
 #include "lib/base/string.h"
 
 const char *const parse_verbs[] = {
-    "caps", "help", "call",  "run",     "spawn", "wait", "signal", "kill",
-    "drop", "ps",   "usage", "history", "clear", "exit", NULL,
+    "caps",   "help",   "call", "run", "spawn", "wait",    "signal", "kill", "drop",
+    "derive", "revoke", "why",  "ps",  "usage", "history", "clear",  "exit", NULL,
 };
 
 static bool method_name(struct parser *p)
@@ -186,6 +186,41 @@ static bool maybe_capability(struct parser *p)
     return (!parser_is_punct(p, '@') || parser_cap_name(p, &p->command->cap)) && parser_at_end(p);
 }
 
+static bool derive(struct parser *p)
+{
+    struct command *command = p->command;
+    struct node **tail = &command->args;
+    if (!parser_cap_name(p, &command->cap)) {
+        return false;
+    }
+    if (!parser_is_word(p, "as")) {
+        return parser_expected(p, "'as' and a name, as derive @timer as clock");
+    }
+    parser_advance(p);
+    if (!parser_take_word(p, &command->as, "a name for the new capability behind 'as'")) {
+        return false;
+    }
+    for (; p->token.kind == TOKEN_WORD && !parser_is_word(p, "for"); tail = &(*tail)->next) {
+        if (!parser_field(p, tail, 0, false)) {
+            return false;
+        }
+        if ((*tail)->kind != NODE_WORD || (*tail)->label.len != 0) {
+            return parser_expected(p, "names of methods, or 'for' and a time");
+        }
+    }
+    if (parser_is_word(p, "for")) {
+        parser_advance(p);
+        if (p->token.kind != TOKEN_NUMBER) {
+            return parser_expected(p, "a time behind 'for', as 30s or 5min");
+        }
+        if (!parser_field(p, &command->lasts, 0, false)) {
+            return false;
+        }
+    }
+    return p->token.kind == TOKEN_END ? !p->failed
+                                      : parser_expected(p, "names of methods, or 'for' and a time");
+}
+
 struct verb_entry {
     const char *word;
     enum verb verb;
@@ -202,6 +237,9 @@ static const struct verb_entry verb_table[] = {
     {"signal", VERB_SIGNAL, on_capability},
     {"kill", VERB_KILL, on_capability},
     {"drop", VERB_DROP, on_capability},
+    {"derive", VERB_DERIVE, derive},
+    {"revoke", VERB_REVOKE, on_capability},
+    {"why", VERB_WHY, on_capability},
     {"ps", VERB_PS, parser_at_end},
     {"usage", VERB_USAGE, maybe_capability},
     {"history", VERB_HISTORY, parser_at_end},
@@ -272,7 +310,7 @@ bool parse_line(const char *line, size_t len, struct command *command, struct pa
     command->verb = VERB_NONE;
     command->assign = command->word = command->cap = command->method = (struct span){0};
     command->program = command->as = (struct span){0};
-    command->args = NULL;
+    command->args = command->lasts = NULL;
     command->with_given = false;
     command->grant_count = 0;
     command->node_count = 0;

@@ -8,7 +8,8 @@
  *   command  = "caps" [word] | "help" [word | target] | "ps" | "usage" ["@" name] | "history" | "clear" | "exit"
  *            | "call" target {field} | target "(" [field {"," field}] ")" | target
  *            | ("run" | "spawn") program ["as" name] ["with" "{" [grant {"," grant}] "}"]
- *            | ("wait" | "signal" | "kill" | "drop") "@" name [value]
+ *            | ("wait" | "signal" | "kill" | "drop" | "revoke" | "why") "@" name [value]
+ *            | "derive" "@" name "as" name {name} ["for" number unit]
  *   target   = "@" name ["." method]
  *   field    = [name ("=" | ":")] value
  *   grant    = ["copy" | "move"] name ":" "@" name ["as" interface]
@@ -83,6 +84,9 @@ enum verb {
     VERB_SIGNAL,
     VERB_KILL,
     VERB_DROP,
+    VERB_DERIVE,
+    VERB_REVOKE,
+    VERB_WHY,
     VERB_PS,
     VERB_USAGE,
     VERB_HISTORY,
@@ -98,7 +102,8 @@ struct command {
     struct span method;
     struct span program;
     struct span as;
-    struct node *args; /* fields of a call; the value of wait or signal */
+    struct node *args;  /* fields of a call; the value of wait or signal; methods to derive */
+    struct node *lasts; /* derive: for how long; NULL when not given */
     bool with_given;
     unsigned grant_count;
     struct grant_line grants[PARSE_MAX_GRANTS];

@@ -99,6 +99,18 @@ static const struct unit_factor unit_factors[] = {
     {"bytes", "KiB", 1 << 10}, {"bytes", "MiB", 1 << 20},  {"bytes", "GiB", 1 << 30},
 };
 
+bool value_duration_ns(const struct node *node, uint64_t *ns)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(unit_factors); i++) {
+        const struct unit_factor *entry = &unit_factors[i];
+        if (strcmp(entry->field_unit, "ns") == 0 && span_is(node->unit, entry->suffix)) {
+            return node->kind == NODE_NUMBER && !node->negative &&
+                   mul_checked(node->magnitude, entry->factor, ns);
+        }
+    }
+    return false;
+}
+
 static bool ends_with(struct capnp_text name, const char *ending)
 {
     size_t len = strlen(ending);

@@ -35,4 +35,7 @@ struct value_caps {
 bool value_build(struct dyn_struct params, const struct node *args, struct capnp_builder *builder,
                  struct value_caps *caps, struct value_error *error);
 
+/* A number with a unit of time. False: it is none. */
+bool value_duration_ns(const struct node *node, uint64_t *ns);
+
 #endif

@@ -18,6 +18,9 @@ struct listed {
 
 static const char *origin_of(const struct listed *entry)
 {
+    if (entry->cap.object == NULL) {
+        return entry->cap.route->origin; /* it was swept: this says why */
+    }
     switch (entry->hop) {
     case CAP_HOP_RESULT:
         return "result of a call";

@@ -39,19 +39,59 @@ TEST(parse_words, "plain commands are known by their word")
         const char *line;
         enum verb verb;
     } table[] = {
-        {"", VERB_NONE},           {"  # a remark", VERB_NONE},
-        {"caps", VERB_CAPS},       {"help", VERB_HELP},
-        {"?", VERB_HELP},          {" ps ", VERB_PS},
-        {"exit", VERB_EXIT},       {"clear", VERB_CLEAR},
-        {"drop @x", VERB_DROP},    {"kill @process1", VERB_KILL},
-        {"wait @p", VERB_WAIT},    {"signal @n 3", VERB_SIGNAL},
-        {"history", VERB_HISTORY}, {"@timer", VERB_SHOW},
-        {"usage", VERB_USAGE},     {"usage @p", VERB_USAGE},
+        {"", VERB_NONE},
+        {"  # a remark", VERB_NONE},
+        {"caps", VERB_CAPS},
+        {"help", VERB_HELP},
+        {"?", VERB_HELP},
+        {" ps ", VERB_PS},
+        {"exit", VERB_EXIT},
+        {"clear", VERB_CLEAR},
+        {"drop @x", VERB_DROP},
+        {"kill @process1", VERB_KILL},
+        {"wait @p", VERB_WAIT},
+        {"signal @n 3", VERB_SIGNAL},
+        {"history", VERB_HISTORY},
+        {"@timer", VERB_SHOW},
+        {"usage", VERB_USAGE},
+        {"usage @p", VERB_USAGE},
+        {"revoke @lent", VERB_REVOKE},
+        {"why @lent", VERB_WHY},
     };
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
         CHECK(parse(table[i].line));
         CHECK_EQ(command.verb, table[i].verb);
     }
+}
+
+TEST(parse_derive, "derive takes a capability, a name, methods, and a time")
+{
+    REQUIRE(parse("derive @counter as lent read increment for 5min"));
+    CHECK_EQ(command.verb, VERB_DERIVE);
+    CHECK_STR_EQ(str(command.cap), "counter");
+    CHECK_STR_EQ(str(command.as), "lent");
+    REQUIRE(command.args != NULL && command.args->next != NULL);
+    CHECK_STR_EQ(str(command.args->word), "read");
+    CHECK_STR_EQ(str(command.args->next->word), "increment");
+    CHECK(command.args->next->next == NULL);
+    REQUIRE(command.lasts != NULL);
+    CHECK_EQ(command.lasts->magnitude, 5);
+    CHECK_STR_EQ(str(command.lasts->unit), "min");
+    REQUIRE(parse("derive @counter as for"));
+    CHECK_STR_EQ(str(command.as), "for");
+    CHECK(command.args == NULL && command.lasts == NULL);
+    check_message("derive @counter lent", 16,
+                  "expected 'as' and a name, as derive @timer as clock, found lent");
+    check_message("derive @counter as", 18,
+                  "expected a name for the new capability behind 'as', but the line ends here");
+    check_message("derive @counter as x for ever", 25,
+                  "expected a time behind 'for', as 30s or 5min, found ever");
+    check_message("derive @counter as x 5", 21,
+                  "expected names of methods, or 'for' and a time, found 5");
+    check_message("derive @counter as x for 5s y", 28,
+                  "expected names of methods, or 'for' and a time, found y");
+    CHECK(!parse("derive @counter as x read=1"));
+    CHECK(!parse("derive counter as x"));
 }
 
 TEST(parse_calls, "a call is read in its long and its short form")
