@@ -12,6 +12,7 @@
 #include "init.h"
 #include "ledger.client.h"
 #include "lib/base/string.h"
+#include "process.client.h"
 #include "supervisor.client.h"
 #include "system_control.client.h"
 
@@ -178,11 +179,72 @@ static enum capos_outcome control_services(struct capos_request *req,
     return CAPOS_REPLY;
 }
 
+/* What the classes of a ledger say, as the kernel told it. */
+static enum capos_outcome put_usage(SystemControl_usage_results_b results, Usage_list_r from)
+{
+    SystemControl_usage_results_set_found(results, true);
+    Usage_list_b to = SystemControl_usage_results_init_classes(results, Usage_list_len(from));
+    for (uint32_t i = 0; i < Usage_list_len(from); i++) {
+        Usage_r usage = Usage_list_at(from, i);
+        Usage_b copy = Usage_list_b_at(to, i);
+        Usage_set_ledger_class(copy, Usage_get_ledger_class(usage));
+        Usage_set_used(copy, Usage_get_used(usage));
+        Usage_set_limit(copy, Usage_get_limit(usage));
+    }
+    return CAPOS_REPLY;
+}
+
+static enum capos_outcome refused(struct capos_request *req, const struct capos_call *call)
+{
+    char text[160];
+    return capos_fail(req, CAPOS_EXC_FAILED, "%s", capos_explain(call, text, sizeof(text)));
+}
+
+static enum capos_outcome usage_of_system(struct capos_request *req,
+                                          SystemControl_usage_results_b results)
+{
+    CAPOS_CALL_STATIC(call, Ledger, usage);
+    Ledger_usage_results_r usage;
+    capos_call_begin(&call, init.ledger);
+    Ledger_usage_begin(&call);
+    if (Ledger_usage_call(&call) != ST_OK || Ledger_usage_results(&call, &usage) != ST_OK) {
+        return refused(req, &call);
+    }
+    return put_usage(results, Ledger_usage_results_get_classes(usage));
+}
+
+static enum capos_outcome usage_of_service(struct capos_request *req, const struct service *s,
+                                           SystemControl_usage_results_b results)
+{
+    CAPOS_CALL_STATIC(call, ProcessHandle, info);
+    ProcessHandle_info_results_r info;
+    capos_call_begin(&call, s->process);
+    ProcessHandle_info_begin(&call);
+    if (ProcessHandle_info_call(&call) != ST_OK ||
+        ProcessHandle_info_results(&call, &info) != ST_OK) {
+        return refused(req, &call);
+    }
+    return put_usage(results, ProcessHandle_info_results_get_ledger(info));
+}
+
+static enum capos_outcome control_usage(struct capos_request *req,
+                                        SystemControl_usage_params_r params,
+                                        SystemControl_usage_results_b results)
+{
+    struct capnp_text name = SystemControl_usage_params_get_service(params);
+    if (name.len == 0) {
+        return usage_of_system(req, results);
+    }
+    const struct service *s = find_service(name);
+    return s != NULL && s->process != 0 ? usage_of_service(req, s, results) : CAPOS_REPLY;
+}
+
 static const struct SystemControl_server control_ops = {
     .shutdown = control_shutdown,
     .reboot = control_reboot,
     .restart = control_restart,
     .services = control_services,
+    .usage = control_usage,
 };
 
 /* Start */

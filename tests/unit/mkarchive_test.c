@@ -188,6 +188,34 @@ TEST(manifest_merges_grants,
     clean();
 }
 
+TEST(manifest_joins_texts,
+     "a second fragment may add programs to a launch set and needs to a service")
+{
+    static uint8_t bytes[65536];
+    Manifest_r manifest;
+    setup();
+    put_fragment("a.capnp", "a1a1a1a1a1a1a1a1",
+                 "services = [(name = \"x\", needs = [\"y\"])], launchSets = [(name = \"apps\", "
+                 "programs = [\"hello\", \"twice\", \"twice\"])]");
+    put_fragment("b.capnp", "a1a1a1a1a1a1a1a2",
+                 "services = [(name = \"x\", needs = [\"y\", \"z\"])], launchSets = [(name = "
+                 "\"apps\", programs = [\"mine\", \"hello\"])]");
+    CHECK_EQ(run("manifest -o %/m -I. %/a.capnp %/b.capnp"), 0);
+    CHECK_STR_EQ(output, "");
+    size_t size = get_file("m", bytes, sizeof(bytes));
+    REQUIRE_EQ(Manifest_read(bytes, size, &manifest), CAPNP_OK);
+    Service_r service = Service_list_at(Manifest_get_services(manifest), 0);
+    CHECK_EQ(capnp_list_len(Service_get_needs(service)), 2);
+    struct capnp_list programs =
+        LaunchSet_get_programs(LaunchSet_list_at(Manifest_get_launch_sets(manifest), 0));
+    static const char *const wanted[] = {"hello", "twice", "twice", "mine"};
+    REQUIRE_EQ(capnp_list_len(programs), 4);
+    for (unsigned i = 0; i < 4; i++) {
+        CHECK_STR_EQ(capnp_text_list_at(programs, i).ptr, wanted[i]);
+    }
+    clean();
+}
+
 TEST(manifest_conflict, "two values for one field are refused, naming the field and both places")
 {
     setup();

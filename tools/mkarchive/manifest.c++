@@ -5,7 +5,7 @@
  *
  * Merging goes field by field. Of the sources that set a field (to something other than its default)
  * all must agree; lists of structs with a field `name` are merged by it, in order of appearance;
- * other lists count as one value. A disagreement is an error that names both places.
+ * lists of texts (programs, needs) are joined; other lists count as one value. A disagreement is an error that names both places.
  */
 #include <capnp/dynamic.h>
 #include <capnp/message.h>
@@ -107,6 +107,32 @@ static void merge_named_list(DynamicStruct::Builder out, capnp::StructSchema::Fi
     }
 }
 
+static bool is_text_list(capnp::Type type)
+{
+    return type.isList() && type.asList().getElementType().isText();
+}
+
+/* A text that several sources say stands there once; one source that says it twice is left to the
+ * checks. */
+static void merge_texts(DynamicStruct::Builder out, capnp::StructSchema::Field field,
+                        const Sources &sources)
+{
+    Words texts;
+    for (const Source &source : sources) {
+        std::set<std::string> before(texts.begin(), texts.end());
+        for (DynamicValue::Reader entry : source.value.get(field).as<DynamicList>()) {
+            std::string text = entry.as<capnp::Text>().cStr();
+            if (before.count(text) == 0) {
+                texts.push_back(text);
+            }
+        }
+    }
+    auto list = out.init(field, unsigned(texts.size())).as<DynamicList>();
+    for (unsigned i = 0; i < texts.size(); i++) {
+        list.set(i, capnp::Text::Reader(texts[i].c_str(), texts[i].size()));
+    }
+}
+
 static void merge_value(DynamicStruct::Builder out, capnp::StructSchema::Field field,
                         const Sources &sources, const std::string &path)
 {
@@ -154,6 +180,8 @@ static void merge_field(DynamicStruct::Builder out, capnp::StructSchema::Field f
     }
     if (has_name_field(field.getType())) {
         merge_named_list(out, field, some, here);
+    } else if (is_text_list(field.getType())) {
+        merge_texts(out, field, some);
     } else if (field.getType().isStruct()) {
         merge_struct(out.init(field).as<DynamicStruct>(), inside(field, some), here);
     } else {
