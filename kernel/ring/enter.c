@@ -106,12 +106,23 @@ static ALWAYS_INLINE bool sqe_copy(const void *shared, struct capos_sqe *sqe)
     return strange == 0 && opcode != CAPOS_OP_COUNT;
 }
 
-/* Takes over the client's CQ index; false when it is nonsense. */
+/* Completions posted, once nobody is about to post one. */
+static COLD uint64_t cq_tail_settled(struct ring *ring)
+{
+    lock_acquire(&ring->lock);
+    uint64_t tail = atomic_load_relaxed(&ring->cq_tail);
+    lock_release(&ring->lock);
+    return tail;
+}
+
+/* Takes over the client's CQ index; false when it is nonsense. The client may have reaped what
+ * another CPU has moved the shared index for and not yet the private one. */
 static ALWAYS_INLINE bool cq_head_read(struct ring *ring)
 {
     uint64_t head = ring_load_acquire(&ring_header(ring)->cq_head);
-    uint64_t tail = atomic_load_relaxed(&ring->cq_tail);
-    if (UNLIKELY(head - ring->cq_head_seen > tail - ring->cq_head_seen)) {
+    uint64_t reaped = head - ring->cq_head_seen;
+    if (UNLIKELY(reaped > atomic_load_relaxed(&ring->cq_tail) - ring->cq_head_seen) &&
+        reaped > cq_tail_settled(ring) - ring->cq_head_seen) {
         return false;
     }
     ring->cq_head_seen = head;

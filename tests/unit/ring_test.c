@@ -3,6 +3,9 @@
 #include "tests/unit/kernel_fixture.h"
 #include "tests/unit/test.h"
 
+#include <pthread.h>
+#include <sched.h>
+
 #include "core/panic.h"
 #include "gen/ledger.capnp.h"
 #include "gen/notification.capnp.h"
@@ -27,6 +30,52 @@ TEST(ring_nop, "a NOP completes with its user data and nothing else, at every pl
         CHECK_EQ(cqe.signal, 0);
     }
     CHECK_EQ(user_ring(user)->sq_head, 10 * USER_RING);
+    fixture_end();
+}
+
+/* Another CPU in the midst of posting: it holds the lock and has moved the shared index. It goes on
+ * when somebody waits for the lock, or when the entry is over. */
+struct poster {
+    struct ring *ring;
+    uint16_t ticket;
+    _Atomic bool entry_over;
+};
+
+static void *finish_post(void *arg)
+{
+    struct poster *poster = arg;
+    struct spinlock *lock = &poster->ring->lock;
+    while (atomic_load_acquire(&lock->next) == (uint16_t)(poster->ticket + 1) &&
+           !atomic_load_acquire(&poster->entry_over)) {
+        sched_yield();
+    }
+    (void)atomic_add_relaxed(&poster->ring->cq_tail, 1);
+    atomic_store_release(&lock->serving, (uint16_t)(poster->ticket + 1));
+    return NULL;
+}
+
+TEST(ring_reaped_early, "a completion reaped while another CPU is still posting it is no nonsense")
+{
+    fixture_start(1);
+    struct user *user = user_new("early");
+    struct ring *ring = user->thread->ring;
+    struct capos_ring_header *header = user_ring(user);
+    struct capos_sqe sqe = nop(user);
+    pthread_t thread;
+    (void)user_do(user, &sqe);
+    ring->claimed++; /* what is posted was claimed when it was submitted */
+    struct poster poster = {.ring = ring, .ticket = atomic_add_relaxed(&ring->lock.next, 1)};
+    __atomic_store_n(&header->cq_tail, header->cq_tail + 1, __ATOMIC_RELEASE);
+    __atomic_store_n(&header->cq_head, ++user->cq_head, __ATOMIC_RELEASE);
+    REQUIRE_EQ(pthread_create(&thread, NULL, finish_post, &poster), 0);
+    CHECK_EQ(user_enter(user, 0, 0), 0);
+    atomic_store_release(&poster.entry_over, true);
+    pthread_join(thread, NULL);
+    sqe = nop(user);
+    CHECK_EQ(user_do(user, &sqe).result, ST_OK);
+    header->cq_head = user->cq_head + 1; /* this is nonsense, and stays so */
+    CHECK_EQ((int64_t)user_enter(user, 0, 0), ST_BAD_RING);
+    header->cq_head = user->cq_head;
     fixture_end();
 }
 
