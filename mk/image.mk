@@ -2,9 +2,10 @@
 # What boots: the kernel, the boot archive, the ISO.
 #
 # build/boot.archive is the product; build/test.archive is the same with the benchmarks and test manifests;
-# build/hostile.archive has the hostile programs' warden in init's place. The hash of an archive's index travels on the kernel's command line (archive=...).
+# build/hostile.archive has the hostile programs' warden in init's place; the siege is a service of the test archive. The hash of an archive's index travels on the kernel's command line (archive=...).
 # manifests/default.capnp is the payload `manifest`; another manifests/NAME.capnp, and tests/NAME/manifest.capnp,
-# is the payload `manifest/NAME`, started with the kernel word manifest=manifest/NAME.
+# is the payload `manifest/NAME`, started with the kernel word manifest=manifest/NAME. MANIFEST_BASE_NAME is what the
+# fragment NAME adds to.
 
 MKARCHIVE := build/tools/mkarchive
 MKARCHIVE_SOURCES := $(sort $(wildcard tools/mkarchive/*.c++))
@@ -23,11 +24,14 @@ TEST_MANIFESTS := $(sort $(wildcard tests/*/manifest.capnp))
 manifest_name = $(if $(filter manifests/%,$(1)),$(basename $(notdir $(1))),$(notdir $(patsubst %/,%,$(dir $(1)))))
 manifest_payload = $(if $(filter default,$(1)),manifest,manifest/$(1))
 
+MANIFEST_BASE_hostile := manifests/default.capnp
+MANIFEST_BASE_stdio := manifests/default.capnp
+
 define manifest_rule
-build/manifest/$(call manifest_name,$(1)).bin: $(1) $(SCHEMAS) $(wildcard manifests/local.capnp) $(MKARCHIVE)
+build/manifest/$(call manifest_name,$(1)).bin: $(MANIFEST_BASE_$(call manifest_name,$(1))) $(1) $(SCHEMAS) $(wildcard manifests/local.capnp) $(MKARCHIVE)
 	$$(call say,MANIF,$(1))
 	@mkdir -p $$(@D)
-	$$(Q)$(MKARCHIVE) manifest -o $$@ -I. $(1)
+	$$(Q)$(MKARCHIVE) manifest -o $$@ -I. $(MANIFEST_BASE_$(call manifest_name,$(1))) $(1)
 endef
 $(foreach file,$(PRODUCT_MANIFESTS) $(TEST_MANIFESTS),$(eval $(call manifest_rule,$(file))))
 
@@ -75,7 +79,7 @@ payload = $(foreach name,$(1),bin/$(name)=$(O)/stripped/$(name))
 manifests = $(foreach file,$(1),$(call manifest_payload,$(call manifest_name,$(file)))=build/manifest/$(call manifest_name,$(file)).bin)
 PRODUCT_ENTRIES = $(if $(filter init,$(PROGRAMS)),init=$(O)/stripped/init) $(call payload,$(PRODUCT_PROGRAMS)) \
 	data/library=build/library.archive $(call manifests,$(PRODUCT_MANIFESTS))
-TEST_ENTRIES = $(PRODUCT_ENTRIES) $(call payload,$(TEST_PROGRAMS)) $(call manifests,$(TEST_MANIFESTS))
+TEST_ENTRIES = $(PRODUCT_ENTRIES) $(call payload,$(TEST_PROGRAMS)) bin/siege=$(O)/stripped/hostile/siege $(call manifests,$(TEST_MANIFESTS))
 entry_files = $(foreach entry,$(1),$(lastword $(subst =, ,$(entry))))
 
 $(O)/boot.entries.objects: LIST = $(PRODUCT_ENTRIES)

@@ -10,7 +10,8 @@ interface TerminalSession $A.transfer(copy) $A.scope(sameSession) {
   write @0 (text :Data) -> () $A.mayBlock $A.maxParams(4128);
   # Show text. Newline and tab mean what they say; every other control byte, and every byte that is
   # not valid UTF-8, is shown escaped: no text can steer the terminal. A line being typed is hidden
-  # first and shown again below. 4096 bytes at most a call.
+  # first and shown again below. 4096 bytes at most a call. It is answered when the wire has
+  # room for the text.
 
   writeStyled @1 (style :Style, text :Data) -> () $A.mayBlock $A.maxParams(4136);
   # The same, in one of the styles the terminal knows; it goes back to plain by itself.
@@ -23,7 +24,7 @@ interface TerminalSession $A.transfer(copy) $A.scope(sameSession) {
 
   waitInterrupt @3 () -> (count :UInt64) $A.mayBlock;
   # Completes when the person presses Ctrl-C while no line is being read, or has pressed it since the
-  # last completion; count tells how often since the start.
+  # last completion; count tells how often since the start. overloaded: three later ones wait.
 
   clear @4 () -> () $A.mayBlock;
   # An empty screen.

@@ -20,17 +20,19 @@ static void listen(void)
     TerminalSession_wait_interrupt_submit(&interrupt_call);
 }
 
-/* A terminal host that is started anew disconnects the call it held: listen again. Anything else is
- * for good, and Ctrl-C is then no more; the next write says so. */
+/* A terminal host that is started anew disconnects the call it held, and one at which many wait
+ * gives up the oldest: listen again. Anything else is for good, and Ctrl-C is then no more; the next
+ * write says so. */
 static void heard(struct capos_op *op)
 {
     (void)op;
     status_t status = interrupt_call.status;
+    bool displaced = status == ST_EXCEPTION && interrupt_call.exception == CAPOS_EXC_OVERLOADED;
     capos_call_end(&interrupt_call);
     if (status == ST_OK) {
         interrupted = true;
     }
-    if (status == ST_OK || status == ST_DISCONNECTED) {
+    if (status == ST_OK || status == ST_DISCONNECTED || displaced) {
         listen();
     }
 }

@@ -6,8 +6,10 @@
  *
  * Everything happens in callbacks of one event loop: the interrupt, and calls. Requests that cannot
  * be answered yet are kept: one reader of a line, some waiters for Ctrl-C, and writers for whose
- * text the output queue has no room. What is kept is always less than the requests the server has
- * (SLOTS), so a call can always come in. A client that ends is not noticed; its kept request is
+ * text the output queue has no room. Readers and waiters are always fewer than the requests the
+ * server has (SLOTS). Writers may take all that are left: further calls then wait at the endpoint,
+ * which takes each client's in turn, until the wire has taken some text; so nobody who writes
+ * without end keeps others from writing. A client that ends is not noticed; its kept request is
  * answered into the void when its turn comes, or when a newer client takes its place.
  */
 #include "capos/print.h"
@@ -23,8 +25,7 @@ enum {
     MESSAGE_BYTES = 4160, /* maxMessageBytes of the endpoint in the manifest may not be more */
     MAX_WRITE_BYTES = 4096,
     WAITERS = 3,
-    WRITERS = 4,
-    SLOTS = 1 + WAITERS + WRITERS + 4,
+    SLOTS = 1 + WAITERS + 8,
     /* A byte grows to at most 8 on the screen (\u{e0000} for four); styles and redraws above it. */
     WRITE_ROOM = MAX_WRITE_BYTES * 8 + 16 * 1024,
 };
@@ -48,7 +49,7 @@ static TerminalSession_wait_interrupt_results_b waiter_results[WAITERS];
 static unsigned waiter_count;
 static uint64_t interrupts_told;
 
-static struct writer writers[WRITERS];
+static struct writer writers[SLOTS];
 static unsigned writer_count;
 
 static void fail_hard(const char *what, status_t status)
@@ -157,9 +158,6 @@ static enum capos_outcome write_text(struct capos_request *req, unsigned style,
         uart_send(&uart);
         return CAPOS_REPLY;
     }
-    if (writer_count == WRITERS) {
-        return capos_fail(req, CAPOS_EXC_OVERLOADED, "%d writes wait for the wire", (int)WRITERS);
-    }
     writers[writer_count++] = writer;
     return CAPOS_DEFERRED;
 }
@@ -217,9 +215,9 @@ static enum capos_outcome do_wait_interrupt(struct capos_request *req,
 {
     (void)params;
     if (waiter_count == WAITERS) {
-        /* The oldest is most likely of a client that has ended. */
-        TerminalSession_wait_interrupt_results_set_count(waiter_results[0], console.interrupts);
-        TerminalSession_wait_interrupt_reply(waiters[0]);
+        /* The oldest is most likely of a client that has ended. One that lives asks again. */
+        capos_fail(waiters[0], CAPOS_EXC_OVERLOADED, "a later waitInterrupt took its place");
+        capos_reply(waiters[0]);
         for (unsigned i = 1; i < WAITERS; i++) {
             waiters[i - 1] = waiters[i];
             waiter_results[i - 1] = waiter_results[i];

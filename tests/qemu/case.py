@@ -68,10 +68,10 @@ class Context:
         how = guest.wait_end(seconds)
         self.require(how == "off", "the machine switches off cleanly", f"it ended: {how}")
 
-    def count_results(self, guest, at_least=1):
-        """Take over the @test lines that the machine printed; each is a result of its own. A suite that told its plan
+    def count_results(self, guest, at_least=1, writer="init"):
+        """Take over the @test lines that this program of the machine printed; each is a result of its own. A suite that told its plan
         (`@plan SUITE N`) must have kept it."""
-        found = guest.results()
+        found = guest.results(writer)
         self._found += [(f"{suite}.{name}", passed, detail) for suite, name, passed, detail in found]
         self.require(len(found) >= at_least,
                      f"the machine prints at least {at_least} @test lines", f"it printed {len(found)}")

@@ -193,6 +193,12 @@ class Guest:
 
     # Driving
 
+    def pump_for(self, seconds):
+        """Read for so long, whatever comes."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until and not self._note_end():
+            self.pump(until - time.monotonic())
+
     def expect(self, pattern, seconds=30.0):
         """Wait until the console shows the pattern after what was expected last; the match."""
         compiled = re.compile(pattern.encode() if isinstance(pattern, str) else pattern)
@@ -300,11 +306,11 @@ class Guest:
         """The kernel log so far, as text."""
         return self.debug.decode(errors="replace")
 
-    def results(self):
-        """The @test lines of the kernel and of init: (suite, name, passed, detail). Nobody else's count."""
+    def results(self, writer="init"):
+        """The @test lines of the kernel and of one program: (suite, name, passed, detail). Nobody else's count."""
         found = []
         for line in self.log().splitlines():
-            match = re.search(r"^\[ *\d+\.\d+\] (?:init: )?@test (\S+) (\S+) (pass|fail)(?: (.*))?$", line.rstrip())
+            match = re.search(rf"^\[ *\d+\.\d+\] (?:{writer}: )?@test (\S+) (\S+) (pass|fail)(?: (.*))?$", line.rstrip())
             if match:
                 found.append((match[1], match[2], match[3] == "pass", match[4] or ""))
         return found

@@ -481,3 +481,26 @@ TEST(ring_result_bytes_bounded, "a result longer than the buffer is cut to it, r
     CHECK_EQ(box.call.cap_count, 0);
     CHECK_EQ(capos_call_take(&box.call, 0, 0), 0);
 }
+
+TEST(ring_room_for_words,
+     "a declared call has room for the text of an exception, however small its result")
+{
+    enum {
+        Small_get_MAX_PARAMS_BYTES = 8,
+        Small_get_MAX_RESULTS_BYTES = 16,
+        Small_get_PARAM_CAPS = 0,
+        Small_get_RESULT_CAPS = 0,
+        Small_get_ORDINAL = 0,
+        Small_ID = 1,
+    };
+    static const char text[] = "2 restarts are under way; wait for one";
+    char words[64];
+    CAPOS_CALL(call, Small, get);
+    REQUIRE(call.result_capacity >= sizeof(text));
+    memcpy(call.result, text, sizeof(text));
+    call.op.cqe = (struct capos_cqe){.result = ST_EXCEPTION, .flags = CAPOS_CQE_EXCEPTION};
+    call.op.cqe.exception = CAPOS_EXC_OVERLOADED;
+    call.op.cqe.needed = sizeof(text) - 1;
+    capos_call_finish(&call);
+    CHECK_STR_EQ(capos_call_text(&call, words, sizeof(words)), text);
+}

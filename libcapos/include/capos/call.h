@@ -98,6 +98,12 @@ struct capos_call {
 #define CAPOS_PARAMS_ROOM(bytes, caps) ((((bytes) + 7u) & ~7u) + 8u + 16u * (caps))
 #define CAPOS_RESULTS_ROOM(bytes, caps) ((((bytes) + 7u) & ~7u) + 16u * (caps) + 8u)
 
+/* A result buffer has at least this room, so that an exception's text is not cut to a small result. */
+#define CAPOS_TEXT_ROOM 160u
+#define CAPOS_RESULTS_STORAGE(bytes, caps) \
+    (CAPOS_RESULTS_ROOM(bytes, caps) < CAPOS_TEXT_ROOM ? CAPOS_TEXT_ROOM \
+                                                       : CAPOS_RESULTS_ROOM(bytes, caps))
+
 /* Declares `call`, ready for capos_call_begin, with all storage on the stack (or static, when
  * preceded by a storage class: then write CAPOS_CALL_STATIC). */
 #define CAPOS_CALL(call, Iface, meth) CAPOS_CALL_IN_(, call, Iface, meth)
@@ -106,7 +112,7 @@ struct capos_call {
 #define CAPOS_CALL_IN_(storage, call, Iface, meth) \
     storage _Alignas(8) uint8_t call##_params_[CAPOS_PARAMS_ROOM( \
         Iface##_##meth##_MAX_PARAMS_BYTES, Iface##_##meth##_PARAM_CAPS)]; \
-    storage _Alignas(8) uint8_t call##_result_[CAPOS_RESULTS_ROOM( \
+    storage _Alignas(8) uint8_t call##_result_[CAPOS_RESULTS_STORAGE( \
         Iface##_##meth##_MAX_RESULTS_BYTES, Iface##_##meth##_RESULT_CAPS)]; \
     storage struct capos_transfer call##_transfers_[Iface##_##meth##_PARAM_CAPS + 1]; \
     storage struct capos_call call = { \
