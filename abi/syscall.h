@@ -11,9 +11,12 @@ enum capos_syscall {
      * passed (0 polls, CAPOS_FOREVER waits without end). Never sleeps on a stalled SQ while the CQ
      * holds something to reap. Result: see CAPOS_ENTER_*; negative: ST_BAD_RING. */
     CAPOS_SYS_ENTER = 0x0ca90000,
-    /* exit(code): ends the process with this 64-bit exit code. Never returns. */
+    /* exit(code, scope): ends the calling thread with this 64-bit exit code when scope is
+     * CAPOS_EXIT_THREAD and it is not the last one, else the process. Never returns. */
     CAPOS_SYS_EXIT = 0x0ca90001,
 };
+
+enum capos_exit_scope { CAPOS_EXIT_PROCESS = 0, CAPOS_EXIT_THREAD = 1 };
 
 /* Result of cap_enter when not negative. */
 #define CAPOS_ENTER_READY_MASK UINT64_C(0xffffffff) /* completions ready to reap */

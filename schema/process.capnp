@@ -15,7 +15,7 @@ struct Grant {
   }
 }
 
-enum SelfObject { ledger @0; virtualMemory @1; capabilityManager @2; processHandle @3; }
+enum SelfObject { ledger @0; virtualMemory @1; capabilityManager @2; processHandle @3; threadSpawner @4; threadControl @5; }
 
 struct Limit {
   ledgerClass @0 :import "status.capnp".LedgerClass;

@@ -236,6 +236,9 @@ struct thread *kernel_syscall(struct thread *thread)
     if (LIKELY(number == CAPOS_SYS_ENTER)) {
         ring_enter(thread->ring, (uint32_t)arch_syscall_arg(&thread->arch, 0),
                    arch_syscall_arg(&thread->arch, 1));
+    } else if (number == CAPOS_SYS_EXIT &&
+               arch_syscall_arg(&thread->arch, 1) == CAPOS_EXIT_THREAD) {
+        thread_exit(thread, (int64_t)arch_syscall_arg(&thread->arch, 0));
     } else if (number == CAPOS_SYS_EXIT) {
         process_end(thread->process, PROCESS_ENDED_EXIT,
                     (int64_t)arch_syscall_arg(&thread->arch, 0), NULL);
@@ -249,7 +252,7 @@ struct thread *kernel_interrupt(struct thread *thread, unsigned vector)
 {
     struct cpu *cpu = cpu_this();
     STEP(begin((uintptr_t)kernel_interrupt));
-    trace_note(TRACE_INTERRUPT, vector, thread->id);
+    trace_note(TRACE_INTERRUPT, vector, thread->obj.id);
     cpu_enter_kernel(cpu);
     if (vector == ARCH_VECTOR_TIMER) {
         uint64_t now_ns = arch_time_ns();
@@ -271,8 +274,6 @@ struct thread *kernel_fault(struct thread *thread, const struct arch_fault *faul
     STEP(begin((uintptr_t)kernel_fault));
     cpu_enter_kernel(cpu_this());
     trace_note(TRACE_FAULT, fault->code, arch_thread_ip(&thread->arch).v);
-    process->fault_ip = arch_thread_ip(&thread->arch).v;
-    process->fault_sp = arch_thread_sp(&thread->arch).v;
     process_end(process, PROCESS_ENDED_FAULT, -1, fault);
     return leave(thread);
 }

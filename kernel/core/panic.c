@@ -93,7 +93,7 @@ static void print_running(void)
         return;
     }
     panic_print("running: thread %llu of process %s (%llu); its ring:\n",
-                (unsigned long long)thread->id, thread->process->name,
+                (unsigned long long)thread->obj.id, thread->process->name,
                 (unsigned long long)thread->process->obj.id);
     if (thread->ring != NULL) {
         print_entries(thread->ring);

@@ -109,7 +109,6 @@ static status_t write_receiver(const struct delivery *delivery)
     return record_write_result(receive, offset, records, delivery->ncaps * sizeof(records[0]));
 }
 
-/* Which side's memory made the copy fail: whether the message can be read tells. */
 static enum fault copy_message(const struct delivery *delivery, status_t *status_out)
 {
     struct record *call = delivery->call;
@@ -118,7 +117,9 @@ static enum fault copy_message(const struct delivery *delivery, status_t *status
     if (*status_out == ST_OK) {
         return FAULT_NONE;
     }
-    return buffer_readable(&message) ? FAULT_RECEIVER : FAULT_CALLER;
+    enum fault fault = *status_out == BAD_SOURCE ? FAULT_CALLER : FAULT_RECEIVER;
+    *status_out = ST_BAD_ADDRESS;
+    return fault;
 }
 
 /* Everything that can fail. On success refs are taken, slots reserved and bytes written. */

@@ -200,7 +200,7 @@ static status_t carry(struct reply *reply)
         return ST_OK;
     }
     table_unreserve(table, reply->ncaps, reply->ids);
-    if (!buffer_readable(&message)) {
+    if (status == BAD_SOURCE) {
         return refuse(reply, ST_BAD_ADDRESS);
     }
     fail_client(reply, status);

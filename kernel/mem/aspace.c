@@ -19,6 +19,7 @@
 #include "core/panic.h"
 #include "lib/base/bits.h"
 #include "mem/frames.h"
+#include "mem/karray.h"
 #include "mem/region.h"
 #include "mem/slab.h"
 #include "object/memory_object.h"
@@ -76,10 +77,15 @@ static bool gap_fits(uint64_t start, uint64_t end, uint64_t size_bytes)
     return start < end && end - start >= size_bytes;
 }
 
-static bool region_choose(struct aspace *as, uint64_t size_bytes, uint64_t *out)
+static enum zone zone_of(uint64_t address)
 {
-    const uint64_t limit = CAPOS_RING_BASE;
-    uint64_t start = as->choose_hint;
+    return address < CAPOS_RING_BASE ? ZONE_PROGRAM : ZONE_RINGS;
+}
+
+static bool region_choose(struct aspace *as, enum zone zone, uint64_t size_bytes, uint64_t *out)
+{
+    const uint64_t limit = zone == ZONE_RINGS ? CAPOS_CAPSET_ADDRESS : CAPOS_RING_BASE;
+    uint64_t start = as->choose_hint[zone];
     struct region *region = region_of_node(tree_at_or_below(&as->regions, start));
     if (region != NULL && region->end > start) {
         start = region->end;
@@ -89,7 +95,7 @@ static bool region_choose(struct aspace *as, uint64_t size_bytes, uint64_t *out)
         uint64_t end = region != NULL ? min_u64(region_start(region), limit) : limit;
         if (gap_fits(start, end, size_bytes)) {
             if (step == 0) {
-                as->choose_hint = start;
+                as->choose_hint[zone] = start;
             }
             *out = start;
             return true;
@@ -132,8 +138,9 @@ void region_insert(struct aspace *as, struct region *region, uint64_t start, uin
 {
     region->end = end;
     tree_insert(&as->regions, &region->node, start);
-    if (start == as->choose_hint) {
-        as->choose_hint = end;
+    uint64_t *hint = &as->choose_hint[zone_of(start)];
+    if (start == *hint) {
+        *hint = end;
     }
 }
 
@@ -142,8 +149,9 @@ void region_remove(struct aspace *as, struct region *region)
     uint64_t start = region_start(region);
     tree_remove(&as->regions, &region->node);
     ledger_refund(as->ledger, LEDGER_CLASS_VIRTUAL_PAGES, (region->end - start) >> PAGE_SHIFT);
-    if (start >= CAPOS_MMAP_BASE && start < as->choose_hint) {
-        as->choose_hint = start;
+    uint64_t *hint = &as->choose_hint[zone_of(start)];
+    if (start >= CAPOS_MMAP_BASE && start < *hint) {
+        *hint = start;
     }
 }
 
@@ -169,7 +177,8 @@ status_t aspace_init(struct aspace *as, struct ledger *ledger)
     as->ledger = ledger;
     tree_init(&as->regions);
     as->committed_pages = 0;
-    as->choose_hint = CAPOS_MMAP_BASE;
+    as->choose_hint[ZONE_PROGRAM] = CAPOS_MMAP_BASE;
+    as->choose_hint[ZONE_RINGS] = CAPOS_RING_BASE;
     as->ring_start = UINT64_MAX;
     as->ring_end = 0;
     found_forget(as);
@@ -179,13 +188,13 @@ status_t aspace_init(struct aspace *as, struct ledger *ledger)
     return ST_OK;
 }
 
-status_t region_place(struct aspace *as, uint64_t *address, uint64_t size_bytes)
+status_t region_place(struct aspace *as, enum zone zone, uint64_t *address, uint64_t size_bytes)
 {
     if (as->dying) {
         return ST_BAD_STATE;
     }
     if (*address == 0) {
-        return region_choose(as, size_bytes, address) ? ST_OK : ST_EXISTS;
+        return region_choose(as, zone, size_bytes, address) ? ST_OK : ST_EXISTS;
     }
     return region_overlapping(as, *address, *address + size_bytes) == NULL ? ST_OK : ST_EXISTS;
 }
@@ -200,7 +209,7 @@ static status_t place(struct aspace *as, enum region_kind kind, uint64_t *addres
         return ST_QUOTA;
     }
     lock_acquire(&as->lock);
-    status_t status = region_place(as, address, size_bytes);
+    status_t status = region_place(as, ZONE_PROGRAM, address, size_bytes);
     if (status == ST_OK) {
         region_insert(as, region, *address, *address + size_bytes);
     }
@@ -244,36 +253,34 @@ static bool prepare_tables(struct aspace *as, uint64_t address, uint64_t pages)
     return arch_map_prepare(&as->arch, uaddr(address), pages, table_take, as);
 }
 
-status_t aspace_map_kernel(struct aspace *as, uint64_t address, const struct paddr *frames,
-                           uint32_t npages, bool writable)
+status_t aspace_map_kernel(struct aspace *as, uint64_t *address, const struct karray *pages,
+                           bool writable)
 {
-    uint64_t size_bytes = (uint64_t)npages << PAGE_SHIFT;
-    if (!range_ok(address, size_bytes) || npages > ASPACE_MAX_PAGES) {
-        return ST_BAD_ARGUMENT;
-    }
-    struct region *region = region_new(as, REGION_KERNEL, npages);
+    uint64_t size_bytes = (uint64_t)pages->npages << PAGE_SHIFT;
+    struct region *region = region_new(as, REGION_KERNEL, pages->npages);
     if (region == NULL) {
         return ST_QUOTA;
     }
     unsigned prot = writable ? ARCH_PROT_WRITE : ARCH_PROT_READ;
     region->rights = (uint8_t)prot;
     lock_acquire(&as->lock);
-    status_t status = region_place(as, &address, size_bytes);
-    if (status == ST_OK && !prepare_tables(as, address, npages)) {
+    status_t status = region_place(as, ZONE_RINGS, address, size_bytes);
+    if (status == ST_OK && !prepare_tables(as, *address, pages->npages)) {
         status = ST_QUOTA;
     }
     if (status != ST_OK) {
         lock_release(&as->lock);
-        region_discard(as, region, npages);
+        region_discard(as, region, pages->npages);
         return status;
     }
-    for (uint32_t i = 0; i < npages; i++) {
-        arch_map_page(&as->arch, uaddr(address + (uint64_t)i * PAGE_BYTES), frames[i], prot);
+    for (uint32_t i = 0; i < pages->npages; i++) {
+        arch_map_page(&as->arch, uaddr(*address + (uint64_t)i * PAGE_BYTES),
+                      frame_of_ptr(karray_page(pages, i)), prot);
     }
-    region_insert(as, region, address, address + size_bytes);
+    region_insert(as, region, *address, *address + size_bytes);
     if (writable) {
-        as->ring_start = min_u64(as->ring_start, address);
-        as->ring_end = max_u64(as->ring_end, address + size_bytes);
+        as->ring_start = min_u64(as->ring_start, *address);
+        as->ring_end = max_u64(as->ring_end, *address + size_bytes);
     }
     lock_release(&as->lock);
     return ST_OK;

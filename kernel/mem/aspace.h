@@ -30,6 +30,7 @@
 #include "lib/base/tree.h"
 #include "object/pending.h"
 
+struct karray;
 struct ledger;
 struct memory_object;
 
@@ -78,7 +79,7 @@ struct aspace {
     struct ledger *ledger;         /* [I] the process's; not a ref: the process holds it */
     struct tree regions;           /* [l] by start address */
     uint64_t committed_pages;      /* [l] */
-    uint64_t choose_hint;          /* [l] no free place below it was seen */
+    uint64_t choose_hint[2];       /* [l] per zone: no free place below it was seen */
     uint64_t ring_start, ring_end; /* [l] all writable KERNEL regions lie in here */
     struct aspace_found found[ASPACE_FOUND_PAGES]; /* [l] by page number */
     struct aspace_op op; /* the first that is at work; others come from the ledger */
@@ -132,10 +133,10 @@ status_t aspace_op_end(struct aspace_op *op);
 /* All of it, when it began with ST_OK: for a space that no CPU has loaded, and small work. */
 status_t aspace_op_finish(status_t begun, struct aspace_op **op);
 
-/* Kernel-placed pages (ring, capset): frames stay the caller's; the region is of kind KERNEL.
- * frames[i] is mapped at address + i pages. Writable ones are refused as message buffers. */
-status_t aspace_map_kernel(struct aspace *as, uint64_t address, const struct paddr *frames,
-                           uint32_t npages, bool writable);
+/* Kernel-placed pages (ring, capset): they stay the caller's; the region is of kind KERNEL. *address
+ * 0 = choose among the rings. Writable ones are refused as message buffers. */
+status_t aspace_map_kernel(struct aspace *as, uint64_t *address, const struct karray *pages,
+                           bool writable);
 
 /* Ends the KERNEL region that starts there (our own bug if there is none). The frames may be reused
  * when aspace_tlb_done says so of the ticket returned. */
@@ -150,7 +151,9 @@ status_t aspace_guard(struct aspace *as, uint64_t address, uint64_t size_bytes);
  * Lock taken inside. size at most CAPOS_MAX_MESSAGE_BYTES + 2 KiB. */
 status_t aspace_read(struct aspace *as, uint64_t from, void *to, uint64_t size_bytes);
 status_t aspace_write(struct aspace *as, uint64_t to, const void *from, uint64_t size_bytes);
-/* Between two spaces (may be the same one); both locked by address order. */
+/* Between two spaces (may be the same one); both locked by address order. ST_BAD_ADDRESS: the target;
+ * BAD_SOURCE: the source. Only the copy itself can tell: other threads map and unmap meanwhile. */
+enum { BAD_SOURCE = 2 };
 status_t aspace_copy(struct aspace *to_as, uint64_t to, struct aspace *from_as, uint64_t from,
                      uint64_t size_bytes);
 

@@ -125,7 +125,7 @@ static status_t copy_locked(struct aspace *to_as, uint64_t to, struct aspace *fr
         const uint8_t *source = locate(from_as, from, false);
         uint8_t *target = locate(to_as, to, true);
         if (source == NULL || target == NULL) {
-            return ST_BAD_ADDRESS;
+            return source == NULL ? BAD_SOURCE : ST_BAD_ADDRESS;
         }
         copy_piece(target, source, n);
         from += n;
@@ -138,11 +138,10 @@ static status_t copy_locked(struct aspace *to_as, uint64_t to, struct aspace *fr
 status_t aspace_copy(struct aspace *to_as, uint64_t to, struct aspace *from_as, uint64_t from,
                      uint64_t size_bytes)
 {
-    status_t status = ST_BAD_ADDRESS;
     lock_pair(&to_as->lock, &from_as->lock);
-    if (LIKELY(!to_as->dying && !from_as->dying)) {
-        status = copy_locked(to_as, to, from_as, from, size_bytes);
-    }
+    status_t status = from_as->dying ? BAD_SOURCE
+                      : to_as->dying ? ST_BAD_ADDRESS
+                                     : copy_locked(to_as, to, from_as, from, size_bytes);
     unlock_pair(&to_as->lock, &from_as->lock);
     return status;
 }

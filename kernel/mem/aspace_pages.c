@@ -140,7 +140,7 @@ static status_t begin_map(struct aspace *as, struct region *region, uint64_t add
                           uint64_t size_bytes, struct aspace_op **out)
 {
     lock_acquire(&as->lock);
-    status_t status = region_place(as, &address, size_bytes);
+    status_t status = region_place(as, ZONE_PROGRAM, &address, size_bytes);
     if (status == ST_OK) {
         status = begin(as, map_stages, address, address + size_bytes, 0, true, out);
     }

@@ -68,7 +68,8 @@ struct region *region_overlapping(struct aspace *as, uint64_t start, uint64_t en
 struct region *region_holding(struct aspace *as, uint64_t start, uint64_t end);
 
 /* ST_OK: the range is free; *address 0: a place was chosen. ST_EXISTS, ST_BAD_STATE (dying). */
-status_t region_place(struct aspace *as, uint64_t *address, uint64_t size_bytes);
+enum zone { ZONE_PROGRAM, ZONE_RINGS };
+status_t region_place(struct aspace *as, enum zone zone, uint64_t *address, uint64_t size_bytes);
 
 /* A charged region that is in no tree yet, for `pages` pages. No lock needed. NULL: quota. */
 struct region *region_new(struct aspace *as, enum region_kind kind, uint64_t pages);

@@ -25,9 +25,9 @@
 #include "object/launcher.h"
 #include "ring/ring.h"
 #include "ring/wait.h"
-#include "sched/sched.h"
+#include "sched/cpu.h"
 
-enum { EXIT_SLICE_CALLS = 16, EXIT_SLICE_SLOTS = 32 };
+enum { EXIT_SLICE_CALLS = 16, EXIT_SLICE_SLOTS = 32, EXIT_SLICE_THREADS = 8 };
 
 /* All processes by class, for those who look for the holders of something. A process is in its list
  * until nobody has a ref of it. */
@@ -189,11 +189,10 @@ static status_t build(struct process *process, uint32_t ring_entries)
     }
     process->built_table = true;
     struct thread *thread;
-    status = thread_create(process, ring_entries, &thread);
+    status = thread_create(process, CAPOS_RING_BASE, ring_entries, &thread);
     if (status != ST_OK) {
         return status;
     }
-    list_push_back(&process->threads, &thread->process_link);
     process->capset = kpage_alloc(process->ledger);
     return process->capset != NULL ? ST_OK : ST_QUOTA;
 }
@@ -253,7 +252,10 @@ void process_end(struct process *process, enum process_end_kind kind, int64_t co
         process->end_kind = (uint8_t)kind;
         process->exit_code = code;
         if (fault != NULL) {
+            const struct arch_thread *thread = &cpu_this()->current->arch;
             process->fault = *fault;
+            process->fault_ip = arch_thread_ip(thread).v;
+            process->fault_sp = arch_thread_sp(thread).v;
         }
         atomic_store_release(&process->exiting, 1);
     }
@@ -265,20 +267,40 @@ void process_end(struct process *process, enum process_end_kind kind, int64_t co
 
 /* ---- the exit job ---- */
 
-static struct thread *first_thread(struct process *process)
+static struct thread *next_thread(struct process *process, const struct thread *after)
 {
-    struct list_node *node = list_first(&process->threads);
+    lock_acquire(&process->obj.lock);
+    struct list_node *node = after != NULL ? list_next(&process->threads, &after->process_link)
+                                           : list_first(&process->threads);
+    lock_release(&process->obj.lock);
     return node == NULL ? NULL : list_entry(node, struct thread, process_link);
 }
 
+/* Goes over the threads, some per slice, until `done` says true of each. */
+static bool each_thread(struct process *process, bool (*done)(struct thread *))
+{
+    for (unsigned i = 0; i < EXIT_SLICE_THREADS; i++) {
+        struct thread *thread = next_thread(process, process->exit_passed);
+        if (thread == NULL) {
+            process->exit_passed = NULL;
+            return true;
+        }
+        if (!done(thread)) {
+            return false;
+        }
+        process->exit_passed = thread;
+    }
+    return false;
+}
+
+/* Threads on their way out by themselves go first; after that nobody else changes the list, but for
+ * threads that a thread not stopped yet still makes, at its end. */
 static bool stage_stop_threads(struct process *process)
 {
-    bool all = true;
-    list_for_each(node, &process->threads)
-    {
-        all = thread_stopped(list_entry(node, struct thread, process_link)) && all;
-    }
-    return all;
+    lock_acquire(&process->obj.lock);
+    bool leaving = process->leaving != 0;
+    lock_release(&process->obj.lock);
+    return !leaving && each_thread(process, thread_stopped);
 }
 
 /* The first call this process received and has not answered; its ring is held. */
@@ -312,10 +334,14 @@ static bool stage_end_received(struct process *process)
     return false;
 }
 
+static bool close_ring(struct thread *thread)
+{
+    return ring_close_slice(thread->ring);
+}
+
 static bool stage_end_records(struct process *process)
 {
-    struct thread *thread = first_thread(process);
-    return thread == NULL || ring_close_slice(thread->ring);
+    return each_thread(process, close_ring);
 }
 
 bool process_is_serving(const struct capability *cap)
@@ -373,12 +399,12 @@ static bool stage_drop_memory(struct process *process)
 
 static bool stage_drop_threads(struct process *process)
 {
-    struct thread *thread = first_thread(process);
+    struct thread *thread = next_thread(process, NULL);
     if (thread != NULL) {
         lock_acquire(&process->obj.lock);
         list_remove(&thread->process_link);
         lock_release(&process->obj.lock);
-        thread_destroy(thread);
+        thread_release(thread);
         return false;
     }
     if (process->capset != NULL) {

@@ -7,8 +7,9 @@
  * had received (their callers get DISCONNECTED); drop its capabilities; tear down the address space
  * and threads; close the ledger; tell the waiters. The struct lives on while a ProcessHandle does.
  *
- * Invariants: P0 until it is reaped a process holds a ref of itself. P1 `exiting` is one-way; a thread of an exiting process is never resumed. P2 after
- * `server_gone` nothing is added to `inflight`. P3 the session never changes.
+ * Invariants: P0 until it is reaped a process holds a ref of itself. P1 `exiting` is one-way; a thread
+ * of an exiting process is never resumed, and none begins to leave by itself. P2 after `server_gone`
+ * nothing is added to `inflight`. P3 the session never changes.
  */
 #ifndef CAPOS_KERNEL_OBJECT_PROCESS_H
 #define CAPOS_KERNEL_OBJECT_PROCESS_H
@@ -43,9 +44,11 @@ struct process {
     uint8_t end_kind;            /* [o] */
     int64_t exit_code;           /* [o] */
     struct arch_fault fault;     /* [o] when end_kind is FAULT */
-    uint64_t fault_ip, fault_sp; /* [c] of the thread that faulted, before process_end */
+    uint64_t fault_ip, fault_sp; /* [o] likewise */
 
     struct list threads;           /* [o] */
+    uint32_t live;                 /* [o] threads that have not ended themselves */
+    uint32_t leaving;              /* [o] those that have, and are still in the list */
     struct spinlock inflight_lock; /* rank LOCK_INFLIGHT */
     struct list inflight;          /* [f] records this process received and has not answered */
     bool server_gone;              /* [f] */
@@ -60,12 +63,13 @@ struct process {
     void *capset;                /* [I] the capset page */
     struct launcher *launcher;   /* a ref, or NULL: told when reaped and no handle is left */
     struct job exit_job;
-    uint8_t exit_stage; /* [j] */
-    bool built_aspace;  /* [I] what the exit job has to take down */
-    bool built_table;   /* [I] */
-    bool owns_ledger;   /* [I] it was carved for this process, and closes with it */
-    bool is_init;       /* [I] the machine halts, readably, when it ends */
-    bool silent;        /* [I] never ran: nothing is reported */
+    uint8_t exit_stage;         /* [j] */
+    struct thread *exit_passed; /* [j] the last that this stage is through with */
+    bool built_aspace;          /* [I] what the exit job has to take down */
+    bool built_table;           /* [I] */
+    bool owns_ledger;           /* [I] it was carved for this process, and closes with it */
+    bool is_init;               /* [I] the machine halts, readably, when it ends */
+    bool silent;                /* [I] never ran: nothing is reported */
 };
 
 /* An empty process with table, address space and one thread that is not yet ready; charged: the

@@ -8,7 +8,7 @@
 #include "gen/status.capnp.h"
 #include "lib/base/bits.h"
 #include "lib/base/string.h"
-#include "mem/frames.h"
+#include "mem/karray.h"
 #include "object/elf.h"
 #include "object/invoke.h"
 #include "object/launcher.h"
@@ -74,6 +74,8 @@ static status_t read_self(Grant_r line, struct spawn_grant *grant)
         [SELF_OBJECT_VIRTUAL_MEMORY] = KTYPE_VIRTUAL_MEMORY,
         [SELF_OBJECT_CAPABILITY_MANAGER] = KTYPE_CAPABILITY_MANAGER,
         [SELF_OBJECT_PROCESS_HANDLE] = KTYPE_PROCESS_HANDLE,
+        [SELF_OBJECT_THREAD_SPAWNER] = KTYPE_THREAD_SPAWNER,
+        [SELF_OBJECT_THREAD_CONTROL] = KTYPE_THREAD_CONTROL,
     };
     uint32_t self = (uint32_t)Grant_get_self(line);
     if (self >= sizeof(ktypes)) {
@@ -225,8 +227,10 @@ static void fill_capset(struct process *process, const struct spawn_request *req
 
 static status_t map_capset(struct process *process)
 {
-    struct paddr frame = frame_of_ptr(process->capset);
-    return aspace_map_kernel(&process->aspace, CAPOS_CAPSET_ADDRESS, &frame, 1, false);
+    uint64_t address = CAPOS_CAPSET_ADDRESS;
+    uint8_t *page = process->capset;
+    const struct karray one = {.directory = {&page}, .npages = 1};
+    return aspace_map_kernel(&process->aspace, &address, &one, false);
 }
 
 static void drop_derived(struct spawn_request *req)

@@ -4,11 +4,16 @@
 #include "abi/layout.h"
 #include "arch/arch.h"
 #include "core/panic.h"
+#include "gen/kernel/thread.kernel.h"
+#include "gen/kernel/types.h"
 #include "gen/status.capnp.h"
 #include "lib/base/bits.h"
 #include "mem/slab.h"
+#include "object/invoke.h"
 #include "object/process.h"
 #include "ring/ring.h"
+#include "ring/wait.h"
+#include "sched/cpu.h"
 #include "sched/sched.h"
 
 static_assert(offsetof(struct thread, arch) == 0, "the port finds struct arch_thread there");
@@ -32,16 +37,48 @@ static void fpu_free(struct ledger *ledger, void *fpu)
     }
 }
 
-static void init_fields(struct thread *thread, struct process *process)
+static struct thread *thread_of(struct kobj *obj)
 {
-    thread->process = process;
-    thread->id = kobj_next_id();
-    atomic_store_relaxed(&thread->state, THREAD_NEW);
-    list_node_init(&thread->queue_link);
-    list_node_init(&thread->process_link);
+    return CONTAINER_OF(obj, struct thread, obj);
 }
 
-status_t thread_create(struct process *process, uint32_t sq_entries, struct thread **out)
+static uint32_t thread_poll(struct kobj *obj, uint32_t mask, uint64_t bits, uint64_t *signal_out)
+{
+    (void)bits;
+    struct thread *thread = thread_of(obj);
+    *signal_out = (uint64_t)thread->exit_code;
+    return thread->ended ? mask & (CAPOS_EVENT_EXIT | CAPOS_EVENT_DEAD) : 0;
+}
+
+static void thread_destroy(struct kobj *obj)
+{
+    slab_free(thread_of(obj));
+}
+
+static const struct kobj_ops thread_ops = {
+    .name = "thread",
+    .destroy = thread_destroy,
+    .poll = thread_poll,
+};
+
+static bool end_slice(struct job *job);
+
+static void init_fields(struct thread *thread, struct process *process)
+{
+    kobj_init(&thread->obj, KTYPE_THREAD_HANDLE, &thread_ops, process->ledger);
+    thread->process = process;
+    atomic_store_relaxed(&thread->state, THREAD_NEW);
+    list_node_init(&thread->queue_link);
+    job_init(&thread->end_job, end_slice);
+    timer_init(&thread->deadline, ring_wait_expired, thread->ring);
+    lock_acquire(&process->obj.lock);
+    list_push_back(&process->threads, &thread->process_link);
+    process->live++;
+    lock_release(&process->obj.lock);
+}
+
+status_t thread_create(struct process *process, uint64_t ring_address, uint32_t sq_entries,
+                       struct thread **out)
 {
     struct ledger *ledger = process->ledger;
     if (ledger_charge(ledger, LEDGER_CLASS_THREADS, 1) != ST_OK) {
@@ -52,16 +89,15 @@ status_t thread_create(struct process *process, uint32_t sq_entries, struct thre
     if (thread == NULL) {
         goto refund;
     }
-    init_fields(thread, process);
     thread->fpu = fpu_alloc(ledger);
     if (thread->fpu == NULL) {
         goto free_thread;
     }
-    status = ring_create(process, thread, CAPOS_RING_BASE, sq_entries, &thread->ring);
+    status = ring_create(process, thread, ring_address, sq_entries, &thread->ring);
     if (status != ST_OK) {
         goto free_fpu;
     }
-    timer_init(&thread->deadline, ring_wait_expired, thread->ring);
+    init_fields(thread, process);
     *out = thread;
     return ST_OK;
 
@@ -77,7 +113,9 @@ refund:
 void thread_start_at(struct thread *thread, uint64_t entry, uint64_t stack, uint64_t arg0)
 {
     arch_thread_init(&thread->arch, &thread->process->aspace.arch, thread->fpu, uaddr(entry),
-                     uaddr(stack), arg0, 0);
+                     uaddr(stack), arg0, thread->ring->user_address);
+    bool set = arch_thread_set_tls(&thread->arch, uaddr(stack));
+    KASSERT(set);
 }
 
 bool thread_stopped(struct thread *thread)
@@ -93,11 +131,108 @@ bool thread_stopped(struct thread *thread)
     return state == THREAD_NEW || (state == THREAD_DEAD && arch_thread_detach(&thread->arch));
 }
 
-void thread_destroy(struct thread *thread)
+void thread_release(struct thread *thread)
 {
     struct ledger *ledger = thread->process->ledger;
     ring_destroy(thread->ring);
     fpu_free(ledger, thread->fpu);
-    slab_free(thread);
     ledger_refund(ledger, LEDGER_CLASS_THREADS, 1);
+    kobj_unref(&thread->obj);
+}
+
+/* ---- a thread's own end ---- */
+
+void thread_exit(struct thread *thread, int64_t code)
+{
+    struct process *process = thread->process;
+    lock_acquire(&process->obj.lock);
+    bool last = process->live == 1;
+    bool alone = !last && process->state == PROCESS_RUNNING;
+    if (alone) {
+        process->live--;
+        process->leaving++;
+        thread->exit_code = code;
+    }
+    lock_release(&process->obj.lock);
+    if (alone) {
+        atomic_store_release(&thread->state, THREAD_DEAD);
+        cpu_this()->attention |= CPU_GONE;
+        job_submit(&thread->end_job);
+    } else if (last) {
+        process_end(process, PROCESS_ENDED_EXIT, code, NULL);
+    }
+}
+
+static bool end_slice(struct job *job)
+{
+    struct thread *thread = CONTAINER_OF(job, struct thread, end_job);
+    struct process *process = thread->process;
+    if (!thread->unmapped) {
+        if (!thread_stopped(thread) || !ring_close_slice(thread->ring)) {
+            return false;
+        }
+        thread->ticket = aspace_unmap_kernel(&process->aspace, thread->ring->user_address);
+        thread->unmapped = true;
+    }
+    if (!aspace_tlb_done(&process->aspace, thread->ticket)) {
+        return false;
+    }
+    kobj_ref(&thread->obj);
+    lock_acquire(&process->obj.lock);
+    list_remove(&thread->process_link);
+    lock_release(&process->obj.lock);
+    thread_release(thread);
+    lock_acquire(&thread->obj.lock);
+    thread->ended = true;
+    lock_release(&thread->obj.lock);
+    kobj_notify(&thread->obj);
+    kobj_unref(&thread->obj);
+    lock_acquire(&process->obj.lock);
+    process->leaving--; /* the process may be gone from here on */
+    lock_release(&process->obj.lock);
+    return true;
+}
+
+/* ---- methods ---- */
+
+static bool is_program_address(uint64_t address)
+{
+    return arch_user_range_ok(uaddr(address), 1);
+}
+
+status_t ThreadSpawner_kernel_spawn(struct invocation *inv, ThreadSpawner_spawn_params_r params,
+                                    ThreadSpawner_spawn_results_b results)
+{
+    struct process *process = process_of(inv->target.object);
+    uint64_t entry = ThreadSpawner_spawn_params_get_entry(params);
+    uint64_t stack = ThreadSpawner_spawn_params_get_stack(params);
+    uint32_t entries = ThreadSpawner_spawn_params_get_ring_entries(params);
+    if (!is_program_address(entry) || !is_program_address(stack)) {
+        return ST_BAD_ARGUMENT;
+    }
+    status_t status = invoke_reserve_caps(inv, 1);
+    if (status != ST_OK) {
+        return status;
+    }
+    struct thread *thread;
+    status = thread_create(process, 0, entries != 0 ? entries : CAPOS_RING_MIN_ENTRIES, &thread);
+    if (status != ST_OK) {
+        return status;
+    }
+    kobj_ref(&thread->obj);
+    thread_start_at(thread, entry, stack, ThreadSpawner_spawn_params_get_argument(params));
+    ThreadSpawner_spawn_results_set_thread(
+        results, invoke_add_cap(inv, &thread->obj, KTYPE_THREAD_HANDLE,
+                                kernel_interfaces[KTYPE_THREAD_HANDLE].facet_all));
+    sched_start(thread);
+    return ST_OK;
+}
+
+status_t ThreadControl_kernel_set_thread_pointer(struct invocation *inv,
+                                                 ThreadControl_set_thread_pointer_params_r params,
+                                                 ThreadControl_set_thread_pointer_results_b results)
+{
+    (void)results;
+    uint64_t address = ThreadControl_set_thread_pointer_params_get_address(params);
+    return arch_thread_set_tls(&inv->thread->arch, uaddr(address)) ? ST_OK : ST_BAD_ARGUMENT;
 }

@@ -8,7 +8,13 @@
  *   BLOCKED -> READY      whoever clears ring->wait_min under the ring's lock wakes it, once
  *   any -> DEAD           its process is exiting: by the CPU that finds it running, or that pops it,
  *                         or (when BLOCKED) by the exit job under the ring's lock
+ *   RUNNING -> DEAD       its own exit, when it is not the last of its process
  * A thread is queued at most once; wake paths never allocate.
+ *
+ * The end of a thread by itself is a job: its ring is closed and unmapped, all is given back, then the
+ * waiters of its handle are told. The end of its process takes it along instead, unless that job has
+ * begun, which the exit job then waits for (process.live, process.leaving). Until it has ended, a thread
+ * holds a ref of itself; so dropping its handle detaches it.
  */
 #ifndef CAPOS_KERNEL_OBJECT_THREAD_H
 #define CAPOS_KERNEL_OBJECT_THREAD_H
@@ -18,6 +24,8 @@
 
 #include "abi/types.h"
 #include "arch/thread.h"
+#include "core/job.h"
+#include "core/kobj.h"
 #include "lib/base/atomic.h"
 #include "lib/base/list.h"
 #include "sched/timer.h"
@@ -27,9 +35,10 @@ struct ring;
 
 enum thread_state { THREAD_NEW, THREAD_READY, THREAD_RUNNING, THREAD_BLOCKED, THREAD_DEAD };
 
-/* [I] immutable  [a] atomic  [q] its CPU's queue lock  [r] ring lock */
+/* [I] immutable  [a] atomic  [q] its CPU's queue lock  [o] obj.lock  [j] the job  [r] ring lock */
 struct thread {
     struct arch_thread arch;       /* must be first */
+    struct kobj obj;               /* ktype THREAD_HANDLE; unused in idle threads */
     struct process *process;       /* [I] NULL for idle threads */
     struct ring *ring;             /* [I] */
     _Atomic uint8_t state;         /* [a] enum thread_state; see the table above */
@@ -38,22 +47,32 @@ struct thread {
     struct list_node process_link; /* process lock */
     struct timer deadline;         /* of its cap_enter */
     void *fpu;                     /* [I] arch_fpu_size() bytes */
-    uint64_t id;                   /* [I] */
+    struct job end_job;
+    bool unmapped;     /* [j] the ring has left the address space, with */
+    uint64_t ticket;   /* [j] */
+    int64_t exit_code; /* [I] once `ended` */
+    bool ended;        /* [o] */
 };
 
-/* A thread of `process` that will start at `entry` with RDI = arg0. Makes its ring; charges the
- * process's ledger. ST_QUOTA or what ring_create says; a refusal leaves nothing behind. */
-status_t thread_create(struct process *process, uint32_t sq_entries, struct thread **out);
+/* A thread of `process`, in its list, with one ref, which is its own. Makes its ring (at ring_address,
+ * 0 = where there is room); charges the process's ledger. ST_QUOTA or what ring_create says; a refusal
+ * leaves nothing behind. */
+status_t thread_create(struct process *process, uint64_t ring_address, uint32_t sq_entries,
+                       struct thread **out);
 
-/* Sets where it starts; before it is first made ready. */
+/* Sets where it starts, with arg0 and the address of its ring, and with the thread pointer at the stack's
+ * top; before it is first made ready. The addresses are a program's. */
 void thread_start_at(struct thread *thread, uint64_t entry, uint64_t stack, uint64_t arg0);
+
+/* The thread that entered ends itself; its process, when it is the last. */
+void thread_exit(struct thread *thread, int64_t code);
 
 /* For the exit job: stops the thread wherever it is; true when no CPU runs it or holds anything of
  * it. Call again until true. */
 bool thread_stopped(struct thread *thread);
 
-/* Gives back the ring, the extended state and the thread. It has stopped, its ring is closed, its
- * address space is gone. */
-void thread_destroy(struct thread *thread);
+/* Gives back the ring and the extended state, and drops the thread's ref of itself. It has stopped, it
+ * is in no list, its ring is closed and mapped nowhere. */
+void thread_release(struct thread *thread);
 
 #endif

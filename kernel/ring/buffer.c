@@ -6,7 +6,6 @@
 #include "lib/base/string.h"
 #include "object/process.h"
 #include "ring/ring.h"
-#include "sched/cpu.h"
 
 static struct aspace *space_of(const struct record *rec)
 {
@@ -41,30 +40,18 @@ status_t record_copy_message(const struct buffer *message, struct record *to, ui
     }
     if (message->is_inline) {
         const void *source = ring_inline(message->ring, message->address, len);
-        return source == NULL ? ST_BAD_ADDRESS : record_write_result(to, offset, source, len);
+        return source == NULL ? BAD_SOURCE : record_write_result(to, offset, source, len);
     }
     struct aspace *from = &message->ring->process->aspace;
     if (to->is_inline) {
         uint8_t *target = ring_inline(to->ring, to->result, offset + len);
-        return target == NULL ? ST_BAD_ADDRESS
-                              : aspace_read(from, message->address, target + offset, len);
+        bool read =
+            target != NULL && aspace_read(from, message->address, target + offset, len) == ST_OK;
+        return target == NULL ? ST_BAD_ADDRESS : read ? ST_OK : BAD_SOURCE;
     }
     uint64_t address;
     if (!add_checked(to->result, offset, &address)) {
         return ST_BAD_ADDRESS;
     }
     return aspace_copy(space_of(to), address, from, message->address, len);
-}
-
-bool buffer_readable(const struct buffer *message)
-{
-    if (message->size_bytes == 0) {
-        return true;
-    }
-    if (message->is_inline) {
-        return ring_inline(message->ring, message->address, message->size_bytes) != NULL;
-    }
-    /* The bytes go to this CPU's scratch buffer, which no delivery uses. */
-    return aspace_read(&message->ring->process->aspace, message->address, cpu_this()->results,
-                       message->size_bytes) == ST_OK;
 }

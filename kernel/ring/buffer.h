@@ -22,11 +22,8 @@ static inline struct buffer record_params(const struct record *rec)
     return (struct buffer){rec->ring, rec->params, rec->params_len, rec->is_inline};
 }
 
-/* The message to the record's result buffer + offset, one copy. ST_BAD_ADDRESS: one side's memory
- * cannot be used; buffer_readable tells whose. */
+/* The message to the record's result buffer + offset, one copy. ST_BAD_ADDRESS: that buffer cannot be
+ * used; BAD_SOURCE: the message's memory cannot. */
 status_t record_copy_message(const struct buffer *message, struct record *to, uint64_t offset);
-
-/* True when the whole message can be read now. */
-bool buffer_readable(const struct buffer *message);
 
 #endif

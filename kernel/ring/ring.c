@@ -101,19 +101,20 @@ static bool registry_take_number(uint32_t *id_out)
     return true;
 }
 
-static bool registry_add(struct ring *ring)
+static bool registry_reserve(struct ring *ring)
 {
     lock_acquire(&registry.lock);
     bool taken = registry_take_number(&ring->id);
-    if (taken) {
-        /* A RETURN with a made-up call id may hold the entry at this moment, and puts back what it
-         * found there. */
-        registry_entry *entry = registry_entry_of(ring->id);
-        (void)entry_lock(entry);
-        entry_unlock(entry, (uintptr_t)ring);
-    }
     lock_release(&registry.lock);
     return taken;
+}
+
+/* A RETURN with a made-up call id may hold the entry at this moment, and puts back what it found. */
+static void registry_publish(struct ring *ring)
+{
+    registry_entry *entry = registry_entry_of(ring->id);
+    (void)entry_lock(entry);
+    entry_unlock(entry, (uintptr_t)ring);
 }
 
 static void registry_remove(struct ring *ring)
@@ -177,24 +178,6 @@ static void write_header(struct ring *ring, uint64_t total_bytes)
     header->next_sequence = ring->next_sequence;
 }
 
-static status_t map_shared(struct ring *ring, uint32_t npages)
-{
-    struct paddr frames[64];
-    for (uint32_t done = 0; done < npages;) {
-        uint32_t n = npages - done < 64 ? npages - done : 64;
-        for (uint32_t i = 0; i < n; i++) {
-            frames[i] = frame_of_ptr(karray_page(&ring->shared, done + i));
-        }
-        uint64_t address = ring->user_address + (uint64_t)done * PAGE_BYTES;
-        status_t status = aspace_map_kernel(&ring->process->aspace, address, frames, n, true);
-        if (status != ST_OK) {
-            return status;
-        }
-        done += n;
-    }
-    return ST_OK;
-}
-
 /* Any record may be a call, or wait, or have a deadline, and so may cap_enter: a ring pays once for
  * the most it can hold, and operations touch no ledger. */
 static void count_records(const struct ring *ring, uint64_t amounts[LEDGER_CLASSES])
@@ -252,13 +235,19 @@ status_t ring_create(struct process *process, struct thread *thread, uint64_t us
         return ST_QUOTA;
     }
     if (!karray_init(&ring->shared, ledger, npages) ||
-        !karray_init(&ring->records, ledger, record_pages) || map_shared(ring, npages) != ST_OK ||
-        !registry_add(ring)) {
+        !karray_init(&ring->records, ledger, record_pages) || !registry_reserve(ring)) {
         give_back(ring);
         return ST_QUOTA;
     }
     write_header(ring, total_bytes);
     records_init(ring);
+    status_t status = aspace_map_kernel(&process->aspace, &ring->user_address, &ring->shared, true);
+    if (status != ST_OK) {
+        registry_remove(ring);
+        give_back(ring);
+        return status;
+    }
+    registry_publish(ring);
     *out = ring;
     return ST_OK;
 }

@@ -71,8 +71,9 @@ struct ring {
     struct list call_heads;     /* [r] first queued call per endpoint; see ipc/queue.c */
 };
 
-/* Makes the ring of `thread`: pages mapped at `user_address` in the process, records, all charged to
- * the process's ledger. ST_BAD_ARGUMENT (entries), ST_QUOTA. */
+/* Makes the ring of `thread`: pages mapped at `user_address` (0: where there is room) in the process,
+ * records, all charged to the process's ledger. ST_BAD_ARGUMENT (entries), ST_QUOTA, ST_EXISTS (no
+ * place left). */
 status_t ring_create(struct process *process, struct thread *thread, uint64_t user_address,
                      uint32_t sq_entries, struct ring **out);
 

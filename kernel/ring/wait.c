@@ -201,6 +201,7 @@ static bool wait_allowed(const struct capability *cap, uint32_t mask)
         {KTYPE_NOTIFICATION, Notification_wait_ORDINAL, CAPOS_EVENT_SIGNALLED},
         {KTYPE_INTERRUPT, 0, CAPOS_EVENT_SIGNALLED},
         {KTYPE_PROCESS_HANDLE, 0, CAPOS_EVENT_EXIT},
+        {KTYPE_THREAD_HANDLE, 0, CAPOS_EVENT_EXIT},
         {KTYPE_ENDPOINT, Endpoint_wait_clients_ORDINAL, CAPOS_EVENT_NO_CLIENTS},
     };
     uint32_t allowed = CAPOS_EVENT_DEAD;

@@ -121,6 +121,10 @@ static struct offer offer_self(struct line *line)
         return offer_of(line, "CapabilityManager");
     case SELF_OBJECT_PROCESS_HANDLE:
         return offer_of(line, "ProcessHandle");
+    case SELF_OBJECT_THREAD_SPAWNER:
+        return offer_of(line, "ThreadSpawner");
+    case SELF_OBJECT_THREAD_CONTROL:
+        return offer_of(line, "ThreadControl");
     default:
         graph_problem(line->check, "services.%s.grants.%s: unknown own object", line->service,
                       line->grant);

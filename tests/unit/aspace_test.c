@@ -10,6 +10,7 @@
 #include "host_private.h"
 #include "mem/aspace.h"
 #include "mem/frames.h"
+#include "mem/karray.h"
 #include "object/memory_object.h"
 #include "sched/cpu.h"
 
@@ -69,7 +70,7 @@ static void finish(void)
 struct state {
     struct ledger_state ledger;
     uint64_t committed;
-    uint64_t hint;
+    uint64_t hints[2];
     size_t regions;
 };
 
@@ -79,7 +80,7 @@ static struct state state_now(void)
     memset(&state, 0, sizeof(state));
     state.ledger = ledger_state(ledger);
     state.committed = as.committed_pages;
-    state.hint = as.choose_hint;
+    memcpy(state.hints, as.choose_hint, sizeof(state.hints));
     CHECK(tree_valid(&as.regions, &state.regions));
     return state;
 }
@@ -92,6 +93,17 @@ static struct state state_now(void)
         struct state after_ = state_now(); \
         CHECK_MEM_EQ(&before_, &after_, sizeof(after_)); \
     } while (0)
+
+static status_t map_kernel(uint64_t address, const struct paddr *from, uint32_t npages,
+                           bool writable)
+{
+    uint8_t *pages[2];
+    const struct karray array = {.directory = {pages}, .npages = npages};
+    for (uint32_t i = 0; i < npages; i++) {
+        pages[i] = frame_ptr(from[i]);
+    }
+    return aspace_map_kernel(&as, &address, &array, writable);
+}
 
 static uint64_t reserve(uint64_t address, uint64_t pages)
 {
@@ -315,9 +327,9 @@ TEST(aspace_kernel_pages, "ring pages are neither message buffers nor the progra
     start();
     struct paddr ring[2] = {frame_alloc_zeroed(), frame_alloc_zeroed()};
     struct paddr capset = frame_alloc_zeroed();
-    CHECK_EQ(aspace_map_kernel(&as, CAPOS_RING_BASE, ring, 2, true), ST_OK);
-    CHECK_EQ(aspace_map_kernel(&as, CAPOS_CAPSET_ADDRESS, &capset, 1, false), ST_OK);
-    REFUSES(aspace_map_kernel(&as, CAPOS_RING_BASE + P, ring, 2, true), ST_EXISTS);
+    CHECK_EQ(map_kernel(CAPOS_RING_BASE, ring, 2, true), ST_OK);
+    CHECK_EQ(map_kernel(CAPOS_CAPSET_ADDRESS, &capset, 1, false), ST_OK);
+    REFUSES(map_kernel(CAPOS_RING_BASE + P, ring, 2, true), ST_EXISTS);
     (void)reserve(CAPOS_RING_BASE + 2 * P, 2);
     CHECK_EQ(do_commit(&as, CAPOS_RING_BASE + 2 * P, P, PROTECTION_READ_WRITE), ST_OK);
     CHECK_EQ(aspace_read(&as, CAPOS_RING_BASE + 8, bytes, 16), ST_BAD_ADDRESS);
@@ -361,7 +373,7 @@ TEST(aspace_copy_bad, "a copy of a range that is not wholly mapped is refused fo
         CHECK_EQ(aspace_read(&as, bad[i], bytes, 16), ST_BAD_ADDRESS);
         CHECK_EQ(aspace_write(&as, bad[i], bytes, 16), ST_BAD_ADDRESS);
         CHECK_EQ(aspace_copy(&as, bad[i], &as, BASE, 16), ST_BAD_ADDRESS);
-        CHECK_EQ(aspace_copy(&as, BASE, &as, bad[i], 16), ST_BAD_ADDRESS);
+        CHECK_EQ(aspace_copy(&as, BASE, &as, bad[i], 16), BAD_SOURCE);
     }
     CHECK_EQ(aspace_read(&as, BASE + 4 * P - 16, bytes, 16), ST_OK);
     finish();
@@ -434,10 +446,10 @@ TEST(aspace_copy_forgets,
         CHECK_EQ(do_unmap(&as, BASE, P), ST_OK);
         touch(ST_BAD_ADDRESS, ST_BAD_ADDRESS);
         struct paddr frame = frame_alloc_zeroed();
-        CHECK_EQ(aspace_map_kernel(&as, BASE, &frame, 1, true), ST_OK);
+        CHECK_EQ(map_kernel(BASE, &frame, 1, true), ST_OK);
         touch(ST_BAD_ADDRESS, ST_BAD_ADDRESS);
         CHECK(aspace_tlb_done(&as, aspace_unmap_kernel(&as, BASE)));
-        CHECK_EQ(aspace_map_kernel(&as, BASE, &frame, 1, false), ST_OK);
+        CHECK_EQ(map_kernel(BASE, &frame, 1, false), ST_OK);
         touch(ST_OK, ST_BAD_ADDRESS);
         CHECK(aspace_tlb_done(&as, aspace_unmap_kernel(&as, BASE)));
         touch(ST_BAD_ADDRESS, ST_BAD_ADDRESS);

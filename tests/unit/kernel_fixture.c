@@ -13,6 +13,7 @@
 #include "gen/endpoint.capnp.h"
 #include "gen/kernel/types.h"
 #include "gen/ledger.capnp.h"
+#include "gen/thread.capnp.h"
 #include "gen/memory.capnp.h"
 #include "mem/frames.h"
 #include "object/invoke.h"
@@ -125,7 +126,7 @@ bool fixture_is_clean(void)
 void fixture_end(void)
 {
     for (unsigned i = 0; i < user_count; i++) {
-        if (!users[i].gone) {
+        if (!users[i].gone && !users[i].shares) {
             user_terminate(&users[i]);
         }
     }
@@ -260,10 +261,62 @@ capos_cap_t user_image(struct user *user)
 
 void user_ended(struct user *user)
 {
-    user->gone = true; /* its thread may go any moment */
+    for (unsigned i = 0; i < user_count; i++) { /* its threads may go any moment */
+        users[i].gone = users[i].gone || users[i].process == user->process;
+    }
     fixture_settle();
     CHECK_EQ(user->process->state, PROCESS_REAPED);
     kobj_unref(&user->process->obj);
+}
+
+capos_cap_t user_spawner(struct user *user)
+{
+    return user_give(user, &user->process->obj, KTYPE_THREAD_SPAWNER, ThreadSpawner_FACET);
+}
+
+struct capos_cqe user_try_thread(struct user *user, capos_cap_t spawner, uint64_t entry,
+                                 uint64_t stack, uint32_t ring_entries, struct user **out)
+{
+    uint64_t words[8];
+    struct capnp_builder builder;
+    capnp_builder_init(&builder, words, sizeof(words));
+    ThreadSpawner_spawn_params_b params = ThreadSpawner_spawn_params_init(&builder);
+    ThreadSpawner_spawn_params_set_entry(params, entry);
+    ThreadSpawner_spawn_params_set_stack(params, stack);
+    ThreadSpawner_spawn_params_set_argument(params, 0xa59);
+    ThreadSpawner_spawn_params_set_ring_entries(params, ring_entries);
+    struct capos_cqe cqe = user_call(user, spawner, ThreadSpawner_ID, ThreadSpawner_spawn_ORDINAL,
+                                     &builder, NULL, 0, NULL);
+    if (cqe.result >= 0 && out != NULL) {
+        struct user *other = &users[user_count++];
+        *other = *user;
+        other->thread = list_entry(list_last(&user->process->threads), struct thread, process_link);
+        other->thread->arch.user = other;
+        other->sq_tail = 0;
+        other->cq_head = 0;
+        other->shares = true;
+        *out = other;
+    }
+    return cqe;
+}
+
+struct user *user_thread(struct user *user, capos_cap_t spawner, capos_cap_t *handle_out)
+{
+    struct user *other = user;
+    struct capos_cqe cqe =
+        user_try_thread(user, spawner, 0x400000, USER_HEAP + PAGE_BYTES, 0, &other);
+    CHECK(cqe.result >= 0);
+    *handle_out = cqe.first_cap;
+    return other;
+}
+
+void user_thread_exit(struct user *user, int64_t code)
+{
+    kobj_ref(&user->thread->obj);
+    host_syscall(user->thread, CAPOS_SYS_EXIT, (uint64_t)code, CAPOS_EXIT_THREAD);
+    fixture_settle();
+    user->gone = true;
+    kobj_unref(&user->thread->obj);
 }
 
 void user_exit(struct user *user, int64_t code)

@@ -22,7 +22,7 @@
 #include "ring/ring.h"
 #include "tests/unit/kernel_machine.h"
 
-enum { USERS_MAX = 16, USER_HEAP_BYTES = 96 * 1024, USER_RING = 16 };
+enum { USERS_MAX = 64, USER_HEAP_BYTES = 96 * 1024, USER_RING = 16 };
 #define USER_HEAP UINT64_C(0x10000000)
 
 struct user {
@@ -34,6 +34,7 @@ struct user {
     uint64_t user_data; /* of the last SQE made */
     capos_cap_t ledger; /* its own Ledger */
     bool gone;
+    bool shares; /* another thread of an earlier user's process */
 };
 
 /* Boots the kernel without init. */
@@ -72,6 +73,16 @@ const void *fixture_image(size_t *size_out);
 capos_cap_t user_image(struct user *user);
 /* A memory object of these bytes. */
 capos_cap_t user_memory(struct user *user, const void *bytes, size_t size, bool sealed);
+
+/* The user's own ThreadSpawner. */
+capos_cap_t user_spawner(struct user *user);
+/* Another thread, made by a call of `spawner`, of ring_entries: the completion, whose first_cap is the
+ * handle. *out is a user of the same process and heap, with its own ring, running. */
+struct capos_cqe user_try_thread(struct user *user, capos_cap_t spawner, uint64_t entry,
+                                 uint64_t stack, uint32_t ring_entries, struct user **out);
+struct user *user_thread(struct user *user, capos_cap_t spawner, capos_cap_t *handle_out);
+/* The exit system call of one thread, done with. */
+void user_thread_exit(struct user *user, int64_t code);
 
 /* The exit system call, and waiting until the process has been reaped. */
 void user_exit(struct user *user, int64_t code);

@@ -396,7 +396,7 @@ static void submit_one(struct actor *actor)
 static void child_turn(struct thread *thread)
 {
     uint64_t turn = thread->arch.r[HOST_FLAGS]++;
-    if (turn == (thread->id % 4 == 0 ? 60 : 3)) {
+    if (turn == (thread->obj.id % 4 == 0 ? 60 : 3)) {
         host_syscall(thread, CAPOS_SYS_EXIT, turn, 0);
     } else {
         host_syscall(thread, CAPOS_SYS_ENTER, 1, arch_time_ns() + 50000);

@@ -31,6 +31,7 @@ NORETURN void capos_exit(int64_t code);
 /* The two system calls; everything else of this library is built on them. See abi/syscall.h. */
 int64_t capos_sys_enter(uint64_t min_complete, uint64_t deadline_ns);
 NORETURN void capos_sys_exit(int64_t code);
+NORETURN void capos_sys_exit_thread(int64_t code);
 
 /* The start page: read-only, there for the life of the process. */
 const struct capos_capset *capos_capset(void);

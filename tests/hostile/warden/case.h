@@ -36,6 +36,7 @@ enum hold {
     HOLD_LAUNCHER = 1 << 10, /* launcher: starts this program again, at most LAUNCH_MAX at once */
     HOLD_NOTHING = 1 << 11,  /* not even a log: the start page is empty */
     HOLD_LOG_READ = 1 << 13, /* logread */
+    HOLD_THREADS = 1 << 14,  /* threads and control: a spawner of threads, and the one it is */
     HOLD_USUAL = HOLD_TIMER | HOLD_LEDGER | HOLD_MEMORY | HOLD_CAPS,
 };
 
@@ -79,7 +80,7 @@ struct hostile_case {
 /* Families of cases; each ends with a case without a name. */
 extern const struct hostile_case forged_cases[], entry_cases[], queue_cases[], pointer_cases[],
     message_cases[], transfer_cases[], call_cases[], memory_cases[], exhaust_cases[], fault_cases[],
-    death_cases[], launch_cases[], ledger_cases[];
+    death_cases[], launch_cases[], ledger_cases[], thread_cases[];
 
 /* Case number n over all families; NULL past the last. */
 const struct hostile_case *case_at(unsigned n);

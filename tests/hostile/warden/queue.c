@@ -2,9 +2,9 @@
 /*
  * The ring's own words, rewritten; queues filled to the brim.
  *
- * A process has one thread in this release and nobody else maps its ring, so what can change the ring
- * while the kernel drains it is the kernel itself: results of kernel methods that are told to land on
- * indices, entries and payload slots. Between two entries the program rewrites what it likes.
+ * Here the kernel itself changes the ring while it drains it: results of kernel methods are told to
+ * land on indices, entries and payload slots. Between two entries the program rewrites what it likes.
+ * Another thread that writes to the ring meanwhile is in thread.c.
  */
 #include "capos/start.h"
 #include "case.h"

@@ -13,6 +13,7 @@
 #include "memory.client.h"
 #include "notification.capnp.h"
 #include "process.client.h"
+#include "thread.capnp.h"
 #include "time.client.h"
 #include "warden.h"
 
@@ -87,6 +88,8 @@ static bool start_role(struct stage *stage, unsigned role)
         {HOLD_LEDGER, "ledger", 0, SELF_OBJECT_LEDGER, Ledger_ID, 0},
         {HOLD_MEMORY, "memory", 0, SELF_OBJECT_VIRTUAL_MEMORY, VirtualMemory_ID, 0},
         {HOLD_CAPS, "capabilities", 0, SELF_OBJECT_CAPABILITY_MANAGER, CapabilityManager_ID, 0},
+        {HOLD_THREADS, "threads", 0, SELF_OBJECT_THREAD_SPAWNER, ThreadSpawner_ID, 0},
+        {HOLD_THREADS, "control", 0, SELF_OBJECT_THREAD_CONTROL, ThreadControl_ID, 0},
         {HOLD_SELF, "self", 0, SELF_OBJECT_PROCESS_HANDLE, ProcessHandle_ID, 0},
     };
     (void)fmt_format(name, sizeof(name), "case.%c.%u", 'a' + (int)role, stage->number);
