@@ -13,8 +13,8 @@ interface Ledger $A.kernel $A.kernelType(8) $A.transfer(none) $A.scope(sameSessi
 
   newNotification @1 () -> (notification :UInt16 $A.capability("Notification")) $A.resultCaps(1) $A.statuses(["quota"]);
 
-  newMemoryObject @2 (sizeBytes :UInt64) -> (memory :UInt16 $A.capability("MemoryObject")) $A.resultCaps(1) $A.statuses(["badArgument", "quota"]);
-  # Zeroed. A page multiple, at most 16 MiB.
+  newMemoryObject @2 (sizeBytes :UInt64) -> (memory :UInt16 $A.capability("MemoryObject")) $A.mayBlock $A.resultCaps(1) $A.statuses(["badArgument", "quota"]);
+  # Zeroed. A page multiple, at most 512 GiB; a large one is made in pieces.
 
   usage @3 () -> (classes :List(Process.Usage), name :Text, lender :Text) $A.maxResults(1024);
   # For each class what is used, of how much. lender names the ledger that this one was carved from: its

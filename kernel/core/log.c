@@ -112,10 +112,10 @@ static void line_put(struct line *line, const char *text, size_t length)
 static void line_put_escaped(struct line *line, const char *text, size_t length)
 {
     static const char digits[] = "0123456789abcdef";
-    for (size_t i = 0; i < length; i++) {
+    for (size_t i = 0; i < length && line->length < sizeof(line->text); i++) {
         unsigned char c = (unsigned char)text[i];
         if ((c >= ' ' && c <= '~') || c == '\t') {
-            line_put(line, &text[i], 1);
+            line->text[line->length++] = (char)c;
         } else {
             char escape[4] = {'\\', 'x', digits[c >> 4], digits[c & 15]};
             line_put(line, escape, sizeof(escape));
@@ -143,14 +143,16 @@ void log_append_user(const char *who, const char *text, size_t len)
 {
     size_t start = 0;
     unsigned lines = 0;
+    struct line line;
+    line_start(&line);
+    line_put_escaped(&line, who, strlen(who));
+    line_put(&line, ": ", 2);
+    const size_t prefix = line.length;
     do {
         bool last = ++lines == LOG_USER_LINES;
         const char *end = last ? NULL : memchr(text + start, '\n', len - start);
         size_t stop = end != NULL ? (size_t)(end - text) : len;
-        struct line line;
-        line_start(&line);
-        line_put_escaped(&line, who, strlen(who));
-        line_put(&line, ": ", 2);
+        line.length = prefix;
         line_put_escaped(&line, text + start, stop - start);
         append(line.text, line.length);
         start = stop + 1;

@@ -38,8 +38,8 @@ enum {
     ASPACE_MAX_PAGES = 1 << 18,    /* 1 GiB: pages that one call may map or change */
     ASPACE_MAX_UNMAP_REGIONS = 64, /* regions one unmap may end */
     ASPACE_FOUND_PAGES = 8,        /* a power of two */
-    ASPACE_SLICE = 128,   /* budget of a slice, in looks at a page: some 10,000 instructions */
-    ASPACE_AT_ONCE = 160, /* what a call may spend at once: 16 fresh pages, with their maps */
+    ASPACE_SLICE = 96,    /* budget of a slice, in looks at a page: some 8,000 instructions */
+    ASPACE_AT_ONCE = 144, /* what a call may spend at once: 16 fresh pages, with their maps */
 };
 
 /* A page that message copies found lately, so that the same buffer need not be walked to each time:

@@ -24,7 +24,8 @@
 #include "mem/slab.h"
 #include "object/memory_object.h"
 
-enum { FILL_COST = 8 }; /* looks that zeroing a page costs as much as */
+/* In looks at a page: zeroing one, taking one out, ending a region. */
+enum { FILL_COST = 8, REMOVE_COST = 2, REGION_COST = 8 };
 
 /* ---- frames of its own ---- */
 
@@ -250,7 +251,7 @@ static void aim(struct aspace_op *op, const struct region *region)
 
 static status_t work_unmap(struct aspace_op *op, int *budget)
 {
-    for (struct region *region; (region = region_of_op(op)) != NULL; (*budget)--) {
+    for (struct region *region; (region = region_of_op(op)) != NULL; *budget -= REGION_COST) {
         if (op->marked == 0) {
             aim(op, region);
         }

@@ -16,9 +16,9 @@
 #include "gen/annotations.capnp.h"
 #include "gen/endpoint.capnp.h"
 #include "ipc/endpoint.h"
-#include "object/invoke.h"
 #include "object/memory_object.h"
 #include "object/notification.h"
+#include "object/pending.h"
 #include "object/revocation.h"
 #include "object/process.h"
 #include "object/spawn.h"
@@ -108,18 +108,47 @@ status_t Ledger_kernel_new_notification(struct invocation *inv,
     return ST_OK;
 }
 
+/* A large object fills up while its maker waits, or has gone. */
+static bool fill_on(struct job *job)
+{
+    struct memory_object *memory = CONTAINER_OF(job, struct memory_object, work.job);
+    bool orphan = pending_is_orphan(&memory->work);
+    status_t status = orphan ? ST_CANCELLED : memory_object_fill(memory);
+    if (status == ST_PENDING) {
+        return false;
+    }
+    uint64_t words[4];
+    size_t len = 0;
+    struct capnp_builder builder;
+    capnp_builder_init(&builder, words, sizeof(words));
+    (void)Ledger_new_memory_object_results_init(&builder);
+    (void)capnp_finish(&builder, &len);
+    kobj_ref(&memory->obj);
+    pending_answer(&memory->work, status, words, len, &memory->obj, KTYPE_MEMORY_OBJECT,
+                   kernel_interfaces[KTYPE_MEMORY_OBJECT].facet_all);
+    kobj_unref(&memory->obj); /* perhaps the last: `work` then frees it */
+    return true;
+}
+
 status_t Ledger_kernel_new_memory_object(struct invocation *inv,
                                          Ledger_new_memory_object_params_r params,
                                          Ledger_new_memory_object_results_b results)
 {
+    struct memory_object *memory;
     status_t status = begin_making(inv);
+    if (status == ST_OK) {
+        status = memory_object_begin(
+            target_of(inv), Ledger_new_memory_object_params_get_size_bytes(params), &memory);
+    }
     if (status != ST_OK) {
         return status;
     }
-    struct memory_object *memory;
-    status = memory_object_create(target_of(inv),
-                                  Ledger_new_memory_object_params_get_size_bytes(params), &memory);
+    status = memory_object_fill(memory);
+    if (status == ST_PENDING) {
+        return pending_start(&memory->work, inv, fill_on);
+    }
     if (status != ST_OK) {
+        kobj_unref(&memory->obj);
         return status;
     }
     Ledger_new_memory_object_results_set_memory(results,

@@ -10,56 +10,83 @@
 #include "mem/frames.h"
 #include "mem/slab.h"
 
-enum { END_SLICE_PAGES = 256 };
+enum { MAKE_SLICE_PAGES = 16, END_SLICE_PAGES = 128 };
+
+enum { NODE_BITS = 9, NODE_ENTRIES = 1 << NODE_BITS };
+
+/* ---- the tree: nodes are pages of 512 physical addresses ---- */
+
+static struct paddr *entry_in(struct paddr node, uint32_t index, unsigned level)
+{
+    struct paddr *entries = frame_ptr(node);
+    return &entries[index >> NODE_BITS * level & (NODE_ENTRIES - 1)];
+}
+
+/* The frame of a page; `path` gets the nodes above it, by level. */
+static struct paddr find(const struct memory_object *object, uint32_t index,
+                         struct paddr path[MEMORY_OBJECT_LEVELS])
+{
+    struct paddr at = object->base;
+    for (unsigned level = object->levels; level > 0; level--) {
+        path[level - 1] = at;
+        at = *entry_in(at, index, level - 1);
+    }
+    return object->levels == 0 ? object->direct[index] : at;
+}
 
 struct paddr memory_object_frame(const struct memory_object *object, uint32_t index)
 {
+    struct paddr path[MEMORY_OBJECT_LEVELS];
     KDEBUG_ASSERT(index < object->npages);
-    if (object->borrowed) {
-        return paddr(object->base.v + (uint64_t)index * PAGE_BYTES);
+    return object->borrowed ? paddr(object->base.v + (uint64_t)index * PAGE_BYTES)
+                            : find(object, index, path);
+}
+
+/* Levels whose node begins with this page: they come and go with it. */
+static unsigned nodes_with(const struct memory_object *object, uint32_t index)
+{
+    unsigned count = 0;
+    while (count < object->levels && (index & ((1u << NODE_BITS * (count + 1)) - 1)) == 0) {
+        count++;
     }
-    if (object->npages <= MEMORY_OBJECT_DIRECT) {
-        return object->direct[index];
+    return count;
+}
+
+/* Nodes of the whole tree. */
+static uint64_t node_count(const struct memory_object *object)
+{
+    uint64_t count = 0;
+    for (unsigned level = 1; level <= object->levels; level++) {
+        count += (((uint64_t)object->npages - 1) >> NODE_BITS * level) + 1;
     }
-    return object->lists[index / MEMORY_OBJECT_LIST_FRAMES][index % MEMORY_OBJECT_LIST_FRAMES];
+    return count;
 }
 
 /* ---- the end ---- */
 
-/* Frees the last page of an owned object. */
 static void drop_last(struct memory_object *object)
 {
-    uint32_t index = object->npages - 1;
-    frame_free(memory_object_frame(object, index));
-    bool in_lists = object->npages > MEMORY_OBJECT_DIRECT;
-    if (in_lists && index % MEMORY_OBJECT_LIST_FRAMES == 0) {
-        kpage_free(object->obj.ledger, object->lists[index / MEMORY_OBJECT_LIST_FRAMES]);
+    struct paddr path[MEMORY_OBJECT_LEVELS];
+    uint32_t index = --object->filled;
+    frame_free(find(object, index, path));
+    for (unsigned level = nodes_with(object, index); level > 0; level--) {
+        frame_free(path[level - 1]);
     }
-    /* The first pages of the first list move into the struct as it shrinks to them. */
-    if (object->npages == MEMORY_OBJECT_DIRECT + 1) {
-        struct paddr *list = object->lists[0];
-        for (uint32_t i = 0; i < MEMORY_OBJECT_DIRECT; i++) {
-            object->direct[i] = list[i];
-        }
-        kpage_free(object->obj.ledger, list);
-    }
-    object->npages--;
 }
 
-/* Frees up to `max` pages and at last the object; true when it is gone. */
-static bool end_slice(struct memory_object *object, uint32_t max)
+/* Frees a slice of the pages and at last the object; true when it is gone. */
+static bool end_slice(struct memory_object *object)
 {
     struct ledger *ledger = object->obj.ledger;
-    uint32_t freed = 0;
-    while (!object->borrowed && object->npages > 0 && freed < max) {
+    for (unsigned i = 0; i < END_SLICE_PAGES && object->filled > 0; i++) {
         drop_last(object);
-        freed++;
     }
-    if (ledger != NULL) {
-        ledger_refund(ledger, LEDGER_CLASS_FRAMES, freed);
-    }
-    if (!object->borrowed && object->npages > 0) {
+    if (object->filled > 0) {
         return false;
+    }
+    if (ledger != NULL && !object->borrowed) {
+        ledger_refund(ledger, LEDGER_CLASS_FRAMES, object->npages);
+        ledger_refund(ledger, LEDGER_CLASS_KERNEL_PAGES, node_count(object));
     }
     slab_free(object);
     return true;
@@ -67,9 +94,9 @@ static bool end_slice(struct memory_object *object, uint32_t max)
 
 static bool end_run(struct job *job)
 {
-    struct memory_object *object = CONTAINER_OF(job, struct memory_object, end_job);
+    struct memory_object *object = CONTAINER_OF(job, struct memory_object, work.job);
     struct ledger *ledger = object->obj.ledger;
-    bool done = end_slice(object, END_SLICE_PAGES);
+    bool done = end_slice(object);
     if (done && ledger != NULL) {
         ledger_unref(ledger);
     }
@@ -80,14 +107,16 @@ static void memory_object_destroy(struct kobj *obj)
 {
     struct memory_object *object = memory_object_of(obj);
     KASSERT(object->mappings == 0);
-    if (object->borrowed || object->npages <= END_SLICE_PAGES) {
-        (void)end_slice(object, UINT32_MAX);
-        return;
+    if (object->filled > END_SLICE_PAGES) {
+        if (obj->ledger != NULL) {
+            ledger_ref(
+                obj->ledger); /* the job's: kobj_unref drops the object's when this returns */
+        }
+        job_init(&object->work.job, end_run);
+        job_submit(&object->work.job);
+    } else {
+        (void)end_slice(object);
     }
-    if (obj->ledger != NULL) {
-        ledger_ref(obj->ledger); /* the job's: kobj_unref drops the object's when this returns */
-    }
-    job_submit(&object->end_job);
 }
 
 static const struct kobj_ops memory_object_ops = {
@@ -103,79 +132,95 @@ static struct memory_object *object_new(struct ledger *ledger, uint64_t size_byt
     if (object != NULL) {
         kobj_init(&object->obj, KTYPE_MEMORY_OBJECT, &memory_object_ops, ledger);
         lock_init(&object->lock, LOCK_MEMORY_OBJECT);
-        job_init(&object->end_job, end_run);
         object->size_bytes = size_bytes;
     }
     return object;
 }
 
-/* Undoes object_new, and the pages so far, at once. */
-static void object_undo(struct memory_object *object)
-{
-    struct ledger *ledger = object->obj.ledger;
-    while (object->npages > 0) {
-        drop_last(object);
-    }
-    slab_free(object);
-    if (ledger != NULL) {
-        ledger_unref(ledger);
-    }
-}
-
-/* Adds one zeroed page; the mirror of drop_last. */
+/* Adds one zeroed page, and the nodes that begin with it, or nothing. */
 static bool add_page(struct memory_object *object)
 {
-    uint32_t index = object->npages;
-    struct paddr frame = frame_alloc_zeroed();
-    if (paddr_is_none(frame)) {
-        (void)ledger_refuse(LEDGER_CLASS_FRAMES);
-        return false;
-    }
-    if (index < MEMORY_OBJECT_DIRECT) {
-        object->direct[index] = frame;
-        object->npages++;
-        return true;
-    }
-    if (index == MEMORY_OBJECT_DIRECT || index % MEMORY_OBJECT_LIST_FRAMES == 0) {
-        struct paddr *list = kpage_alloc(object->obj.ledger);
-        if (list == NULL) {
-            frame_free(frame);
+    struct paddr fresh[MEMORY_OBJECT_LEVELS + 1];
+    uint32_t index = object->filled;
+    unsigned nodes = nodes_with(object, index);
+    for (unsigned i = 0; i <= nodes; i++) {
+        fresh[i] = frame_alloc_zeroed();
+        if (paddr_is_none(fresh[i])) {
+            while (i > 0) {
+                frame_free(fresh[--i]);
+            }
             return false;
         }
-        if (index == MEMORY_OBJECT_DIRECT) {
-            for (uint32_t i = 0; i < MEMORY_OBJECT_DIRECT; i++) {
-                list[i] = object->direct[i];
-            }
-        }
-        object->lists[index / MEMORY_OBJECT_LIST_FRAMES] = list;
     }
-    object->lists[index / MEMORY_OBJECT_LIST_FRAMES][index % MEMORY_OBJECT_LIST_FRAMES] = frame;
-    object->npages++;
+    if (object->levels == 0) {
+        object->direct[index] = fresh[0];
+    } else {
+        object->base = index == 0 ? fresh[nodes] : object->base;
+        struct paddr at = object->base;
+        for (unsigned level = object->levels - 1; level > 0; level--) {
+            struct paddr *entry = entry_in(at, index, level);
+            *entry = level <= nodes ? fresh[level] : *entry;
+            at = *entry;
+        }
+        *entry_in(at, index, 0) = fresh[0];
+    }
+    object->filled++;
     return true;
 }
 
-status_t memory_object_create(struct ledger *ledger, uint64_t size_bytes,
-                              struct memory_object **out)
+status_t memory_object_begin(struct ledger *ledger, uint64_t size_bytes, struct memory_object **out)
 {
     uint64_t pages = size_bytes >> PAGE_SHIFT;
     if (!page_aligned(size_bytes) || pages == 0 || pages > MEMORY_OBJECT_MAX_PAGES) {
         return ST_BAD_ARGUMENT;
     }
-    if (ledger != NULL && ledger_charge(ledger, LEDGER_CLASS_FRAMES, pages) != ST_OK) {
-        return ST_QUOTA;
-    }
     struct memory_object *object = object_new(ledger, size_bytes);
-    while (object != NULL && object->npages < pages) {
+    if (object == NULL) {
+        return ST_QUOTA;
+    }
+    object->npages = (uint32_t)pages;
+    for (pages = pages > MEMORY_OBJECT_DIRECT ? pages - 1 : 0; pages != 0; pages >>= NODE_BITS) {
+        object->levels++;
+    }
+    bool frames =
+        ledger == NULL || ledger_charge(ledger, LEDGER_CLASS_FRAMES, object->npages) == ST_OK;
+    bool nodes = frames && (ledger == NULL || ledger_charge(ledger, LEDGER_CLASS_KERNEL_PAGES,
+                                                            node_count(object)) == ST_OK);
+    if (!nodes) {
+        if (frames) {
+            ledger_refund(ledger, LEDGER_CLASS_FRAMES, object->npages);
+        }
+        object->borrowed = true; /* nothing to give back */
+        kobj_unref(&object->obj);
+        return ST_QUOTA;
+    }
+    *out = object;
+    return ST_OK;
+}
+
+status_t memory_object_fill(struct memory_object *object)
+{
+    for (unsigned i = 0; i < MAKE_SLICE_PAGES && object->filled < object->npages; i++) {
         if (!add_page(object)) {
-            object_undo(object);
-            object = NULL;
+            return ledger_refuse(LEDGER_CLASS_FRAMES);
         }
     }
-    if (object == NULL) {
-        if (ledger != NULL) {
-            ledger_refund(ledger, LEDGER_CLASS_FRAMES, pages);
-        }
-        return ST_QUOTA;
+    return object->filled < object->npages ? ST_PENDING : ST_OK;
+}
+
+status_t memory_object_create(struct ledger *ledger, uint64_t size_bytes,
+                              struct memory_object **out)
+{
+    struct memory_object *object;
+    status_t status = memory_object_begin(ledger, size_bytes, &object);
+    if (status != ST_OK) {
+        return status;
+    }
+    while ((status = memory_object_fill(object)) == ST_PENDING) {
+    }
+    if (status != ST_OK) {
+        kobj_unref(&object->obj);
+        return status;
     }
     *out = object;
     return ST_OK;

@@ -8,22 +8,23 @@
  * `lock` (rank LOCK_MEMORY_OBJECT, inside an address space's lock); MemoryObject.write copies under
  * it, so nothing is half-written when seal returns.
  *
- * Where the frames are: up to MEMORY_OBJECT_DIRECT in the struct, more in pages of addresses charged
- * to the maker's ledger. Payloads of the boot archive are memory objects over the module's own
- * frames (`borrowed`): never freed, nothing charged for them.
+ * Where the frames are: up to MEMORY_OBJECT_DIRECT in the struct, more in a tree of pages of 512
+ * addresses, charged like page tables to the maker's ledger. Pages are added, and at the end dropped,
+ * one by one; a large object is made, and ends, in slices. Nobody but its maker knows one that is not
+ * full yet. Payloads of the boot archive are memory objects over the module's own frames (`borrowed`):
+ * never freed, nothing charged for them.
  */
 #ifndef CAPOS_KERNEL_OBJECT_MEMORY_OBJECT_H
 #define CAPOS_KERNEL_OBJECT_MEMORY_OBJECT_H
 
 #include "core/addr.h"
-#include "core/job.h"
 #include "core/kobj.h"
+#include "object/pending.h"
 
 enum {
-    MEMORY_OBJECT_MAX_PAGES = 4096, /* of those that are made; borrowed ones may be larger */
-    MEMORY_OBJECT_LIST_FRAMES = PAGE_BYTES / sizeof(struct paddr),
-    MEMORY_OBJECT_LISTS = MEMORY_OBJECT_MAX_PAGES / MEMORY_OBJECT_LIST_FRAMES,
-    MEMORY_OBJECT_DIRECT = MEMORY_OBJECT_LISTS,
+    MEMORY_OBJECT_DIRECT = 8,
+    MEMORY_OBJECT_LEVELS = 3,
+    MEMORY_OBJECT_MAX_PAGES = 1 << 9 * MEMORY_OBJECT_LEVELS, /* 512 GiB */
 };
 
 struct memory_object {
@@ -35,12 +36,13 @@ struct memory_object {
     bool sealed;                /* own lock */
     uint32_t mappings;          /* own lock */
     uint32_t writable_mappings; /* own lock */
-    union {                     /* [I] */
-        struct paddr base;      /* borrowed: the first of a run */
-        struct paddr direct[MEMORY_OBJECT_DIRECT]; /* up to so many */
-        struct paddr *lists[MEMORY_OBJECT_LISTS];  /* more */
+    uint8_t levels;             /* [I] of the tree; 0: the frames are in `direct` */
+    uint32_t filled;            /* the maker's, then the end's: pages that are there */
+    union {                     /* [I] once it is full */
+        struct paddr base;      /* borrowed: the first of a run; or the root of the tree */
+        struct paddr direct[MEMORY_OBJECT_DIRECT];
     };
-    struct job end_job; /* frees a large object in slices */
+    struct pending work; /* makes a large object, or frees it */
 };
 
 static inline struct memory_object *memory_object_of(struct kobj *obj)
@@ -48,8 +50,16 @@ static inline struct memory_object *memory_object_of(struct kobj *obj)
     return CONTAINER_OF(obj, struct memory_object, obj);
 }
 
-/* Zeroed, charged (frames, kernel pages). One ref. ST_BAD_ARGUMENT (size 0, no page multiple, too
- * large), ST_QUOTA. ledger NULL: the kernel's own. */
+/* Charged (frames, kernel pages), without pages yet. One ref. ST_BAD_ARGUMENT (size 0, no page
+ * multiple, too large), ST_QUOTA. ledger NULL: the kernel's own. */
+status_t memory_object_begin(struct ledger *ledger, uint64_t size_bytes,
+                             struct memory_object **out);
+
+/* Adds a slice of zeroed pages: ST_PENDING (there are more to add), ST_OK (it is full), ST_QUOTA (the
+ * machine has none left). */
+status_t memory_object_fill(struct memory_object *object);
+
+/* Both, at once: for small ones. */
 status_t memory_object_create(struct ledger *ledger, uint64_t size_bytes,
                               struct memory_object **out);
 

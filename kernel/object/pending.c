@@ -68,6 +68,9 @@ void pending_answer(struct pending *pending, status_t status, const void *messag
             kobj_unref(object);
         }
     } else if (status != ST_OK) {
+        if (object != NULL) {
+            kobj_unref(object);
+        }
         record_complete(pending->rec, status);
     } else if (object == NULL) {
         record_complete_message(pending->rec, message, (uint32_t)len, NULL, 0);

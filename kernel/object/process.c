@@ -15,6 +15,7 @@
 #include "arch/arch.h"
 #include "core/log.h"
 #include "core/panic.h"
+#include "core/step.h"
 #include "gen/endpoint.capnp.h"
 #include "gen/kernel/types.h"
 #include "gen/status.capnp.h"
@@ -493,6 +494,7 @@ static bool (*const exit_stages[])(struct process *) = {
 static bool process_exit_slice(struct job *job)
 {
     struct process *process = CONTAINER_OF(job, struct process, exit_job);
+    STEP(what((uintptr_t)exit_stages[process->exit_stage]));
     if (!exit_stages[process->exit_stage](process)) {
         return false;
     }

@@ -67,7 +67,8 @@ TEST(memory_refusals, "bad sizes and exhausted ledgers are refused and change no
     start();
     CHECK_EQ(memory_object_create(ledger, 0, &object), ST_BAD_ARGUMENT);
     CHECK_EQ(memory_object_create(ledger, 100, &object), ST_BAD_ARGUMENT);
-    CHECK_EQ(memory_object_create(ledger, 4097 * P, &object), ST_BAD_ARGUMENT);
+    CHECK_EQ(memory_object_create(ledger, (MEMORY_OBJECT_MAX_PAGES + UINT64_C(1)) * P, &object),
+             ST_BAD_ARGUMENT);
     CHECK_EQ(memory_object_create(ledger, UINT64_MAX - P + 1, &object), ST_BAD_ARGUMENT);
     CHECK_EQ(memory_object_create(ledger, 1801 * P, &object), ST_QUOTA);
     CHECK(object == NULL);
