@@ -85,9 +85,9 @@ enum capos_opcode {
     CAPOS_OP_SIGNAL = 6,
     CAPOS_OP_RELEASE = 7,
     CAPOS_OP_CANCEL = 8,
-    CAPOS_OP_FINISH = 9,    /* (later) */
-    CAPOS_OP_PARK = 10,     /* (later) */
-    CAPOS_OP_UNPARK = 11,   /* (later) */
+    CAPOS_OP_FINISH = 9, /* (later) */
+    CAPOS_OP_PARK = 10,
+    CAPOS_OP_UNPARK = 11,
     CAPOS_OP_HANDOVER = 12, /* (later) */
     CAPOS_OP_COUNT = 13,
 };
@@ -203,6 +203,16 @@ struct capos_received {
     uint16_t cap_count;
 };
 static_assert(sizeof(struct capos_received) == 64, "received call header");
+
+/* PARK waits while the 32-bit word at params is what `interface` says; UNPARK ends the waits of at most
+ * `interface` parkers of that word, CAPOS_UNPARK_MAX in one entry, and its result is how many. cap 0: params
+ * is an address, and its parkers are those of the same process. Else cap is a MemoryObject with `map`
+ * (UNPARK: `mapWrite`), params an offset in it, and its parkers are all who name it so. 4-aligned. */
+enum {
+    CAPOS_PARK_WOKEN = 0,   /* PARK's result: unparked */
+    CAPOS_PARK_CHANGED = 1, /* PARK's result: the word was another one; not parked */
+    CAPOS_UNPARK_MAX = 16,
+};
 
 /* WAIT: event mask in method, result = events that fired. */
 enum capos_event {

@@ -151,6 +151,8 @@ status_t aspace_guard(struct aspace *as, uint64_t address, uint64_t size_bytes);
  * Lock taken inside. size at most CAPOS_MAX_MESSAGE_BYTES + 2 KiB. */
 status_t aspace_read(struct aspace *as, uint64_t from, void *to, uint64_t size_bytes);
 status_t aspace_write(struct aspace *as, uint64_t to, const void *from, uint64_t size_bytes);
+/* A 4-aligned word, whole. ST_BAD_ADDRESS. */
+status_t aspace_load_u32(struct aspace *as, uint64_t address, uint32_t *out);
 /* Between two spaces (may be the same one); both locked by address order. ST_BAD_ADDRESS: the target;
  * BAD_SOURCE: the source. Only the copy itself can tell: other threads map and unmap meanwhile. */
 enum { BAD_SOURCE = 2 };

@@ -103,6 +103,17 @@ status_t aspace_write(struct aspace *as, uint64_t to, const void *from, uint64_t
     return status;
 }
 
+status_t aspace_load_u32(struct aspace *as, uint64_t address, uint32_t *out)
+{
+    lock_acquire(&as->lock);
+    const uint8_t *word = as->dying ? NULL : locate(as, address, false);
+    if (word != NULL) {
+        *out = __atomic_load_n((const uint32_t *)(const void *)word, __ATOMIC_RELAXED);
+    }
+    lock_release(&as->lock);
+    return word != NULL ? ST_OK : ST_BAD_ADDRESS;
+}
+
 /* One piece that crosses no page on either side. Both may be the same frame (one process calling
  * itself, or shared memory), so the pieces may overlap. */
 static void copy_piece(uint8_t *to, const uint8_t *from, uint64_t n)

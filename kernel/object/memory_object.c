@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "object/memory_object.h"
 
+#include "ring/park.h"
+
 #include "arch/user.h"
 #include "cap/ledger.h"
 #include "core/panic.h"
@@ -120,6 +122,7 @@ static void memory_object_destroy(struct kobj *obj)
 }
 
 static const struct kobj_ops memory_object_ops = {
+    .unlink_record = park_unlink,
     .name = "memory object",
     .destroy = memory_object_destroy,
 };

@@ -19,6 +19,7 @@
 
 #include "core/addr.h"
 #include "core/kobj.h"
+#include "lib/base/tree.h"
 #include "object/pending.h"
 
 enum {
@@ -34,6 +35,7 @@ struct memory_object {
     uint32_t npages;            /* [I] */
     bool borrowed;              /* [I] frames belong to the boot module */
     bool sealed;                /* own lock */
+    struct tree parked;         /* [o] records of PARK, by offset */
     uint32_t mappings;          /* own lock */
     uint32_t writable_mappings; /* own lock */
     uint8_t levels;             /* [I] of the tree; 0: the frames are in `direct` */

@@ -24,6 +24,7 @@
 #include "mem/frames.h"
 #include "mem/slab.h"
 #include "object/launcher.h"
+#include "ring/park.h"
 #include "ring/ring.h"
 #include "ring/wait.h"
 #include "sched/cpu.h"
@@ -156,6 +157,7 @@ static const struct kobj_ops process_ops = {
     .name = "process",
     .no_slots = process_no_slots,
     .destroy = process_destroy,
+    .unlink_record = park_unlink,
     .poll = process_poll,
 };
 

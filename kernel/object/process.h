@@ -47,6 +47,7 @@ struct process {
     uint64_t fault_ip, fault_sp; /* [o] likewise */
 
     struct list threads;           /* [o] */
+    struct tree parked;            /* [o] records of PARK without a capability, by address */
     uint32_t live;                 /* [o] threads that have not ended themselves */
     uint32_t leaving;              /* [o] those that have, and are still in the list */
     struct spinlock inflight_lock; /* rank LOCK_INFLIGHT */

@@ -7,6 +7,7 @@
 #include "object/memory_object.h"
 #include "object/pending.h"
 #include "object/process.h"
+#include "ring/wait.h"
 
 static struct aspace *target_of(const struct invocation *inv)
 {
@@ -26,6 +27,16 @@ status_t VirtualMemory_kernel_reserve(struct invocation *inv, VirtualMemory_rese
     return status;
 }
 
+/* A slice; true when all is done, and those who are parked on a word that is gone have been told. */
+static bool slice(struct aspace_op *op, int budget)
+{
+    if (!aspace_op_slice(op, budget)) {
+        return false;
+    }
+    kobj_notify(&CONTAINER_OF(op->as, struct process, aspace)->obj);
+    return true;
+}
+
 /* The answer to a map says where; that to the others is empty. */
 static bool go_on(struct job *job)
 {
@@ -33,7 +44,7 @@ static bool go_on(struct job *job)
     uint64_t words[4];
     size_t len = 0;
     struct capnp_builder builder;
-    if (!aspace_op_slice(op, ASPACE_SLICE)) {
+    if (!slice(op, ASPACE_SLICE)) {
         return false;
     }
     capnp_builder_init(&builder, words, sizeof(words));
@@ -55,8 +66,7 @@ static status_t run(struct invocation *inv, status_t begun, struct aspace_op **o
         return begun;
     }
     struct aspace_op *op = *out;
-    return aspace_op_slice(op, ASPACE_AT_ONCE) ? aspace_op_end(op)
-                                               : pending_start(&op->pending, inv, go_on);
+    return slice(op, ASPACE_AT_ONCE) ? aspace_op_end(op) : pending_start(&op->pending, inv, go_on);
 }
 
 status_t VirtualMemory_kernel_commit(struct invocation *inv, VirtualMemory_commit_params_r params,

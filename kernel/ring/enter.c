@@ -71,8 +71,8 @@ static const struct op_entry ops[CAPOS_OP_COUNT + 1] = {
     [CAPOS_OP_RELEASE] = {op_release, true, {NOT(W0_OP), 0, 0, ALL, ALL, ALL, ALL, ALL}},
     [CAPOS_OP_CANCEL] = {op_cancel, true, {NOT(W0_OP), 0, 0, ALL, ALL, ALL, ALL, ALL}},
     [CAPOS_OP_FINISH] = {op_unsupported, true, {0}},
-    [CAPOS_OP_PARK] = {op_unsupported, false, {0}},
-    [CAPOS_OP_UNPARK] = {op_unsupported, true, {0}},
+    [CAPOS_OP_PARK] = {op_park, false, {NOT(W0_OP), 0, 0, 0, ALL, ALL, 0, 0}},
+    [CAPOS_OP_UNPARK] = {op_unpark, true, {NOT(W0_OP), 0, 0, 0, ALL, ALL, 0, ALL}},
     [CAPOS_OP_HANDOVER] = {op_unsupported, false, {0}},
     [CAPOS_OP_COUNT] = {op_unsupported, false, {ALL}},
 };

@@ -27,6 +27,8 @@ void op_wait(struct op *op);
 void op_signal(struct op *op);
 void op_release(struct op *op);
 void op_cancel(struct op *op);
+void op_park(struct op *op);
+void op_unpark(struct op *op);
 
 static inline void op_complete_needed(struct op *op, status_t status, uint32_t needed)
 {

@@ -132,7 +132,9 @@ struct record *record_alloc(struct ring *ring, const struct capos_sqe *sqe, uint
     rec->target = target;
     rec->route = route;
     kobj_ref(target);
-    grant_ref(route);
+    if (route != NULL) {
+        grant_ref(route);
+    }
     ring->outstanding++;
     ring->claimed++;
     lock_release(&ring->lock);
@@ -256,7 +258,9 @@ void record_finish(struct record *rec, int32_t result, uint16_t flags, uint16_t 
     if (wake) {
         ring_wake(ring, answer);
     }
-    grant_unref(route);
+    if (route != NULL) {
+        grant_unref(route);
+    }
     kobj_unref(target);
 }
 

@@ -70,7 +70,10 @@ struct record {
     status_t doom;      /* [o] */
     uint32_t move_mask; /* [I] bit i: xfers[i] is a move */
     struct timer deadline;
-    capos_cap_t xfers[RECORD_MAX_CAPS]; /* [I] captured slots in the ring's process */
+    union {
+        capos_cap_t xfers[RECORD_MAX_CAPS]; /* [I] captured slots in the ring's process */
+        struct tree_node parked;            /* [o] PARK: by address or offset; see park.c */
+    };
 };
 
 static_assert(sizeof(struct record) <= RECORD_BYTES, "records fit their places");
@@ -82,9 +85,15 @@ struct record *record_at(struct ring *ring, uint32_t index);
 void records_init(struct ring *ring);
 
 /* A record for this SQE, not yet on any list; state CLAIMED, owned by the caller. Takes a ref of
- * target and route. The CQ slot was checked by the drain. NULL only when the ring is closing. */
+ * target and route (NULL: no capability leads to it). The CQ slot was checked by the drain. NULL only when the ring is closing. */
 struct record *record_alloc(struct ring *ring, const struct capos_sqe *sqe, uint64_t position,
                             struct kobj *target, struct grant *route);
+
+/* The capability that led to the target has been revoked. */
+static inline bool record_is_cut_off(const struct record *rec)
+{
+    return rec->route != NULL && !grant_is_live(rec->route);
+}
 
 /* Under the target's lock: QUEUED and of this generation -> CLAIMED, out of the target's list. */
 bool record_claim_locked(struct record *rec, uint32_t generation);

@@ -299,7 +299,7 @@ static struct record *next_cut_off(struct ring *ring, uint32_t *at, int32_t *bud
         struct record *rec = record_at(ring, *at);
         if (rec->target != NULL) {
             left--;
-            if (!grant_is_live(rec->route)) {
+            if (record_is_cut_off(rec)) {
                 found = rec;
                 *generation_out = atomic_load_relaxed(&rec->generation);
                 bool told = rec->op == CAPOS_OP_WAIT && (rec->method & CAPOS_EVENT_DEAD) != 0;

@@ -26,6 +26,7 @@
 #include "object/notification.h"
 #include "object/process.h"
 #include "ring/op.h"
+#include "ring/park.h"
 #include "sched/cpu.h"
 
 enum { SCAN_LOOKS = 64, SCAN_WAKES = 16 };
@@ -48,11 +49,14 @@ struct wakenings {
 static int32_t outcome_locked(struct kobj *obj, const struct record *rec, uint64_t *signal_out)
 {
     *signal_out = 0;
+    if (rec->op == CAPOS_OP_PARK) {
+        return park_outcome_locked(obj, rec);
+    }
     uint32_t events = 0;
     if (obj->ops->poll != NULL) {
         events = obj->ops->poll(obj, rec->method, rec->facet, signal_out);
     }
-    if (kobj_is_dead(obj) || !grant_is_live(rec->route)) {
+    if (kobj_is_dead(obj) || record_is_cut_off(rec)) {
         events |= rec->method & CAPOS_EVENT_DEAD;
         if (events == 0) {
             return ST_DISCONNECTED;
@@ -221,19 +225,21 @@ static status_t wait_check(const struct capos_sqe *sqe, const struct capability 
     return wait_allowed(cap, sqe->method) ? ST_OK : ST_NO_METHOD;
 }
 
+bool waiter_queue_locked(struct kobj *obj, struct record *rec)
+{
+    rec->key = UNLIKELY(obj->scan != SCAN_NONE) ? atomic_load_relaxed(&rounds) : 0;
+    return record_queue_locked(rec, &obj->waiters);
+}
+
 /* Done now (result in *result_out, nothing queued) or queued. */
 static bool wait_now(struct kobj *obj, struct record *rec, int32_t *result_out,
                      uint64_t *signal_out)
 {
     lock_acquire(&obj->lock);
     bool unseen = obj->scan != SCAN_NONE && !kobj_is_dead(obj);
-    if (UNLIKELY(unseen)) { /* those who came before are to be looked at first */
-        rec->key = atomic_load_relaxed(&rounds);
-        *result_out = 0;
-    } else {
-        *result_out = outcome_locked(obj, rec, signal_out);
-    }
-    bool queued = *result_out == 0 && record_queue_locked(rec, &obj->waiters);
+    /* Those who came before are to be looked at first. */
+    *result_out = UNLIKELY(unseen) ? 0 : outcome_locked(obj, rec, signal_out);
+    bool queued = *result_out == 0 && waiter_queue_locked(obj, rec);
     lock_release(&obj->lock);
     return !queued;
 }

@@ -13,6 +13,9 @@
  * held. */
 void kobj_notify(struct kobj *obj);
 
+/* record_queue_locked among the waiters of obj: behind a round that is under way. */
+bool waiter_queue_locked(struct kobj *obj, struct record *rec);
+
 /* A slice of that job: for struct scans. */
 bool kobj_scan_slice(struct job *job);
 

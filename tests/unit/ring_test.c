@@ -133,7 +133,7 @@ TEST(ring_unknown_op, "an opcode that does not exist, or is for later, completes
     fixture_start(1);
     struct user *user = user_new("op");
     for (unsigned op = 0; op < 256; op++) {
-        bool later = op >= CAPOS_OP_FINISH;
+        bool later = op == CAPOS_OP_FINISH || op >= CAPOS_OP_HANDOVER;
         if (later) {
             struct capos_sqe sqe = user_sqe(user, (uint8_t)op);
             CHECK_EQ(user_do(user, &sqe).result, ST_UNSUPPORTED);

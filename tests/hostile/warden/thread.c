@@ -11,14 +11,14 @@
 #include "case.h"
 #include "endpoint.capnp.h"
 #include "entropy.capnp.h"
+#include "ledger.capnp.h"
 #include "lib/base/string.h"
 #include "memory.capnp.h"
 #include "thread.capnp.h"
+#include "threads.h"
 #include "time.capnp.h"
 
 #define RACE_NS UINT64_C(400000000) /* at most; a thread that spins has whole slices on one CPU */
-
-enum { THREADS_MAX = 4, STACK_BYTES = 16384, PEER_ENTRIES = 16 };
 
 static uint8_t stacks[THREADS_MAX][STACK_BYTES] __attribute__((aligned(16)));
 
@@ -34,8 +34,6 @@ static void set(uint64_t *word, uint64_t value)
 
 /* ---- starting and joining ---- */
 
-typedef void (*thread_fn)(uint64_t argument, struct capos_ring_header *ring);
-
 static struct capos_cqe spawn_at(uint64_t entry, uint64_t stack, uint64_t argument,
                                  uint32_t entries)
 {
@@ -44,8 +42,7 @@ static struct capos_cqe spawn_at(uint64_t entry, uint64_t stack, uint64_t argume
                        MESSAGE(entry, stack, argument, entries), 40, result, sizeof(result)));
 }
 
-/* A thread with the n-th stack; its handle. */
-static capos_cap_t spawn_thread(thread_fn run, unsigned n, uint64_t argument)
+capos_cap_t spawn_thread(thread_fn run, unsigned n, uint64_t argument)
 {
     uint64_t top = (uintptr_t)stacks[n] + STACK_BYTES - 8;
     struct capos_cqe cqe = spawn_at((uintptr_t)run, top, argument, PEER_ENTRIES);
@@ -61,7 +58,7 @@ static struct capos_sqe joining(capos_cap_t handle)
     return wait;
 }
 
-static void join(capos_cap_t handle, int64_t code)
+void join(capos_cap_t handle, int64_t code)
 {
     struct capos_cqe cqe = raw_do(joining(handle));
     CHECK_EQ(cqe.result, CAPOS_EVENT_EXIT);
@@ -69,8 +66,7 @@ static void join(capos_cap_t handle, int64_t code)
     CHECK_EQ(release(handle), ST_OK);
 }
 
-/* One operation on a ring of one's own, by a thread that has nothing else; its result. */
-static int32_t peer_do(struct capos_ring_header *ring, const struct capos_sqe *sqe)
+int32_t peer_do(struct capos_ring_header *ring, const struct capos_sqe *sqe)
 {
     uint8_t *base = (uint8_t *)ring;
     struct capos_sqe *sq = (struct capos_sqe *)(void *)(base + ring->sq_offset);
@@ -202,11 +198,24 @@ static int64_t handles_misused(void)
 
 /* ---- ends ---- */
 
+/* Threads of this process, as its ledger has them. */
+static uint64_t threads_now(struct capos_ring_header *ring)
+{
+    static uint64_t result[256];
+    Ledger_usage_results_r results;
+    struct capos_sqe sqe = raw_call_sqe(held("ledger"), Ledger_ID, Ledger_usage_ORDINAL, NULL, 0,
+                                        result, sizeof(result));
+    int32_t length = peer_do(ring, &sqe);
+    if (length < 0 || Ledger_usage_results_read(result, (size_t)length, &results) != CAPNP_OK) {
+        capos_sys_exit(__LINE__);
+    }
+    Usage_list_r list = Ledger_usage_results_get_classes(results);
+    return Usage_get_used(Usage_list_at(list, LEDGER_CLASS_THREADS));
+}
+
 static void outlives(uint64_t argument, struct capos_ring_header *ring)
 {
-    const struct capos_sqe nop = {.op = CAPOS_OP_NOP};
-    for (unsigned i = 0; i < 2000; i++) {
-        (void)peer_do(ring, &nop);
+    while (threads_now(ring) != 1) {
     }
     capos_sys_exit_thread((int64_t)argument);
 }
@@ -315,7 +324,7 @@ static int64_t rewritten_while_drained(void)
         (void)raw_enter(0, 0);
     }
     raw.broken = true;
-    return 0;
+    return 99; /* or it has faulted: entries of chance may take its own memory away */
 }
 
 /* A payload slot that changes while a call to the neighbour and back goes through it. */
@@ -359,7 +368,7 @@ static int64_t rewritten_asleep(void)
         (void)raw_enter(0, 0);
     }
     raw.broken = true;
-    return 0;
+    return 99;
 }
 
 /* ---- against buffers and capabilities ---- */
@@ -504,11 +513,16 @@ const struct hostile_case thread_cases[] = {
                 .ending = {END_FAULT, 0, 1u << FAULT_RECORD_KIND_PAGE_FAULT,
                            CAPOS_MMAP_BASE + 8}}}},
     CASE("thread.all", all_at_once, "a process ends while threads run, wait and leave", 0),
-    CASE("thread.ring", rewritten_while_drained,
-         "a ring rewritten by another thread while it is drained hurts its process alone",
-         HOLD_ECHO | HOLD_ENTROPY),
-    CASE("thread.ring-asleep", rewritten_asleep,
-         "a ring rewritten while its thread sleeps hurts its process alone", 0),
+    {.name = "thread.ring",
+     .sentence = "a ring rewritten by another thread while it is drained hurts its process alone",
+     .roles = {{.run = rewritten_while_drained,
+                .holds = THREADS | HOLD_ECHO | HOLD_ENTROPY,
+                .ending = {END_FAULT, 0, UINT32_MAX, 0}}}},
+    {.name = "thread.ring-asleep",
+     .sentence = "a ring rewritten while its thread sleeps hurts its process alone",
+     .roles = {{.run = rewritten_asleep,
+                .holds = THREADS,
+                .ending = {END_FAULT, 0, UINT32_MAX, 0}}}},
     CASE("thread.slot", slot_rewritten, "a payload slot rewritten in mid-call is just a message",
          HOLD_ECHO),
     CASE("thread.unmap", buffer_unmapped, "a buffer unmapped in mid-call is a bad address at most",
