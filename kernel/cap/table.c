@@ -62,6 +62,26 @@ static void drop(const struct dropped *held)
     grant_unref(held->route);
 }
 
+/* The same for what many slots held; a run of copies is counted off at once, but for the last. */
+static void drop_all(const struct dropped *held, uint32_t count)
+{
+    for (uint32_t i = 0, run = 0; i < count; i++) {
+        const struct dropped *next = &held[i + 1];
+        if (i + 1 < count && next->object == held[i].object && next->route == held[i].route &&
+            held[i].object->ops->facet_slot == NULL) {
+            run++;
+            continue;
+        }
+        if (run != 0) {
+            atomic_sub_relaxed(&held[i].object->slots, run);
+            atomic_sub_relaxed(&held[i].object->refs, run);
+            atomic_sub_relaxed(&held[i].route->refs, run);
+            run = 0;
+        }
+        drop(&held[i]);
+    }
+}
+
 /* The index lies below the capacity. */
 static ALWAYS_INLINE struct cap_slot *slot_at(const struct cap_table *table, uint32_t index)
 {
@@ -276,27 +296,52 @@ static void sweep_slot(struct cap_slot *slot, struct dropped *held)
     slot->route = &grant_nowhere;
 }
 
+/* Lock held. Slots of one page from *at up to `end`, until the batch is full or *left in use were seen;
+ * returns how many were swept. */
+static uint32_t sweep_page(struct cap_table *table, uint32_t *at, uint32_t end, uint32_t *left,
+                           struct dropped held[SWEEP_BATCH])
+{
+    struct cap_slot *slot = slot_at(table, *at);
+    uint32_t count = 0;
+    uint32_t index = *at;
+    uint32_t in_use = *left;
+    for (; index < end && in_use != 0 && count < SWEEP_BATCH; index++, slot++) {
+        if (slot->object == NULL) {
+            in_use -= slot->state != CAP_FREE && slot->state != CAP_RETIRED;
+            continue;
+        }
+        in_use--;
+        if (!slot_is_usable(slot)) {
+            sweep_slot(slot, &held[count++]);
+        }
+    }
+    *at = index;
+    *left = in_use;
+    return count;
+}
+
+/* A look from the first slot on ends with the last in use, unless the lock was let go meanwhile. */
 bool table_sweep(struct cap_table *table, uint32_t *at, int32_t *budget)
 {
     struct dropped held[SWEEP_BATCH];
-    bool ended = false;
-    while (!ended && *budget > 0) {
-        int32_t count = 0;
+    while (*budget > 0) {
+        uint32_t count = 0;
         lock_acquire(&table->lock);
-        for (; *at<table->capacity && * budget> 0 && count < SWEEP_BATCH; ++*at, --*budget) {
-            struct cap_slot *slot = slot_at(table, *at);
-            if (slot->object != NULL && !slot_is_usable(slot)) {
-                sweep_slot(slot, &held[count++]);
-            }
+        uint32_t left = *at == 0 ? table->used : UINT32_MAX;
+        while (count == 0 && *at < table->capacity && left != 0 && *budget > 0) {
+            uint32_t start = *at;
+            count = sweep_page(table, at, (start | (CAP_PAGE_SLOTS - 1)) + 1, &left, held);
+            *budget -= (int32_t)(*at - start);
         }
-        ended = *at >= table->capacity;
+        bool ended = left == 0 || *at >= table->capacity;
         lock_release(&table->lock);
-        for (int32_t i = 0; i < count; i++) {
-            drop(&held[i]);
+        drop_all(held, count);
+        *budget -= (int32_t)count * SWEEP_DROP;
+        if (ended) {
+            return true;
         }
-        *budget -= count * SWEEP_DROP;
     }
-    return ended;
+    return false;
 }
 
 uint32_t table_next(struct cap_table *table, uint32_t start, struct capability *out,

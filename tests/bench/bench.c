@@ -5,16 +5,20 @@
  * (docs/reference/bench.md): a warm-up of a tenth, ten batches, median, least and most.
  * Every result is checked; a wrong one ends the program with a code.
  */
+#include "capabilities.capnp.h"
 #include "capos/start.h"
 #include "counter.capnp.h"
+#include "grants.capnp.h"
+#include "ledger.capnp.h"
 #include "process.capnp.h"
+#include "notification.capnp.h"
 #include "time.capnp.h"
 #include "raw.h"
 
 enum { BATCHES = 10, WARM_UP_SHARE = 10, MAX_BATCH = 32 };
 
 static struct raw_ring ring;
-static capos_cap_t log_cap, timer_cap, echo_cap, silent_cap, launcher_cap;
+static capos_cap_t log_cap, timer_cap, echo_cap, silent_cap, launcher_cap, manager_cap, ledger_cap;
 
 /* One measured operation: runs `n` times. */
 typedef void (*bench_fn)(uint32_t n);
@@ -251,6 +255,200 @@ static void bench_process(uint32_t n)
     }
 }
 
+/* ---- revoke ---- */
+
+/* A call with at most one capability, whose message is in `words` with room for a transfer behind it. */
+static int32_t call_with(capos_cap_t cap, uint64_t interface, uint16_t method, uint64_t *words,
+                         size_t len, capos_cap_t carried, uint64_t result[16])
+{
+    struct capos_sqe sqe = {
+        .op = CAPOS_OP_CALL,
+        .method = method,
+        .xfer_count = carried != 0,
+        .accept_count = 2,
+        .cap = cap,
+        .interface = interface,
+        .params = (uint64_t)words,
+        .params_len = (uint32_t)len,
+        .result = (uint64_t)result,
+        .result_len = 128,
+    };
+    if (carried != 0) {
+        words[len / 8] = ring.sequence++;
+        *(struct capos_transfer *)(void *)&words[len / 8 + 1] =
+            (struct capos_transfer){.cap = carried};
+    }
+    return raw_run(&ring, &sqe);
+}
+
+static const struct capos_cap_record *records_of(const uint64_t *result, int32_t bytes)
+{
+    return (const struct capos_cap_record *)(const void *)&result[bytes / 8];
+}
+
+static void derive(capos_cap_t *cap_out, capos_cap_t *grant_out)
+{
+    uint64_t words[16];
+    uint64_t result[16];
+    size_t len;
+    struct capnp_builder builder;
+    capnp_builder_init(&builder, words, sizeof(words) - 24);
+    Derivation_set_origin(Derivation_init(&builder), "bench", 5);
+    raw_require(capnp_finish(&builder, &len) == CAPNP_OK, 41);
+    int32_t bytes = call_with(manager_cap, CapabilityManager_ID, CapabilityManager_derive_ORDINAL,
+                              words, len, timer_cap, result);
+    raw_require(bytes > 0, 42);
+    *cap_out = records_of(result, bytes)[0].cap;
+    *grant_out = records_of(result, bytes)[1].cap;
+}
+
+static void release(capos_cap_t cap)
+{
+    struct capos_sqe sqe = {.op = CAPOS_OP_RELEASE, .cap = cap};
+    raw_require(raw_run(&ring, &sqe) == ST_OK, 43);
+}
+
+/* Counts from the filling of the SQE to the reaped completion, INLINE as in the other rows. */
+static uint64_t revoke(capos_cap_t grant)
+{
+    uint64_t start = raw_cycles();
+    struct capos_sqe *sqe = raw_sqe(&ring);
+    clear_sqe(sqe);
+    sqe->op = CAPOS_OP_CALL;
+    sqe->flags = CAPOS_SQE_INLINE;
+    sqe->method = GrantHandle_revoke_ORDINAL;
+    sqe->cap = grant;
+    sqe->interface = GrantHandle_ID;
+    sqe->result_len = CAPOS_PAYLOAD_SLOT_BYTES;
+    enter_and_reap(1, 8);
+    return raw_cycles() - start;
+}
+
+/* One derived slot, taken back: deriving it and letting go of it are not counted. */
+static uint64_t revoke_one(void)
+{
+    capos_cap_t cap, grant;
+    derive(&cap, &grant);
+    uint64_t spent = revoke(grant);
+    struct capos_sqe dead = {.op = CAPOS_OP_WAIT, .method = CAPOS_EVENT_DEAD, .cap = cap};
+    raw_require(raw_run(&ring, &dead) == ST_DISCONNECTED, 45);
+    release(cap);
+    release(grant);
+    return spent;
+}
+
+static void measure_revoke(void)
+{
+    enum { ONES = 2000 };
+    uint64_t values[BATCHES];
+    for (unsigned batch = 0; batch < BATCHES; batch++) {
+        uint64_t spent = 0;
+        for (unsigned i = 0; i < ONES; i++) {
+            spent += revoke_one();
+        }
+        values[batch] = spent * 10 / ONES;
+    }
+    report("revoke.latency", values);
+}
+
+enum { HOLDERS = 100, HELD = 100, HOLDER_GRANTS = 3 };
+
+static void holder_grant(Grant_list_b list, uint32_t index, const char *name, uint64_t interface)
+{
+    Grant_b grant = Grant_list_b_at(list, index);
+    Grant_set_name(grant, name, strlen(name));
+    Grant_set_interface(grant, interface);
+    Grant_set_transfer(grant, (uint16_t)index);
+}
+
+static capos_cap_t launch_holder(capos_cap_t lease, capos_cap_t bell)
+{
+    uint64_t words[160];
+    uint64_t result[8];
+    size_t len;
+    struct capnp_builder builder;
+    capnp_builder_init(&builder, words, sizeof(words) - 64);
+    Launcher_launch_params_b params = Launcher_launch_params_init(&builder);
+    Launcher_launch_params_set_program(params, "bench/holder", 12);
+    Launcher_launch_params_set_name(params, "holder", 6);
+    Grant_list_b grants = Launcher_launch_params_init_grants(params, HOLDER_GRANTS);
+    holder_grant(grants, 0, "lease", Timer_ID);
+    holder_grant(grants, 1, "bell", Notification_ID);
+    Grant_b self = Grant_list_b_at(grants, 2);
+    Grant_set_name(self, "capabilities", 12);
+    Grant_set_interface(self, CapabilityManager_ID);
+    Grant_set_self(self, SELF_OBJECT_CAPABILITY_MANAGER);
+    raw_require(capnp_finish(&builder, &len) == CAPNP_OK, 46);
+    uint64_t *area = &words[len / 8];
+    struct capos_transfer *xfers = (struct capos_transfer *)(void *)&area[1];
+    area[0] = ring.sequence++;
+    xfers[0] = (struct capos_transfer){.cap = lease};
+    xfers[1] = (struct capos_transfer){.cap = bell};
+    struct capos_sqe sqe = {
+        .op = CAPOS_OP_CALL,
+        .method = Launcher_launch_ORDINAL,
+        .xfer_count = 2,
+        .accept_count = 1,
+        .cap = launcher_cap,
+        .interface = Launcher_ID,
+        .params = (uint64_t)words,
+        .params_len = (uint32_t)len,
+        .result = (uint64_t)result,
+        .result_len = sizeof(result),
+    };
+    int32_t bytes = raw_run(&ring, &sqe);
+    raw_require(bytes > 0, 47);
+    struct capos_sqe wait = {
+        .op = CAPOS_OP_WAIT, .method = CAPOS_EVENT_SIGNALLED, .cap = bell, .params = 1};
+    raw_require(raw_run(&ring, &wait) == CAPOS_EVENT_SIGNALLED, 48);
+    return records_of(result, bytes)->cap;
+}
+
+static void end_holder(capos_cap_t process)
+{
+    uint64_t words[4] = {0};
+    uint64_t result[16];
+    struct capos_sqe wait = {.op = CAPOS_OP_WAIT, .method = CAPOS_EVENT_EXIT, .cap = process};
+    raw_require(call_with(process, ProcessHandle_ID, ProcessHandle_terminate_ORDINAL, words, 8, 0,
+                          result) > 0,
+                49);
+    raw_require(raw_run(&ring, &wait) == CAPOS_EVENT_EXIT, 50);
+    release(process);
+}
+
+/* A hundred slots in each of a hundred processes that wait for something else. */
+static uint64_t revoke_many(capos_cap_t bell)
+{
+    static capos_cap_t holders[HOLDERS];
+    capos_cap_t cap, grant;
+    derive(&cap, &grant);
+    for (unsigned i = 0; i < HOLDERS; i++) {
+        holders[i] = launch_holder(cap, bell);
+    }
+    release(cap);
+    uint64_t spent = revoke(grant);
+    for (unsigned i = 0; i < HOLDERS; i++) {
+        end_holder(holders[i]);
+    }
+    release(grant);
+    return spent;
+}
+
+static void measure_revoke_slots(void)
+{
+    uint64_t words[4] = {0};
+    uint64_t result[16];
+    uint64_t values[BATCHES];
+    int32_t bytes =
+        call_with(ledger_cap, Ledger_ID, Ledger_new_notification_ORDINAL, words, 8, 0, result);
+    raw_require(bytes > 0, 51);
+    capos_cap_t bell = records_of(result, bytes)->cap;
+    for (unsigned batch = 0; batch < BATCHES; batch++) {
+        values[batch] = revoke_many(bell) * 10 / (HOLDERS * HELD);
+    }
+    report("revoke.slot", values);
+}
+
 int capos_main(void)
 {
     raw_open(&ring);
@@ -259,6 +457,8 @@ int capos_main(void)
     echo_cap = raw_cap("echo");
     silent_cap = raw_cap("silent");
     launcher_cap = raw_cap("launcher");
+    manager_cap = raw_cap("capabilities");
+    ledger_cap = raw_cap("ledger");
     memset(message, 0x5a, sizeof(message));
     build_launch();
 
@@ -270,5 +470,7 @@ int capos_main(void)
     measure("ipc.roundtrip.4k", bench_roundtrip_4k, 20000);
     measure("call.cancel", bench_cancel, 20000);
     measure("process.lifecycle", bench_process, 2000);
+    measure_revoke();
+    measure_revoke_slots();
     capos_sys_exit(0); /* the manifest then shuts the machine down */
 }

@@ -28,6 +28,8 @@ const manifest :M.Manifest = (
         (name = "log", interface = "LogWriter", source = (kernel = log)),
         (name = "timer", interface = "Timer", source = (kernel = timer)),
         (name = "launcher", interface = "Launcher", source = (launcher = "null")),
+        (name = "capabilities", interface = "CapabilityManager", source = (self = capabilityManager)),
+        (name = "ledger", interface = "Ledger", source = (self = ledger)),
         (name = "echo", interface = "Counter",
          source = (export = (service = "echo", export = "echo"))),
         (name = "silent", interface = "Counter",
@@ -37,5 +39,5 @@ const manifest :M.Manifest = (
       ringEntries = 64,
     ),
   ],
-  launchSets = [(name = "null", programs = ["bench/null"], maxChildren = 2)],
+  launchSets = [(name = "null", programs = ["bench/null", "bench/holder"], maxChildren = 100)],
 );
