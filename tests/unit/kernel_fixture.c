@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "tests/unit/kernel_fixture.h"
 
+#include "tests/unit/kernel_audit.h"
+
 #include "tests/unit/aspace_ops.h"
 
 #define TEST_NO_MAIN
@@ -125,6 +127,8 @@ bool fixture_is_clean(void)
 
 void fixture_end(void)
 {
+    fixture_settle();
+    kernel_audit(roots->grant);
     for (unsigned i = 0; i < user_count; i++) {
         if (!users[i].gone && !users[i].shares) {
             user_terminate(&users[i]);

@@ -6,7 +6,7 @@
  * program would do: write SQEs, enter, read completions. Nothing moves by itself: user_enter and
  * fixture_settle step the CPUs until they have nothing to do.
  *
- * fixture_end ends all users and checks that frames, ledger and grants are what they were before the
+ * fixture_end compares the kernel's books (kernel_audit.h), ends all users and checks that frames, ledger and grants are what they were before the
  * first one.
  */
 #ifndef CAPOS_TESTS_UNIT_KERNEL_FIXTURE_H
