@@ -98,7 +98,7 @@ enum capos_sqe_flag {
     CAPOS_SQE_PIPELINE = 1 << 1,  /* (later) */
     CAPOS_SQE_KEEP = 1 << 2,      /* (later) */
     CAPOS_SQE_QUIET = 1 << 3,     /* (later) no completion on success */
-    CAPOS_SQE_INLINE = 1 << 4,    /* params and result are byte offsets in the payload area */
+    CAPOS_SQE_INLINE = 1 << 4,    /* params, and a CALL's result, are offsets in the payload area */
     CAPOS_SQE_MULTISHOT = 1 << 5, /* (later) WAIT only */
     CAPOS_SQE_FLAGS_ALL = (1 << 6) - 1,
 };
@@ -113,7 +113,7 @@ struct capos_sqe {
     uint64_t cap;
     uint64_t user_data;
     uint64_t params; /* address, or payload-area offset with INLINE */
-    uint64_t result; /* likewise */
+    uint64_t result; /* likewise; of a receive always an address */
     uint32_t params_len;
     uint32_t result_len;
     uint64_t interface;
@@ -132,6 +132,7 @@ enum capos_cqe_flag {
     CAPOS_CQE_SEQUENCE = 1 << 2,  /* expected_seq: result is ST_BAD_SEQUENCE */
     CAPOS_CQE_EXCEPTION = 1 << 3, /* exception: result is ST_EXCEPTION */
     CAPOS_CQE_NEEDED = 1 << 4,    /* needed: bytes (RESULT_TOO_SMALL) or quota class (QUOTA) */
+    CAPOS_CQE_INLINE = 1 << 5, /* RECV with INLINE: it lies in the payload slot, not the buffer */
 };
 
 struct capos_cqe {

@@ -11,8 +11,10 @@
  *   REFUSING   RETURN of an exception after a refused reply -> RECEIVING
  *
  * A reply that gives capabilities away goes out by RETURN alone: RETURN_RECV does not tell whether
- * the caller was gone, and then the capabilities are still ours to release. A reply that is refused
- * is replaced by an exception, once; a second refusal is ignored (the caller was gone).
+ * the caller was gone, and then the capabilities are still ours to release. A reply that its caller
+ * had no room for (RESULT_TOO_SMALL) ended the call: the caller was told, and nothing more can be
+ * said. Any other refusal leaves the call to be answered: an exception takes the reply's place, once;
+ * a second refusal is ignored (the caller was gone).
  */
 #include "capos/serve.h"
 
@@ -237,7 +239,8 @@ static void handle(struct capos_server_slot *slot)
 static void receive_refused(struct capos_server_slot *slot, status_t status)
 {
     bool final = status == ST_DISCONNECTED || status == ST_BAD_CAP || status == ST_CANCELLED ||
-                 status == ST_NO_METHOD || status == ST_WRONG_INTERFACE;
+                 status == ST_NO_METHOD || status == ST_WRONG_INTERFACE ||
+                 status == ST_RESULT_TOO_SMALL;
     if (final || ++slot->refusals >= MAX_REFUSALS) {
         server_ended(slot->request.server, status);
     } else {
@@ -245,17 +248,36 @@ static void receive_refused(struct capos_server_slot *slot, status_t status)
     }
 }
 
-/* A RETURN that gave capabilities away. When the caller was gone they are still ours. */
+/* The call has ended, though not with the reply. */
+static bool call_ended(status_t status)
+{
+    return status == ST_GONE || status == ST_RESULT_TOO_SMALL;
+}
+
+/* A RETURN by itself. What it was to give away and did not is still ours. */
 static void returned(struct capos_server_slot *slot, status_t status)
 {
-    if (status != ST_OK && status != ST_GONE) {
+    if (status != ST_OK && !call_ended(status)) {
         refuse_reply(slot, status);
         return;
     }
-    if (status == ST_GONE) {
+    if (status != ST_OK) {
         release_given(&slot->request);
     }
     arm(slot);
+}
+
+/* RETURN_RECV: what failed is the answer, or the call has been answered and the receive was refused:
+ * then the exception finds it gone. */
+static void answered(struct capos_server_slot *slot, status_t status)
+{
+    if (status == ST_OK) {
+        handle(slot);
+    } else if (call_ended(status)) {
+        arm(slot);
+    } else {
+        refuse_reply(slot, status);
+    }
 }
 
 static void slot_done(struct capos_op *op)
@@ -271,11 +293,7 @@ static void slot_done(struct capos_op *op)
         }
         break;
     case PHASE_ANSWERING:
-        if (status == ST_OK) {
-            handle(slot);
-        } else {
-            refuse_reply(slot, status);
-        }
+        answered(slot, status);
         break;
     case PHASE_RETURNING:
         returned(slot, status);

@@ -25,12 +25,17 @@ $(O)/obj/kernel/bearssl/%.o: $(BEARSSL)/%.c | $(DEPS)
 $(O)/obj/kernel/gen/%.o: build/gen/%.c | $(DEPS)
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(KERNEL_CFLAGS) $(KERNEL_INCLUDE) $(DEPFLAGS) -c $< -o $@
+	$(Q)$(CC) $(KERNEL_CFLAGS) -Os $(KERNEL_INCLUDE) $(DEPFLAGS) -c $< -o $@
 
 $(O)/obj/kernel/kernel/%.o: kernel/%.c | $(DEPS)
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(KERNEL_CFLAGS) $(KERNEL_INCLUDE) $(DEPFLAGS) -c $< -o $@
+	$(Q)$(CC) $(KERNEL_CFLAGS) $(KERNEL_SIZE_$(*F)) $(KERNEL_INCLUDE) $(DEPFLAGS) -c $< -o $@
+
+# What runs at boot, at a panic or for a log line is made small, not fast.
+KERNEL_COLD := acpi apic archive boot bootmem cmdline elf gdt idt irq layout log multiboot2 panic paging power processor pvh \
+	serial smp entropy io_ports kernel_log boot_package interrupt
+$(foreach name,$(KERNEL_COLD),$(eval KERNEL_SIZE_$(name) := -Os))
 
 $(O)/obj/kernel/kernel/%.o: kernel/%.S | $(DEPS)
 	$(call say,AS,$<)

@@ -64,6 +64,8 @@ annotation statuses(method) :List(Text);
 annotation opcode(method) :Text;
 # The ordinal stands for a ring opcode; a CALL to it is refused.
 
+annotation quick(method) :Void;
+# Of a kernel method without parameters whose results are 64-bit numbers: answered under the table's lock.
 annotation mayBlock(method) :Void;
 # The answer may wait for something else to happen; a caller sets a deadline or can cancel.
 

@@ -6,7 +6,7 @@ using A = import "annotations.capnp";
 interface Timer $A.kernel $A.kernelType(9) $A.transfer(copy) $A.scope(crossSession) {
   # Monotonic time.
 
-  now @0 () -> (nowNs :UInt64 $A.unit("ns"));
+  now @0 () -> (nowNs :UInt64 $A.unit("ns")) $A.quick;
   # Monotonic nanoseconds since boot.
 
   sleep @1 (untilNs :UInt64 $A.unit("ns")) -> (nowNs :UInt64 $A.unit("ns")) $A.mayBlock $A.statuses(["quota"]);

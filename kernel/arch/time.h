@@ -9,7 +9,7 @@
 
 /* Nanoseconds since boot; never goes back on one CPU; CPUs agree to within the firmware's TSC
  * synchronisation. */
-uint64_t arch_time_ns(void);
+static inline uint64_t arch_time_ns(void);
 
 /* One interrupt ARCH_VECTOR_TIMER on this CPU at or soon after the absolute time; replaces the
  * earlier deadline. A deadline in the past comes at once; ARCH_TIME_NEVER disarms. Far deadlines may
@@ -18,5 +18,7 @@ void arch_timer_arm(uint64_t deadline_ns);
 
 /* Seconds since 1970 according to the battery clock; 0 = there is none or it is not sane. Slow. */
 uint64_t arch_wall_clock_s(void);
+
+#include "arch_time_inline.h"
 
 #endif

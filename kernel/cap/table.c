@@ -25,8 +25,8 @@
 #include "mem/slab.h"
 
 enum {
-    SLOT_BITS = 6,
-    DIRECTORY_BITS = 9,
+    SLOT_BITS = CAP_SLOT_BITS,
+    DIRECTORY_BITS = CAP_DIRECTORY_BITS,
     DIRECTORY_SLOTS = CAP_PAGE_SLOTS * CAP_DIRECTORY_ENTRIES,
     PINS_MAX = UINT16_MAX,
     NEXT_SLOTS = 64, /* looked at by one table_next */
@@ -82,28 +82,9 @@ static void drop_all(const struct dropped *held, uint32_t count)
     }
 }
 
-/* The index lies below the capacity. */
-static ALWAYS_INLINE struct cap_slot *slot_at(const struct cap_table *table, uint32_t index)
-{
-    struct cap_slot **directory = table->root[index >> (DIRECTORY_BITS + SLOT_BITS)];
-    struct cap_slot *page = directory[(index >> SLOT_BITS) % CAP_DIRECTORY_ENTRIES];
-    return &page[index % CAP_PAGE_SLOTS];
-}
-
-/* The slot that the id names, in whatever state; NULL when its generation is another. */
-static ALWAYS_INLINE struct cap_slot *slot_of(const struct cap_table *table, capos_cap_t id)
-{
-    uint32_t index = (uint32_t)(id & INDEX_MASK);
-    if (UNLIKELY(index >= table->capacity)) {
-        return NULL;
-    }
-    struct cap_slot *slot = slot_at(table, index);
-    return LIKELY(slot->generation == id >> CAPOS_CAP_INDEX_BITS) ? slot : NULL;
-}
-
 static ALWAYS_INLINE struct cap_slot *live_slot(const struct cap_table *table, capos_cap_t id)
 {
-    struct cap_slot *slot = slot_of(table, id);
+    struct cap_slot *slot = table_slot_of(table, id);
     return LIKELY(slot != NULL && slot->state == CAP_LIVE) ? slot : NULL;
 }
 
@@ -128,14 +109,6 @@ static ALWAYS_INLINE void look(const struct cap_slot *slot, struct capability *o
         .mode = slot->mode,
         .scope = slot->scope,
     };
-}
-
-/* With one ref each for the caller. */
-static ALWAYS_INLINE void copy_out(const struct cap_slot *slot, struct capability *out)
-{
-    kobj_ref(slot->object);
-    grant_ref(slot->route);
-    look(slot, out);
 }
 
 static void push_free(struct cap_table *table, struct cap_slot *slot, uint32_t index)
@@ -178,6 +151,7 @@ status_t table_init(struct cap_table *table, struct ledger *ledger, const uint64
     table->used = 0;
     table->free_count = 0;
     table->holder = 0;
+    table->promised = 0;
     table->session_key[0] = session_key[0];
     table->session_key[1] = session_key[1];
     return ST_OK;
@@ -216,7 +190,7 @@ static status_t grow(struct cap_table *table)
 static void shrink(struct cap_table *table, struct dropped *held)
 {
     uint32_t index = --table->capacity;
-    struct cap_slot *slot = slot_at(table, index);
+    struct cap_slot *slot = table_slot_at(table, index);
     *held = (struct dropped){slot->object, slot->route, slot->facet};
     if (slot->state != CAP_FREE && slot->state != CAP_RETIRED) {
         table->used--;
@@ -258,22 +232,17 @@ bool table_destroy_slice(struct cap_table *table, uint32_t max)
 status_t table_get(struct cap_table *table, capos_cap_t id, struct capability *out,
                    uint64_t caller_out[2])
 {
-    lock_acquire(&table->lock);
-    struct cap_slot *slot = live_slot(table, id);
+    status_t status;
+    const struct cap_slot *slot = table_open(table, id, &status);
     if (UNLIKELY(slot == NULL)) {
-        lock_release(&table->lock);
-        return ST_BAD_CAP;
+        return status;
     }
-    if (!slot_is_usable(slot)) {
-        lock_release(&table->lock);
-        return ST_DISCONNECTED;
-    }
-    copy_out(slot, out);
+    table_copy_out(slot, out);
     if (caller_out != NULL) {
         caller_out[0] = slot->caller[0];
         caller_out[1] = slot->caller[1];
     }
-    lock_release(&table->lock);
+    table_close(table);
     return ST_OK;
 }
 
@@ -301,7 +270,7 @@ static void sweep_slot(struct cap_slot *slot, struct dropped *held)
 static uint32_t sweep_page(struct cap_table *table, uint32_t *at, uint32_t end, uint32_t *left,
                            struct dropped held[SWEEP_BATCH])
 {
-    struct cap_slot *slot = slot_at(table, *at);
+    struct cap_slot *slot = table_slot_at(table, *at);
     uint32_t count = 0;
     uint32_t index = *at;
     uint32_t in_use = *left;
@@ -354,10 +323,10 @@ uint32_t table_next(struct cap_table *table, uint32_t start, struct capability *
                        : table->capacity;
     uint32_t index = start;
     for (; index < end && found == UINT32_MAX; index++) {
-        const struct cap_slot *slot = slot_at(table, index);
+        const struct cap_slot *slot = table_slot_at(table, index);
         if (slot->state == CAP_LIVE) {
             if (slot->object != NULL) {
-                copy_out(slot, out);
+                table_copy_out(slot, out);
             } else {
                 look(slot, out);
             }
@@ -378,7 +347,7 @@ static void take_free(struct cap_table *table, uint32_t n, capos_cap_t *ids_out)
 {
     for (uint32_t i = 0; i < n; i++) {
         uint32_t index = table->first_free - 1;
-        struct cap_slot *slot = slot_at(table, index);
+        struct cap_slot *slot = table_slot_at(table, index);
         table->first_free = (uint32_t)slot->interface;
         slot->state = CAP_RESERVED;
         slot->pins = 0;
@@ -386,6 +355,12 @@ static void take_free(struct cap_table *table, uint32_t n, capos_cap_t *ids_out)
     }
     table->free_count -= n;
     table->used += n;
+}
+
+/* Lock held. ST_QUOTA changes nothing. */
+static status_t make_room(struct cap_table *table, uint32_t n)
+{
+    return LIKELY(table->free_count - table->promised >= n) ? ST_OK : grow(table);
 }
 
 status_t table_reserve(struct cap_table *table, uint32_t n, capos_cap_t *ids_out)
@@ -399,9 +374,7 @@ status_t table_reserve(struct cap_table *table, uint32_t n, capos_cap_t *ids_out
         return status;
     }
     lock_acquire(&table->lock);
-    if (UNLIKELY(table->free_count < n)) {
-        status = grow(table);
-    }
+    status = make_room(table, n);
     if (LIKELY(status == ST_OK)) {
         take_free(table, n, ids_out);
     }
@@ -412,19 +385,69 @@ status_t table_reserve(struct cap_table *table, uint32_t n, capos_cap_t *ids_out
     return status;
 }
 
-/* Nobody has seen the ids, so the generation stays. */
+status_t table_promise(struct cap_table *table, uint32_t n)
+{
+    KDEBUG_ASSERT(n <= CAP_PAGE_SLOTS);
+    status_t status = ledger_charge(table->ledger, LEDGER_CLASS_SLOTS, n);
+    if (status != ST_OK) {
+        return status;
+    }
+    lock_acquire(&table->lock);
+    status = make_room(table, n);
+    if (LIKELY(status == ST_OK)) {
+        table->promised += n;
+    }
+    lock_release(&table->lock);
+    if (UNLIKELY(status != ST_OK)) {
+        ledger_refund(table->ledger, LEDGER_CLASS_SLOTS, n);
+    }
+    return status;
+}
+
+void table_redeem(struct cap_table *table, uint32_t n, capos_cap_t *ids_out)
+{
+    lock_acquire(&table->lock);
+    KASSERT(n <= table->promised);
+    table->promised -= n;
+    take_free(table, n, ids_out);
+    lock_release(&table->lock);
+}
+
+void table_unpromise(struct cap_table *table, uint32_t n)
+{
+    lock_acquire(&table->lock);
+    KASSERT(n <= table->promised);
+    table->promised -= n;
+    lock_release(&table->lock);
+    ledger_refund(table->ledger, LEDGER_CLASS_SLOTS, n);
+}
+
+/* Reserved slots become free ones; lock held. Nobody has seen the ids, so the generation stays. */
+static void put_back(struct cap_table *table, uint32_t n, const capos_cap_t *ids)
+{
+    for (uint32_t i = n; i-- > 0;) {
+        struct cap_slot *slot = table_slot_of(table, ids[i]);
+        KASSERT(slot != NULL && slot->state == CAP_RESERVED);
+        push_free(table, slot, (uint32_t)(ids[i] & INDEX_MASK));
+    }
+    table->used -= n;
+}
+
+void table_unredeem(struct cap_table *table, uint32_t n, const capos_cap_t *ids)
+{
+    lock_acquire(&table->lock);
+    put_back(table, n, ids);
+    table->promised += n;
+    lock_release(&table->lock);
+}
+
 void table_unreserve(struct cap_table *table, uint32_t n, const capos_cap_t *ids)
 {
     if (n == 0) {
         return;
     }
     lock_acquire(&table->lock);
-    for (uint32_t i = n; i-- > 0;) {
-        struct cap_slot *slot = slot_of(table, ids[i]);
-        KASSERT(slot != NULL && slot->state == CAP_RESERVED);
-        push_free(table, slot, (uint32_t)(ids[i] & INDEX_MASK));
-    }
-    table->used -= n;
+    put_back(table, n, ids);
     lock_release(&table->lock);
     ledger_refund(table->ledger, LEDGER_CLASS_SLOTS, n);
 }
@@ -452,7 +475,7 @@ void table_install(struct cap_table *table, capos_cap_t id, const struct capabil
     }
     kobj_slot_add(cap->object);
     lock_acquire(&table->lock);
-    struct cap_slot *slot = slot_of(table, id);
+    struct cap_slot *slot = table_slot_of(table, id);
     KASSERT(slot != NULL && slot->state == CAP_RESERVED);
     slot->object = cap->object;
     slot->route = cap->route;
@@ -550,11 +573,11 @@ status_t table_capture(struct cap_table *table, capos_cap_t id, bool move)
 status_t table_captured_get(struct cap_table *table, capos_cap_t id, struct capability *out)
 {
     lock_acquire(&table->lock);
-    const struct cap_slot *slot = slot_of(table, id);
+    const struct cap_slot *slot = table_slot_of(table, id);
     KASSERT(slot != NULL && slot->route != NULL);
     status_t status = slot_is_usable(slot) ? ST_OK : ST_DISCONNECTED;
     if (status == ST_OK) {
-        copy_out(slot, out);
+        table_copy_out(slot, out);
     }
     lock_release(&table->lock);
     return status;
@@ -578,7 +601,7 @@ void table_capture_end(struct cap_table *table, capos_cap_t id, bool move, bool 
 {
     struct dropped held;
     lock_acquire(&table->lock);
-    struct cap_slot *slot = slot_of(table, id);
+    struct cap_slot *slot = table_slot_of(table, id);
     KASSERT(slot != NULL);
     bool ended = end_capture(table, slot, id, move, commit, &held);
     lock_release(&table->lock);
@@ -621,7 +644,7 @@ static const char *check_free_list(const struct cap_table *table)
         if (next > table->capacity || count == table->free_count) {
             return "the free list is broken";
         }
-        const struct cap_slot *slot = slot_at(table, next - 1);
+        const struct cap_slot *slot = table_slot_at(table, next - 1);
         if (slot->state != CAP_FREE) {
             return "the free list holds a slot that is not free";
         }
@@ -635,7 +658,7 @@ static const char *check_locked(const struct cap_table *table)
     uint32_t used = 0;
     uint32_t free_slots = 0;
     for (uint32_t i = 0; i < table->capacity; i++) {
-        const struct cap_slot *slot = slot_at(table, i);
+        const struct cap_slot *slot = table_slot_at(table, i);
         const char *why = check_slot(slot);
         if (why != NULL) {
             return why;
@@ -643,10 +666,11 @@ static const char *check_locked(const struct cap_table *table)
         used += slot->state != CAP_FREE && slot->state != CAP_RETIRED;
         free_slots += slot->state == CAP_FREE;
     }
-    if (used != table->used || free_slots != table->free_count) {
+    if (used != table->used || free_slots != table->free_count ||
+        table->promised > table->free_count) {
         return "the counts are wrong";
     }
-    if (atomic_load_relaxed(&table->ledger->used[LEDGER_CLASS_SLOTS]) < used) {
+    if (atomic_load_relaxed(&table->ledger->used[LEDGER_CLASS_SLOTS]) < used + table->promised) {
         return "T2: a slot is not charged";
     }
     return check_free_list(table);

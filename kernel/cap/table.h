@@ -28,6 +28,8 @@
 #include "abi/types.h"
 #include "cap/grant.h"
 #include "core/kobj.h"
+#include "gen/status.capnp.h"
+#include "lib/base/compiler.h"
 
 enum {
     CAP_PAGE_SLOTS = 64, /* slots a page holds; also the most that can be reserved at once */
@@ -77,12 +79,87 @@ struct cap_table {
     uint32_t capacity;       /* slots in pages that exist */
     uint32_t used;           /* slots not FREE and not RETIRED */
     uint32_t free_count;     /* slots FREE */
+    uint32_t promised;       /* of those: charged for results and receives that are to come */
     uint64_t session_key[2]; /* [I] mixed into caller references */
     uint64_t holder;         /* [I] one bit: see struct grant */
 };
 
 /* Empty, with its root page charged. ST_QUOTA. */
 status_t table_init(struct cap_table *table, struct ledger *ledger, const uint64_t session_key[2]);
+
+/* ---- look-up in line: the call path ---- */
+
+enum { CAP_SLOT_BITS = 6, CAP_DIRECTORY_BITS = 9 };
+
+/* The index lies below the capacity. */
+static ALWAYS_INLINE struct cap_slot *table_slot_at(const struct cap_table *table, uint32_t index)
+{
+    struct cap_slot **directory = table->root[index >> (CAP_DIRECTORY_BITS + CAP_SLOT_BITS)];
+    struct cap_slot *page = directory[(index >> CAP_SLOT_BITS) % CAP_DIRECTORY_ENTRIES];
+    return &page[index % CAP_PAGE_SLOTS];
+}
+
+/* The slot that the id names, in whatever state; NULL when its generation is another. Locked. */
+static ALWAYS_INLINE struct cap_slot *table_slot_of(const struct cap_table *table, capos_cap_t id)
+{
+    uint32_t index = (uint32_t)(id & ((UINT64_C(1) << CAPOS_CAP_INDEX_BITS) - 1));
+    if (UNLIKELY(index >= table->capacity)) {
+        return NULL;
+    }
+    struct cap_slot *slot = table_slot_at(table, index);
+    return LIKELY(slot->generation == id >> CAPOS_CAP_INDEX_BITS) ? slot : NULL;
+}
+
+/* The slot, LIVE with route and object alive; else NULL. Locked. */
+static ALWAYS_INLINE struct cap_slot *table_usable_slot(const struct cap_table *table,
+                                                        capos_cap_t id)
+{
+    struct cap_slot *slot = table_slot_of(table, id);
+    return LIKELY(slot != NULL && slot->state == CAP_LIVE && grant_is_live(slot->route) &&
+                  !kobj_is_dead(slot->object))
+               ? slot
+               : NULL;
+}
+
+/* Locks the table and finds the slot, LIVE with route and object alive; then table_close. NULL: the
+ * lock is not held, *status_out is ST_BAD_CAP or ST_DISCONNECTED. What the slot holds stays as long as
+ * the lock does. */
+static ALWAYS_INLINE struct cap_slot *table_open(struct cap_table *table, capos_cap_t id,
+                                                 status_t *status_out)
+{
+    lock_acquire(&table->lock);
+    struct cap_slot *slot = table_slot_of(table, id);
+    if (UNLIKELY(slot == NULL || slot->state != CAP_LIVE)) {
+        *status_out = ST_BAD_CAP;
+    } else if (UNLIKELY(!grant_is_live(slot->route) || kobj_is_dead(slot->object))) {
+        *status_out = ST_DISCONNECTED;
+    } else {
+        return slot;
+    }
+    lock_release(&table->lock);
+    return NULL;
+}
+
+static ALWAYS_INLINE void table_close(struct cap_table *table)
+{
+    lock_release(&table->lock);
+}
+
+/* With one ref each for the caller. */
+static ALWAYS_INLINE void table_copy_out(const struct cap_slot *slot, struct capability *out)
+{
+    kobj_ref(slot->object);
+    grant_ref(slot->route);
+    *out = (struct capability){
+        .object = slot->object,
+        .route = slot->route,
+        .facet = slot->facet,
+        .interface = slot->interface,
+        .ktype = slot->ktype,
+        .mode = slot->mode,
+        .scope = slot->scope,
+    };
+}
 
 /* Looks at up to `max` slots and drops what they hold; true when the table is empty and its pages
  * are given back. For process exit: no other operation is under way, then or later. */
@@ -104,6 +181,14 @@ void capability_put(struct capability *cap);
  * nothing: ST_QUOTA. */
 status_t table_reserve(struct cap_table *table, uint32_t n, capos_cap_t *ids_out);
 void table_unreserve(struct cap_table *table, uint32_t n, const capos_cap_t *ids);
+
+/* Room for n capabilities that may come (n <= CAP_PAGE_SLOTS): charged now, no id chosen. ST_QUOTA.
+ * redeem makes n of what was promised reserved ids, unredeem takes that back, unpromise gives the
+ * room up; none of these fails. */
+status_t table_promise(struct cap_table *table, uint32_t n);
+void table_redeem(struct cap_table *table, uint32_t n, capos_cap_t *ids_out);
+void table_unredeem(struct cap_table *table, uint32_t n, const capos_cap_t *ids);
+void table_unpromise(struct cap_table *table, uint32_t n);
 
 /* Fills a reserved slot; when the route has died meanwhile the slot is born swept. Takes over one ref
  * of cap->object and cap->route. Cannot fail. */

@@ -15,6 +15,7 @@
 #include "core/trace.h"
 #include "gen/kernel/types.h"
 #include "gen/status.capnp.h"
+#include "ipc/fast.h"
 #include "lib/base/string.h"
 #include "mem/frames.h"
 #include "object/boot_package.h"
@@ -48,6 +49,7 @@ static struct ledger *make_root_ledger(void)
 
 const struct kernel_roots *kernel_setup(const struct boot_info *boot)
 {
+    ipc_fast_enable(!cmdline_has(boot->command_line, "fast=off"));
     if (cmdline_has(boot->command_line, "quiet")) {
         log_quiet();
     }
@@ -231,7 +233,8 @@ static ALWAYS_INLINE struct thread *leave(struct thread *thread)
 struct thread *kernel_syscall(struct thread *thread)
 {
     STEP(begin((uintptr_t)kernel_syscall));
-    cpu_enter_kernel(cpu_this());
+    struct cpu *cpu = cpu_this();
+    cpu_enter_kernel(cpu);
     uint64_t number = arch_syscall_number(&thread->arch);
     if (LIKELY(number == CAPOS_SYS_ENTER)) {
         ring_enter(thread->ring, (uint32_t)arch_syscall_arg(&thread->arch, 0),
@@ -245,7 +248,10 @@ struct thread *kernel_syscall(struct thread *thread)
     } else {
         arch_syscall_set_result(&thread->arch, (uint64_t)(int64_t)ST_UNSUPPORTED);
     }
-    return leave(thread);
+    struct thread *next = LIKELY(cpu->attention == 0) ? cpu->current : sched_choose(thread);
+    STEP(end());
+    cpu_leave_kernel(cpu);
+    return next;
 }
 
 struct thread *kernel_interrupt(struct thread *thread, unsigned vector)

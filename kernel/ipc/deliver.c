@@ -19,15 +19,6 @@
 #include "object/process.h"
 #include "ring/ring.h"
 
-struct delivery {
-    struct endpoint *endpoint;
-    struct record *call;
-    struct record *receive;
-    uint32_t ncaps;
-    struct capability caps[ENDPOINT_MAX_CAPS]; /* refs for the receiver */
-    capos_cap_t ids[ENDPOINT_MAX_CAPS];        /* reserved in the receiver's table */
-};
-
 enum fault { FAULT_NONE, FAULT_CALLER, FAULT_RECEIVER };
 
 /* Nothing is delivered to a process that is ending: its receives end, and the call waits for whoever
@@ -46,7 +37,7 @@ static uint64_t call_id_of(const struct record *call)
 
 static uint32_t delivered_bytes(const struct record *call)
 {
-    return (uint32_t)sizeof(struct capos_received) + (uint32_t)align_up(call->params_len, 8) +
+    return (uint32_t)sizeof(struct capos_received) + call->sqe.params_len +
            call->xfer_count * (uint32_t)sizeof(struct capos_cap_record);
 }
 
@@ -56,6 +47,17 @@ static void put_caps(struct delivery *delivery)
         capability_put(&delivery->caps[i]);
     }
     delivery->ncaps = 0;
+}
+
+/* The receive may wait on: what was promised to it is again. */
+static void undo_caps(struct delivery *delivery)
+{
+    struct record *receive = delivery->receive;
+    if (delivery->ncaps != 0) {
+        table_unredeem(&receive->ring->process->table, delivery->ncaps, delivery->ids);
+        receive->promised = (uint8_t)(receive->promised + delivery->ncaps);
+        put_caps(delivery);
+    }
 }
 
 /* Refs to what the call carries. */
@@ -75,46 +77,42 @@ static status_t take_caps(struct delivery *delivery)
     return ST_OK;
 }
 
-static void fill_header(const struct delivery *delivery, struct capos_received *header)
+static ALWAYS_INLINE struct capos_received header_of(const struct delivery *delivery)
 {
     const struct record *call = delivery->call;
-    *header = (struct capos_received){
+    return (struct capos_received){
         .call_id = call_id_of(call),
         .key = call->key,
-        .interface = call->interface,
+        .interface = call->sqe.interface,
         .facet = call->facet,
         .caller = {call->caller[0], call->caller[1]},
         .epoch = call->ring->process->session->epoch,
-        .params_len = call->params_len,
-        .method = call->method,
+        .params_len = call->sqe.params_len,
+        .method = call->sqe.method,
         .cap_count = (uint16_t)delivery->ncaps,
     };
 }
 
-static status_t write_receiver(const struct delivery *delivery)
+/* Bytes of the delivery at `offset`, in the receive's slot or its buffer. */
+static status_t write_receiver(const struct delivery *delivery, uint64_t offset, const void *from,
+                               uint64_t size)
 {
-    struct record *receive = delivery->receive;
-    struct capos_received header;
-    fill_header(delivery, &header);
-    status_t status = record_write_result(receive, 0, &header, sizeof(header));
-    if (status != ST_OK || delivery->ncaps == 0) {
-        return status;
+    const struct record *receive = delivery->receive;
+    if (delivery->to_slot) {
+        copy_shared(record_slot(receive->sqe.params) + offset, from, size);
+        return ST_OK;
     }
-    struct capos_cap_record records[ENDPOINT_MAX_CAPS];
-    for (uint32_t i = 0; i < delivery->ncaps; i++) {
-        records[i].cap = delivery->ids[i];
-        records[i].interface = delivery->caps[i].interface;
-    }
-    uint64_t offset = sizeof(header) + align_up(delivery->call->params_len, 8);
-    return record_write_result(receive, offset, records, delivery->ncaps * sizeof(records[0]));
+    return aspace_write(&receive->ring->process->aspace, receive->sqe.result + offset, from, size);
 }
 
 static enum fault copy_message(const struct delivery *delivery, status_t *status_out)
 {
-    struct record *call = delivery->call;
-    struct buffer message = record_params(call);
-    *status_out = record_copy_message(&message, delivery->receive, sizeof(struct capos_received));
-    if (*status_out == ST_OK) {
+    const struct record *receive = delivery->receive;
+    struct buffer message = record_params(delivery->call);
+    uint64_t place = (delivery->to_slot ? receive->sqe.params : receive->sqe.result) +
+                     sizeof(struct capos_received);
+    *status_out = buffer_send(&message, receive->ring->process, place, delivery->to_slot);
+    if (LIKELY(*status_out == ST_OK)) {
         return FAULT_NONE;
     }
     enum fault fault = *status_out == BAD_SOURCE ? FAULT_CALLER : FAULT_RECEIVER;
@@ -122,35 +120,54 @@ static enum fault copy_message(const struct delivery *delivery, status_t *status
     return fault;
 }
 
-/* Everything that can fail. On success refs are taken, slots reserved and bytes written. */
+static enum fault write_all(struct delivery *delivery, status_t *status_out)
+{
+    enum fault fault = copy_message(delivery, status_out);
+    if (UNLIKELY(fault != FAULT_NONE)) {
+        return fault;
+    }
+    struct capos_received header = header_of(delivery);
+    *status_out = write_receiver(delivery, 0, &header, sizeof(header));
+    if (UNLIKELY(delivery->ncaps != 0) && *status_out == ST_OK) {
+        struct capos_cap_record records[ENDPOINT_MAX_CAPS];
+        for (uint32_t i = 0; i < delivery->ncaps; i++) {
+            records[i] = (struct capos_cap_record){.cap = delivery->ids[i],
+                                                   .interface = delivery->caps[i].interface};
+        }
+        *status_out = write_receiver(delivery, sizeof(header) + delivery->call->sqe.params_len,
+                                     records, delivery->ncaps * sizeof(records[0]));
+    }
+    return LIKELY(*status_out == ST_OK) ? FAULT_NONE : FAULT_RECEIVER;
+}
+
+/* Everything that can fail. On success refs are taken, slots reserved and bytes written. That the
+ * receive has room for all that the endpoint takes was checked when it was submitted. */
 static enum fault prepare(struct delivery *delivery, status_t *status_out)
 {
     struct record *call = delivery->call;
     struct record *receive = delivery->receive;
-    if (delivered_bytes(call) > receive->result_len || call->xfer_count > receive->accept_count) {
-        *status_out = ST_RESULT_TOO_SMALL;
-        return FAULT_RECEIVER;
-    }
+    delivery->bytes = delivered_bytes(call);
+    delivery->to_slot = record_is_inline(receive) && delivery->bytes <= CAPOS_PAYLOAD_SLOT_BYTES;
+    delivery->ncaps = 0;
     /* The object called may have died with its server's instance while the call waited; the successor
      * may have given its key to another. */
-    *status_out = grant_is_live(call->route) ? take_caps(delivery) : ST_DISCONNECTED;
+    if (UNLIKELY(!grant_is_live(call->route))) {
+        *status_out = ST_DISCONNECTED;
+        return FAULT_CALLER;
+    }
+    if (call->xfer_count == 0) {
+        return write_all(delivery, status_out);
+    }
+    *status_out = take_caps(delivery);
     if (*status_out != ST_OK) {
         return FAULT_CALLER;
     }
     struct cap_table *table = &receive->ring->process->table;
-    *status_out = table_reserve(table, delivery->ncaps, delivery->ids);
-    if (*status_out != ST_OK) {
-        put_caps(delivery);
-        return FAULT_RECEIVER;
-    }
-    enum fault fault = copy_message(delivery, status_out);
-    if (fault == FAULT_NONE) {
-        *status_out = write_receiver(delivery);
-        fault = *status_out == ST_OK ? FAULT_NONE : FAULT_RECEIVER;
-    }
+    table_redeem(table, delivery->ncaps, delivery->ids);
+    receive->promised = (uint8_t)(receive->promised - delivery->ncaps);
+    enum fault fault = write_all(delivery, status_out);
     if (fault != FAULT_NONE) {
-        table_unreserve(table, delivery->ncaps, delivery->ids);
-        put_caps(delivery);
+        undo_caps(delivery);
     }
     return fault;
 }
@@ -191,16 +208,6 @@ static void restore_receive(struct delivery *delivery)
     }
 }
 
-static void finish_receive_refused(struct delivery *delivery, status_t status)
-{
-    uint32_t needed = delivered_bytes(delivery->call);
-    if (status == ST_RESULT_TOO_SMALL) {
-        record_finish(delivery->receive, status, CAPOS_CQE_NEEDED, 0, (uint64_t)needed << 32);
-    } else {
-        record_complete(delivery->receive, status);
-    }
-}
-
 /* Read before the commit: a doomed call is not delivered. */
 static bool call_doomed(const struct delivery *delivery)
 {
@@ -221,49 +228,69 @@ static void install_caps(struct delivery *delivery)
     }
 }
 
-static void commit(struct delivery *delivery)
+static bool abandon(struct delivery *delivery)
 {
-    uint32_t ncaps = delivery->ncaps;
-    uint32_t bytes = delivered_bytes(delivery->call);
-    install_caps(delivery);
-    status_t status = record_enter_inflight(delivery->call, &delivery->endpoint->inflight,
-                                            delivery->receive->ring->process);
-    if (status != ST_OK) {
-        record_complete(delivery->call, status);
-    }
-    record_finish(delivery->receive, (int32_t)bytes, ncaps != 0 ? CAPOS_CQE_CAPS : 0,
-                  (uint16_t)ncaps, ncaps != 0 ? delivery->ids[0] : 0);
-}
-
-static void abandon(struct delivery *delivery)
-{
-    struct cap_table *table = &delivery->receive->ring->process->table;
-    table_unreserve(table, delivery->ncaps, delivery->ids);
-    put_caps(delivery);
+    kobj_ref(&delivery->endpoint->obj);
+    undo_caps(delivery);
     restore_call(delivery); /* doomed: finishes it */
     restore_receive(delivery);
+    return false;
 }
 
-/* True when the pair is done with and it is worth looking for another. */
-static void deliver(struct delivery *delivery)
+/* The call is in flight and the receive done, in one critical section. With capabilities there is no way
+ * back: they are installed, so a call that was doomed meanwhile ends, and its RETURN will find it gone. */
+static bool commit(struct delivery *delivery)
+{
+    struct record *call = delivery->call;
+    struct record *receive = delivery->receive;
+    uint32_t ncaps = delivery->ncaps;
+    if (UNLIKELY(ncaps != 0)) {
+        install_caps(delivery);
+    }
+    lock_acquire(&delivery->endpoint->obj.lock);
+    status_t status = record_enter_inflight_locked(call, receive->ring->process);
+    if (UNLIKELY(status != ST_OK && ncaps == 0)) {
+        lock_release(&delivery->endpoint->obj.lock);
+        return abandon(delivery);
+    }
+    record_let_go_locked(receive);
+    lock_release(&delivery->endpoint->obj.lock);
+    if (UNLIKELY(status != ST_OK)) {
+        record_complete(call, status);
+    }
+    record_unpromise(receive);
+    uint16_t flags =
+        (uint16_t)((ncaps != 0 ? CAPOS_CQE_CAPS : 0) | (delivery->to_slot ? CAPOS_CQE_INLINE : 0));
+    record_post(receive, (int32_t)delivery->bytes, flags, (uint16_t)ncaps,
+                ncaps != 0 ? delivery->ids[0] : 0);
+    return true;
+}
+
+bool endpoint_deliver(struct delivery *delivery)
 {
     status_t status;
     enum fault fault = prepare(delivery, &status);
+    if (LIKELY(fault == FAULT_NONE)) {
+        if (UNLIKELY(receiver_ending(delivery) ||
+                     (delivery->ncaps != 0 && call_doomed(delivery)))) {
+            return abandon(delivery);
+        }
+        return commit(delivery);
+    }
+    kobj_ref(&delivery->endpoint->obj);
     if (fault == FAULT_CALLER) {
         record_complete(delivery->call, status);
         restore_receive(delivery);
-    } else if (fault == FAULT_RECEIVER) {
-        finish_receive_refused(delivery, status);
-        restore_call(delivery);
-    } else if (call_doomed(delivery) || receiver_ending(delivery)) {
-        abandon(delivery);
     } else {
-        commit(delivery);
+        record_complete(delivery->receive, status);
+        restore_call(delivery);
     }
+    return false;
 }
 
 enum pairing { PAIR_NONE, PAIR_TAKEN, PAIR_RECEIVE_ENDED };
 
+/* Queued ones, in line. */
 static enum pairing take_pair(struct delivery *delivery)
 {
     struct endpoint *endpoint = delivery->endpoint;
@@ -306,7 +333,9 @@ void endpoint_match(struct endpoint *endpoint)
             return;
         }
         if (pairing == PAIR_TAKEN) {
-            deliver(&delivery);
+            if (!endpoint_deliver(&delivery)) {
+                kobj_unref(&endpoint->obj);
+            }
         } else {
             record_complete(delivery.receive, ST_DISCONNECTED);
         }

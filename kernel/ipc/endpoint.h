@@ -96,7 +96,23 @@ void endpoint_requeue_locked(struct endpoint *endpoint, struct record *call);
 void endpoint_unlink_locked(struct kobj *obj, struct record *rec);
 struct record *endpoint_first_call_locked(struct endpoint *endpoint);
 
-/* deliver.c: brings queued calls and receives together; no lock held. */
+/* deliver.c: a call and a receive, both CLAIMED in one critical section. */
+struct delivery {
+    struct endpoint *endpoint;
+    struct record *call;
+    struct record *receive;
+    uint32_t ncaps;
+    uint32_t bytes;                            /* header, message, capability records */
+    bool to_slot;                              /* they go to the receive's payload slot */
+    struct capability caps[ENDPOINT_MAX_CAPS]; /* refs for the receiver */
+    capos_cap_t ids[ENDPOINT_MAX_CAPS];        /* redeemed in the receiver's table */
+};
+
+/* Carries it out, no lock held. Both records are finished, or queued again, and the endpoint may be gone.
+ * False: somebody was at fault, so there may be another pair; the caller owes an unref of the endpoint. */
+bool endpoint_deliver(struct delivery *delivery);
+
+/* Brings queued calls and receives together; no lock held, a ref is. */
 void endpoint_match(struct endpoint *endpoint);
 
 /* Ends everything: queued calls, receives and calls in flight get ST_DISCONNECTED; bounded slices. */

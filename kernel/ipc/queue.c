@@ -7,6 +7,8 @@
 #include "gen/status.capnp.h"
 #include "ipc/endpoint.h"
 #include "object/process.h"
+#include "lib/base/bits.h"
+#include "ring/buffer.h"
 #include "ring/op.h"
 
 /* The first queued call of this ring at this endpoint; NULL when there is none. A ring has one head
@@ -123,16 +125,16 @@ bool endpoint_refuses_locked(const struct endpoint *endpoint)
            (endpoint->vacant && endpoint->vacant_until_ns <= arch_time_ns());
 }
 
-static status_t check_call(const struct op *op, const struct endpoint *endpoint,
+static status_t check_call(struct op *op, const struct endpoint *endpoint,
                            const struct served *served, const struct op_transfers *xfers)
 {
-    if (!grant_is_live(served->mint)) {
+    if (UNLIKELY(!grant_is_live(served->mint))) {
         return ST_DISCONNECTED;
     }
-    if (op->sqe.params_len > endpoint->max_message_bytes) {
+    if (UNLIKELY(op->sqe->params_len > endpoint->max_message_bytes)) {
         return ST_TOO_LARGE;
     }
-    if (xfers->count > endpoint->max_caps || op->sqe.accept_count > ENDPOINT_MAX_CAPS) {
+    if (UNLIKELY(xfers->count > endpoint->max_caps || op->sqe->accept_count > ENDPOINT_MAX_CAPS)) {
         return ST_BAD_TRANSFER;
     }
     return ST_OK;
@@ -153,19 +155,79 @@ static void fill_call(struct record *rec, const struct capability *cap, const ui
     }
 }
 
-/* Queues, or says why not. The record is the caller's to finish when it is refused. */
-static status_t enqueue(struct endpoint *endpoint, struct record *rec)
+/* With nobody in line before it, the call meets the first receive at once. */
+static struct record *claim_receive_locked(struct endpoint *endpoint)
 {
-    status_t status = ST_OK;
+    struct list_node *node = list_first(&endpoint->receives);
+    if (node == NULL || !list_empty(&endpoint->callers)) {
+        return NULL;
+    }
+    struct record *receive = list_entry(node, struct record, link);
+    if (UNLIKELY(process_is_exiting(receive->ring->process))) {
+        return NULL;
+    }
+    list_remove(node);
+    receive->state = RECORD_CLAIMED;
+    return receive;
+}
+
+static struct record *claim_call_locked(struct endpoint *endpoint)
+{
+    return list_empty(&endpoint->receives) ? endpoint_first_call_locked(endpoint) : NULL;
+}
+
+static void match_and_unref(struct endpoint *endpoint)
+{
+    endpoint_match(endpoint);
+    kobj_unref(&endpoint->obj);
+}
+
+/* Brings a pair together, or looks at those in line, for which a ref was taken. */
+static void go_on(struct delivery *delivery, bool paired, bool in_line)
+{
+    if (paired ? !endpoint_deliver(delivery) : in_line) {
+        match_and_unref(delivery->endpoint);
+    }
+}
+
+/* Pairs, queues, or says why not: then the record is finished. */
+static void submit_call(struct delivery *delivery)
+{
+    struct endpoint *endpoint = delivery->endpoint;
+    struct record *call = delivery->call;
+    bool in_line = false;
+    delivery->receive = NULL;
     lock_acquire(&endpoint->obj.lock);
-    if (endpoint_refuses_locked(endpoint)) {
-        status = ST_DISCONNECTED;
-    } else if (rec->doom != ST_OK) {
-        status = rec->doom;
-    } else {
-        endpoint_enqueue_locked(endpoint, rec);
+    status_t status = endpoint_refuses_locked(endpoint) ? ST_DISCONNECTED : call->doom;
+    if (LIKELY(status == ST_OK)) {
+        delivery->receive = claim_receive_locked(endpoint);
+        if (delivery->receive == NULL) {
+            endpoint_enqueue_locked(endpoint, call);
+            in_line = !list_empty(&endpoint->receives);
+            if (UNLIKELY(in_line)) {
+                kobj_ref(&endpoint->obj);
+            }
+        }
     }
     lock_release(&endpoint->obj.lock);
+    if (UNLIKELY(status != ST_OK)) {
+        record_complete(call, status);
+        return;
+    }
+    go_on(delivery, delivery->receive != NULL, in_line);
+}
+
+/* Slots for what comes with the answer, or with a call. */
+static status_t promise(struct op *op, struct record *rec)
+{
+    uint32_t n = op->sqe->accept_count;
+    if (LIKELY(n == 0)) {
+        return ST_OK;
+    }
+    status_t status = table_promise(&op->process->table, n);
+    if (status == ST_OK) {
+        rec->promised = (uint8_t)n;
+    }
     return status;
 }
 
@@ -173,91 +235,155 @@ void endpoint_submit_call(struct op *op, struct capability *cap, const uint64_t 
                           const struct op_transfers *xfers)
 {
     struct served *served = served_of(cap->object);
-    struct endpoint *endpoint = served->endpoint;
-    status_t status = check_call(op, endpoint, served, xfers);
+    struct delivery delivery;
+    delivery.endpoint = served->endpoint;
+    status_t status = check_call(op, delivery.endpoint, served, xfers);
     struct record *rec = NULL;
-    if (status == ST_OK) {
-        rec = record_alloc(op->ring, &op->sqe, op->position, &endpoint->obj, cap->route);
+    if (LIKELY(status == ST_OK)) {
+        rec = record_alloc_held(op->ring, op->position, &delivery.endpoint->obj, cap->object,
+                                cap->route);
         status = rec == NULL ? ST_DISCONNECTED : ST_OK;
     }
-    if (status != ST_OK) {
+    if (UNLIKELY(status != ST_OK)) {
         op_end_transfers(op, xfers, false);
         capability_put(cap);
         op_complete(op, status);
         return;
     }
     fill_call(rec, cap, caller, xfers);
-    record_arm(rec, op->sqe.deadline_ns);
-    status = enqueue(endpoint, rec);
-    if (status != ST_OK) {
-        record_complete(rec, status);
-    } else {
-        endpoint_match(endpoint);
+    if (UNLIKELY(promise(op, rec) != ST_OK)) {
+        record_complete(rec, ST_QUOTA);
+        return;
     }
-    capability_put(cap);
+    record_arm(rec, op->sqe->deadline_ns);
+    delivery.call = rec;
+    submit_call(&delivery);
 }
 
-static status_t check_receive(const struct op *op, const struct capability *cap)
+/* What a receive needs at least: it must be able to take whatever the endpoint lets through. */
+static uint32_t receive_bytes(const struct endpoint *endpoint)
 {
-    if (cap->ktype != KTYPE_ENDPOINT) {
+    return (uint32_t)sizeof(struct capos_received) + endpoint->max_message_bytes +
+           endpoint->max_caps * (uint32_t)sizeof(struct capos_cap_record);
+}
+
+static status_t check_receive(const struct cap_slot *slot)
+{
+    if (UNLIKELY(slot->ktype != KTYPE_ENDPOINT)) {
         return ST_WRONG_INTERFACE;
     }
-    if ((cap->facet >> Endpoint_receive_ORDINAL & 1) == 0) {
-        return ST_NO_METHOD;
+    return LIKELY((slot->facet >> Endpoint_receive_ORDINAL & 1) != 0) ? ST_OK : ST_NO_METHOD;
+}
+
+/* The slot of an INLINE receive takes what fits there; a buffer is needed where the endpoint lets more
+ * through. RETURN_RECV names one slot for the answer and what is received. */
+static status_t check_room(struct op *op, const struct endpoint *endpoint, uint32_t *needed_out)
+{
+    struct capos_sqe *sqe = op->sqe;
+    if (UNLIKELY(sqe->params != 0 && sqe->op == CAPOS_OP_RECV &&
+                 (sqe->flags & CAPOS_SQE_INLINE) == 0)) {
+        return ST_UNSUPPORTED;
     }
-    if (op->sqe.result_len % 8 != 0 || op->sqe.result_len < sizeof(struct capos_received)) {
+    *needed_out = receive_bytes(endpoint);
+    bool small = (sqe->flags & CAPOS_SQE_INLINE) != 0 && *needed_out <= CAPOS_PAYLOAD_SLOT_BYTES;
+    if (UNLIKELY(sqe->result_len % 8 != 0 || sqe->accept_count > ENDPOINT_MAX_CAPS)) {
         return ST_BAD_MESSAGE;
+    }
+    if (UNLIKELY((sqe->result_len < *needed_out && !small) ||
+                 sqe->accept_count < endpoint->max_caps)) {
+        return ST_RESULT_TOO_SMALL;
+    }
+    if (UNLIKELY(sqe->result > UINT64_MAX - sqe->result_len)) {
+        return ST_BAD_ADDRESS;
+    }
+    if ((sqe->flags & CAPOS_SQE_INLINE) != 0) {
+        sqe->params = align_down(sqe->params, CAPOS_PAYLOAD_SLOT_BYTES);
+        return op_resolve_inline(op, CAPOS_PAYLOAD_SLOT_BYTES, false);
     }
     return ST_OK;
 }
 
 /* A receive ends a vacancy: the successor is there. */
-static status_t enqueue_receive(struct endpoint *endpoint, struct record *rec)
+static void submit_receive(struct delivery *delivery)
 {
-    status_t status = ST_OK;
+    struct endpoint *endpoint = delivery->endpoint;
+    struct record *receive = delivery->receive;
+    delivery->call = NULL;
     lock_acquire(&endpoint->obj.lock);
-    if (kobj_is_dead(&endpoint->obj)) {
-        status = ST_DISCONNECTED;
-    } else if (!record_queue_locked(rec, &endpoint->receives)) {
-        status = rec->doom;
-    } else {
+    status_t status = kobj_is_dead(&endpoint->obj) ? ST_DISCONNECTED : receive->doom;
+    bool in_line = false;
+    if (LIKELY(status == ST_OK)) {
         endpoint->vacant = false;
+        delivery->call = claim_call_locked(endpoint);
+        if (delivery->call == NULL) {
+            receive->state = RECORD_QUEUED;
+            list_push_back(&endpoint->receives, &receive->link);
+            in_line = !list_empty(&endpoint->callers);
+            if (UNLIKELY(in_line)) {
+                kobj_ref(&endpoint->obj);
+            }
+        }
     }
     lock_release(&endpoint->obj.lock);
-    return status;
+    if (UNLIKELY(status != ST_OK)) {
+        record_complete(receive, status);
+        return;
+    }
+    go_on(delivery, delivery->call != NULL, in_line);
 }
 
-static void submit_receive(struct op *op, struct capability *cap)
+/* The record, with refs of what it names. NULL: refused, the completion is posted. */
+static struct record *receive_record(struct op *op, struct kobj *obj, struct grant *route)
 {
-    struct endpoint *endpoint = endpoint_of(cap->object);
-    struct record *rec = record_alloc(op->ring, &op->sqe, op->position, cap->object, cap->route);
-    if (rec == NULL) {
-        op_complete(op, ST_DISCONNECTED);
-        return;
+    uint32_t needed;
+    status_t status = check_room(op, endpoint_of(obj), &needed);
+    if (LIKELY(status == ST_OK)) {
+        struct record *rec = record_alloc_held(op->ring, op->position, obj, obj, route);
+        if (LIKELY(rec != NULL)) {
+            return rec;
+        }
+        status = ST_DISCONNECTED;
     }
-    record_arm(rec, op->sqe.deadline_ns);
-    status_t status = enqueue_receive(endpoint, rec);
-    if (status != ST_OK) {
-        record_complete(rec, status);
-        return;
+    kobj_unref(obj);
+    grant_unref(route);
+    if (status == ST_RESULT_TOO_SMALL) {
+        op_complete_needed(op, status, needed);
+    } else {
+        op_complete(op, status);
     }
-    endpoint_match(endpoint);
+    return NULL;
 }
 
 void op_recv(struct op *op)
 {
-    struct capability cap;
-    uint64_t caller[2];
-    status_t status = table_get(&op->process->table, op->sqe.cap, &cap, caller);
-    if (status != ST_OK) {
+    status_t status;
+    const struct cap_slot *slot = table_open(&op->process->table, op->sqe->cap, &status);
+    if (UNLIKELY(slot == NULL)) {
         op_complete(op, status);
         return;
     }
-    status = check_receive(op, &cap);
-    if (status == ST_OK) {
-        submit_receive(op, &cap);
-    } else {
-        op_complete(op, status);
+    struct kobj *obj = slot->object;
+    struct grant *route = slot->route;
+    status = check_receive(slot);
+    if (LIKELY(status == ST_OK)) {
+        kobj_ref(obj);
+        grant_ref(route);
     }
-    capability_put(&cap);
+    table_close(&op->process->table);
+    if (UNLIKELY(status != ST_OK)) {
+        op_complete(op, status);
+        return;
+    }
+    struct delivery delivery;
+    delivery.receive = receive_record(op, obj, route);
+    if (UNLIKELY(delivery.receive == NULL)) {
+        return;
+    }
+    if (UNLIKELY(promise(op, delivery.receive) != ST_OK)) {
+        record_complete(delivery.receive, ST_QUOTA);
+        return;
+    }
+    record_arm(delivery.receive, op->sqe->deadline_ns);
+    delivery.endpoint = endpoint_of(obj);
+    submit_receive(&delivery);
 }

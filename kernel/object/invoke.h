@@ -94,4 +94,11 @@ struct kernel_interface {
 extern const struct kernel_interface kernel_interfaces[];
 extern const uint32_t kernel_interface_count;
 
+/* Methods that ring/quick.h answers at once, generated from $quick: [ktype][method]. The handler writes
+ * the whole result message, at most INVOKE_QUICK_BYTES, and returns its bytes; the caller's table lock is
+ * held, and no lock may be taken. */
+enum { INVOKE_QUICK_BYTES = 32 };
+typedef uint32_t (*quick_fn)(struct kobj *object, uint64_t message[]);
+extern const quick_fn kernel_quick[][64];
+
 #endif

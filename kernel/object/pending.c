@@ -14,7 +14,7 @@ status_t invoke_wait_at(struct invocation *inv, struct kobj *owner, struct list 
                         uint64_t deadline_ns, bool sleeping)
 {
     const struct op *op = inv->op;
-    struct record *rec = record_alloc(op->ring, &op->sqe, op->position, owner, inv->target.route);
+    struct record *rec = record_alloc(op->ring, op->position, owner, inv->target.route);
     if (rec == NULL) {
         return ST_DISCONNECTED;
     }

@@ -15,6 +15,14 @@ status_t Timer_kernel_now(struct invocation *inv, Timer_now_params_r params,
     return ST_OK;
 }
 
+uint32_t Timer_quick_now(struct kobj *object, uint64_t message[])
+{
+    (void)object;
+    message[0] = Timer_quick_now_ROOT;
+    message[1] = arch_time_ns();
+    return Timer_quick_now_BYTES;
+}
+
 status_t Timer_kernel_sleep(struct invocation *inv, Timer_sleep_params_r params,
                             Timer_sleep_results_b results)
 {

@@ -13,6 +13,7 @@
 #include "gen/kernel/types.h"
 #include "gen/status.capnp.h"
 #include "object/process.h"
+#include "ring/buffer.h"
 #include "ring/op.h"
 #include "sched/cpu.h"
 
@@ -23,16 +24,20 @@ struct kernel_call {
     struct capability caps[INVOKE_MAX_PARAM_CAPS];
 };
 
-static status_t check_call(const struct op *op, const struct capability *cap)
+static ALWAYS_INLINE status_t check_call(struct op *op, const struct cap_slot *slot)
 {
-    if (cap->interface != op->sqe.interface) {
+    const struct capos_sqe *sqe = op->sqe;
+    if (UNLIKELY(slot->interface != sqe->interface)) {
         return ST_WRONG_INTERFACE;
     }
-    if (op->sqe.method >= 64 || (cap->facet >> op->sqe.method & 1) == 0) {
+    if (UNLIKELY(sqe->method >= 64 || (slot->facet >> sqe->method & 1) == 0)) {
         return ST_NO_METHOD;
     }
-    if (op->sqe.params_len % 8 != 0 || op->sqe.result_len % 8 != 0) {
+    if (UNLIKELY((sqe->params_len | sqe->result_len) % 8 != 0)) {
         return ST_BAD_MESSAGE;
+    }
+    if ((sqe->flags & CAPOS_SQE_INLINE) != 0) {
+        return op_resolve_inline(op, sqe->params_len, true);
     }
     return ST_OK;
 }
@@ -41,15 +46,15 @@ static status_t find_method(const struct op *op, const struct capability *cap,
                             const struct kernel_method **out)
 {
     const struct kernel_interface *interface = &kernel_interfaces[cap->ktype];
-    if (op->sqe.method >= interface->method_count) {
+    if (op->sqe->method >= interface->method_count) {
         return ST_NO_METHOD;
     }
-    const struct kernel_method *method = &interface->methods[op->sqe.method];
+    const struct kernel_method *method = &interface->methods[op->sqe->method];
     if (method->opcode_only) {
         return ST_NO_METHOD;
     }
     *out = method;
-    return op->sqe.params_len <= method->params_max_bytes ? ST_OK : ST_TOO_LARGE;
+    return op->sqe->params_len <= method->params_max_bytes ? ST_OK : ST_TOO_LARGE;
 }
 
 static uint32_t result_bytes_needed(const struct kernel_method *method)
@@ -97,7 +102,7 @@ static ALWAYS_INLINE void start_invocation(struct op *op, struct kernel_call *ca
     inv->moves_taken = false;
     inv->result_cap_count = 0;
     inv->reserved_caps = 0;
-    inv->deadline_ns = op->sqe.deadline_ns;
+    inv->deadline_ns = op->sqe->deadline_ns;
 }
 
 /* Installs what the handler made, in the order it made it. */
@@ -142,7 +147,7 @@ static void complete_success(struct op *op, struct kernel_call *call, struct cap
     }
     bool told = op_write_result(op, 0, results->base, (uint32_t)len);
     if (inv->reserved_caps == 0) {
-        ring_post(op->ring, op->sqe.user_data, told ? (int32_t)len : ST_BAD_ADDRESS, 0, 0, 0);
+        ring_post(op->ring, op->sqe->user_data, told ? (int32_t)len : ST_BAD_ADDRESS, 0, 0, 0);
         return;
     }
     told = told && write_records(op, inv, (uint32_t)len);
@@ -157,7 +162,7 @@ static void complete_success(struct op *op, struct kernel_call *call, struct cap
         return;
     }
     bool caps = inv->result_cap_count != 0;
-    ring_post(op->ring, op->sqe.user_data, (int32_t)len, caps ? CAPOS_CQE_CAPS : 0,
+    ring_post(op->ring, op->sqe->user_data, (int32_t)len, caps ? CAPOS_CQE_CAPS : 0,
               (uint16_t)inv->result_cap_count, caps ? inv->result_ids[0] : 0);
 }
 
@@ -178,11 +183,11 @@ static status_t run_handler(struct op *op, struct kernel_call *call, struct capn
     struct cpu *cpu = cpu_this();
     const struct kernel_method *method = call->method;
     uint32_t room =
-        op->sqe.result_len - method->result_caps * (uint32_t)sizeof(struct capos_cap_record);
+        op->sqe->result_len - method->result_caps * (uint32_t)sizeof(struct capos_cap_record);
     capnp_builder_init(results, cpu->results,
                        room < method->results_max_bytes ? room : method->results_max_bytes);
     STEP(what((uintptr_t)method->invoke));
-    return method->invoke(&call->inv, cpu->params, op->sqe.params_len, results);
+    return method->invoke(&call->inv, cpu->params, op->sqe->params_len, results);
 }
 
 static status_t prepare_call(struct op *op, const struct op_transfers *xfers,
@@ -193,7 +198,7 @@ static status_t prepare_call(struct op *op, const struct op_transfers *xfers,
         return status;
     }
     call->inv.move_mask = xfers->move_mask;
-    if (!op_read_params(op, cpu_this()->params, op->sqe.params_len)) {
+    if (!op_read_params(op, cpu_this()->params, op->sqe->params_len)) {
         return ST_BAD_ADDRESS;
     }
     if (!op_probe_result(op, result_bytes_needed(call->method))) {
@@ -227,13 +232,14 @@ static void finish_call(struct op *op, const struct op_transfers *xfers, struct 
     }
 }
 
-static void call_kernel(struct op *op, struct kernel_call *call, const struct op_transfers *xfers)
+static void call_kernel_at(struct op *op, struct kernel_call *call,
+                           const struct op_transfers *xfers)
 {
     start_invocation(op, call);
     status_t status = find_method(op, &call->inv.target, &call->method);
     uint32_t needed = status == ST_OK ? result_bytes_needed(call->method) : 0;
     if (status == ST_OK &&
-        (op->sqe.result_len < needed || op->sqe.accept_count < call->method->result_caps)) {
+        (op->sqe->result_len < needed || op->sqe->accept_count < call->method->result_caps)) {
         op_end_transfers(op, xfers, false);
         op_complete_needed(op, ST_RESULT_TOO_SMALL, needed);
         capability_put(&call->inv.target);
@@ -252,30 +258,54 @@ static void call_kernel(struct op *op, struct kernel_call *call, const struct op
     capability_put(&call->inv.target);
 }
 
-void op_call(struct op *op)
+/* Apart from the calls to served objects, for all that it puts on the stack. */
+NOINLINE static void call_kernel(struct op *op, const struct capability *cap,
+                                 const struct op_transfers *xfers)
 {
-    struct op_transfers xfers;
     struct kernel_call call;
+    call.inv.target = *cap;
+    call_kernel_at(op, &call, xfers);
+}
+
+static ALWAYS_INLINE void call_slot(struct op *op, const struct op_transfers *xfers)
+{
+    status_t status;
+    struct capability cap;
     uint64_t caller[2];
-    struct capability *cap = &call.inv.target;
-    xfers.count = 0;
-    xfers.move_mask = 0;
-    if (op->sqe.xfer_count != 0 && !op_capture_transfers(op, INVOKE_MAX_PARAM_CAPS, &xfers)) {
-        return;
-    }
-    status_t status = table_get(&op->process->table, op->sqe.cap, cap, caller);
-    if (status == ST_OK) {
-        status = check_call(op, cap);
-        if (UNLIKELY(status != ST_OK)) {
-            capability_put(cap);
+    const struct cap_slot *slot = table_open(&op->process->table, op->sqe->cap, &status);
+    if (LIKELY(slot != NULL)) {
+        status = check_call(op, slot);
+        if (LIKELY(status == ST_OK)) {
+            table_copy_out(slot, &cap);
+            caller[0] = slot->caller[0];
+            caller[1] = slot->caller[1];
         }
+        table_close(&op->process->table);
     }
     if (UNLIKELY(status != ST_OK)) {
-        op_end_transfers(op, &xfers, false);
+        op_end_transfers(op, xfers, false);
         op_complete(op, status);
-    } else if (cap->ktype == 0) {
-        endpoint_submit_call(op, cap, caller, &xfers);
+    } else if (cap.ktype == 0) {
+        endpoint_submit_call(op, &cap, caller, xfers);
     } else {
-        call_kernel(op, &call, &xfers);
+        call_kernel(op, &cap, xfers);
+    }
+}
+
+NOINLINE static void call_with_transfers(struct op *op)
+{
+    struct op_transfers xfers;
+    if (op_capture_transfers(op, INVOKE_MAX_PARAM_CAPS, &xfers)) {
+        call_slot(op, &xfers);
+    }
+}
+
+void op_call(struct op *op)
+{
+    static const struct op_transfers none;
+    if (UNLIKELY(op->sqe->xfer_count != 0)) {
+        call_with_transfers(op);
+    } else {
+        call_slot(op, &none);
     }
 }

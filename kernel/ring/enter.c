@@ -13,21 +13,19 @@
 #include "core/panic.h"
 #include "core/step.h"
 #include "gen/status.capnp.h"
+#include "ipc/fast.h"
 #include "object/process.h"
 #include "object/thread.h"
 #include "ring/op.h"
+#include "ring/quick.h"
+#include "ring/record_inline.h"
 #include "ring/ring.h"
 #include "sched/cpu.h"
 #include "sched/sched.h"
 
-enum drain { DRAIN_EMPTY, DRAIN_STALLED, DRAIN_MORE, DRAIN_BAD };
+enum drain { DRAIN_EMPTY, DRAIN_STALLED, DRAIN_MORE, DRAIN_BAD, DRAIN_RESUMED };
 
 enum { SQE_WORDS = sizeof(struct capos_sqe) / 8 };
-
-static void op_nop(struct op *op)
-{
-    op_complete(op, ST_OK);
-}
 
 static void op_unsupported(struct op *op)
 {
@@ -48,62 +46,76 @@ static void op_unsupported(struct op *op)
 
 struct op_entry {
     op_fn run;
-    bool reserve; /* may use the CQ reserve */
+    uint64_t word0; /* of word 0 */
+    bool reserve;   /* may use the CQ reserve */
+    bool strict;    /* `words` refuse something */
     uint64_t
-        refuses[SQE_WORDS]; /* op, cap, user_data, params, result, lengths, interface, deadline */
+        words[SQE_WORDS - 1]; /* cap, user_data, params, result, lengths, interface, deadline */
 };
 
 static const struct op_entry ops[CAPOS_OP_COUNT + 1] = {
-    [CAPOS_OP_NOP] = {op_nop, false, {NOT(W0_OP), ALL, 0, ALL, ALL, ALL, ALL, ALL}},
-    [CAPOS_OP_CALL] = {op_call, false, {NOT(W0_OP | W0_INLINE | W0_METHOD | W0_XFER | W0_ACCEPT)}},
+    [CAPOS_OP_NOP] = {op_unsupported, NOT(W0_OP), false, true, {ALL, 0, ALL, ALL, ALL, ALL, ALL}},
+    [CAPOS_OP_CALL] =
+        {op_call, NOT(W0_OP | W0_INLINE | W0_METHOD | W0_XFER | W0_ACCEPT), false, false, {0}},
     [CAPOS_OP_RECV] = {op_recv,
+                       NOT(W0_OP | W0_INLINE | W0_ACCEPT),
                        false,
-                       {NOT(W0_OP | W0_INLINE | W0_ACCEPT), 0, 0, ALL, 0, NOT(W5_RESULT), ALL}},
-    [CAPOS_OP_RETURN] =
-        {op_return,
-         true,
-         {NOT(W0_OP | W0_INLINE | W0_METHOD | W0_XFER), ALL, 0, 0, ALL, NOT(W5_PARAMS), 0, ALL}},
+                       true,
+                       {0, 0, 0, 0, NOT(W5_RESULT), ALL, 0}},
+    [CAPOS_OP_RETURN] = {op_return,
+                         NOT(W0_OP | W0_INLINE | W0_METHOD | W0_XFER),
+                         true,
+                         true,
+                         {ALL, 0, 0, ALL, NOT(W5_PARAMS), 0, ALL}},
     [CAPOS_OP_RETURN_RECV] = {op_return_recv,
+                              NOT(W0_OP | W0_INLINE | W0_METHOD | W0_XFER | W0_ACCEPT),
                               false,
-                              {NOT(W0_OP | W0_INLINE | W0_METHOD | W0_XFER | W0_ACCEPT)}},
-    [CAPOS_OP_WAIT] = {op_wait, false, {NOT(W0_OP | W0_METHOD), 0, 0, 0, ALL, ALL, ALL}},
-    [CAPOS_OP_SIGNAL] = {op_signal, true, {NOT(W0_OP), 0, 0, 0, ALL, ALL, ALL, ALL}},
-    [CAPOS_OP_RELEASE] = {op_release, true, {NOT(W0_OP), 0, 0, ALL, ALL, ALL, ALL, ALL}},
-    [CAPOS_OP_CANCEL] = {op_cancel, true, {NOT(W0_OP), 0, 0, ALL, ALL, ALL, ALL, ALL}},
-    [CAPOS_OP_FINISH] = {op_unsupported, true, {0}},
-    [CAPOS_OP_PARK] = {op_park, false, {NOT(W0_OP), 0, 0, 0, ALL, ALL, 0, 0}},
-    [CAPOS_OP_UNPARK] = {op_unpark, true, {NOT(W0_OP), 0, 0, 0, ALL, ALL, 0, ALL}},
-    [CAPOS_OP_HANDOVER] = {op_unsupported, false, {0}},
-    [CAPOS_OP_COUNT] = {op_unsupported, false, {ALL}},
+                              false,
+                              {0}},
+    [CAPOS_OP_WAIT] = {op_wait, NOT(W0_OP | W0_METHOD), false, true, {0, 0, 0, ALL, ALL, ALL, 0}},
+    [CAPOS_OP_SIGNAL] = {op_signal, NOT(W0_OP), true, true, {0, 0, 0, ALL, ALL, ALL, ALL}},
+    [CAPOS_OP_RELEASE] = {op_release, NOT(W0_OP), true, true, {0, 0, ALL, ALL, ALL, ALL, ALL}},
+    [CAPOS_OP_CANCEL] = {op_cancel, NOT(W0_OP), true, true, {0, 0, ALL, ALL, ALL, ALL, ALL}},
+    [CAPOS_OP_FINISH] = {op_unsupported, 0, true, false, {0}},
+    [CAPOS_OP_PARK] = {op_park, NOT(W0_OP), false, true, {0, 0, 0, ALL, ALL, 0, 0}},
+    [CAPOS_OP_UNPARK] = {op_unpark, NOT(W0_OP), true, true, {0, 0, 0, ALL, ALL, 0, ALL}},
+    [CAPOS_OP_HANDOVER] = {op_unsupported, 0, false, false, {0}},
+    [CAPOS_OP_COUNT] = {op_unsupported, ALL, false, false, {0}}, /* also refuses opcode 0 + COUNT */
 };
 
-/* One word of an SQE out of shared memory: loaded once, kept, and checked for bits the op refuses. */
-static ALWAYS_INLINE uint64_t sqe_word(const uint8_t *shared, struct capos_sqe *sqe, unsigned i)
+/* The row of the SQE's op; an unknown one has a row that refuses everything. */
+static ALWAYS_INLINE const struct op_entry *entry_of(uint8_t opcode)
 {
-    uint64_t word = ring_load(shared + i * 8);
-    __builtin_memcpy((uint8_t *)sqe + i * 8, &word, sizeof(word));
-    return word;
+    return &ops[LIKELY(opcode < CAPOS_OP_COUNT) ? opcode : CAPOS_OP_COUNT];
 }
 
-/* Copies the SQE; true when its op exists and no bit is set that the op does not understand. Written
- * out, for it is the hottest code of all and compilers leave the loop a loop. */
-static ALWAYS_INLINE bool sqe_copy(const void *shared, struct capos_sqe *sqe)
+/* Copies the SQE out of shared memory, each word loaded once; *plain_out: no bit is set that the op does
+ * not understand. Written out, for it is the hottest code of all and compilers leave a loop a loop. */
+static ALWAYS_INLINE const struct op_entry *sqe_take(const uint8_t *shared, struct capos_sqe *sqe,
+                                                     bool *plain_out)
 {
-    uint64_t first = sqe_word(shared, sqe, 0);
-    uint8_t opcode = (uint8_t)first;
-    if (UNLIKELY(opcode >= CAPOS_OP_COUNT)) {
-        opcode = CAPOS_OP_COUNT; /* a row that refuses everything */
+    static_assert(SQE_WORDS == 8, "all are copied");
+    uint64_t w0 = ring_load(shared), w1 = ring_load(shared + 8), w2 = ring_load(shared + 16),
+             w3 = ring_load(shared + 24), w4 = ring_load(shared + 32), w5 = ring_load(shared + 40),
+             w6 = ring_load(shared + 48), w7 = ring_load(shared + 56);
+    const struct op_entry *entry = entry_of((uint8_t)w0);
+    uint64_t strange = w0 & entry->word0;
+    if (entry->strict) {
+        strange |= (w1 & entry->words[0]) | (w2 & entry->words[1]) | (w3 & entry->words[2]) |
+                   (w4 & entry->words[3]) | (w5 & entry->words[4]) | (w6 & entry->words[5]) |
+                   (w7 & entry->words[6]);
     }
-    const uint64_t *refuses = ops[opcode].refuses;
-    uint64_t strange = first & refuses[0];
-    strange |= sqe_word(shared, sqe, 1) & refuses[1];
-    strange |= sqe_word(shared, sqe, 2) & refuses[2];
-    strange |= sqe_word(shared, sqe, 3) & refuses[3];
-    strange |= sqe_word(shared, sqe, 4) & refuses[4];
-    strange |= sqe_word(shared, sqe, 5) & refuses[5];
-    strange |= sqe_word(shared, sqe, 6) & refuses[6];
-    strange |= sqe_word(shared, sqe, 7) & refuses[7];
-    return strange == 0 && opcode != CAPOS_OP_COUNT;
+    uint64_t *words = (uint64_t *)(void *)sqe;
+    words[0] = w0;
+    words[1] = w1;
+    words[2] = w2;
+    words[3] = w3;
+    words[4] = w4;
+    words[5] = w5;
+    words[6] = w6;
+    words[7] = w7;
+    *plain_out = LIKELY(strange == 0);
+    return entry;
 }
 
 /* Completions posted, once nobody is about to post one. */
@@ -117,9 +129,9 @@ static COLD uint64_t cq_tail_settled(struct ring *ring)
 
 /* Takes over the client's CQ index; false when it is nonsense. The client may have reaped what
  * another CPU has moved the shared index for and not yet the private one. */
-static ALWAYS_INLINE bool cq_head_read(struct ring *ring)
+static ALWAYS_INLINE bool cq_head_read(struct ring *ring, struct capos_ring_header *header)
 {
-    uint64_t head = ring_load_acquire(&ring_header(ring)->cq_head);
+    uint64_t head = ring_load_acquire(&header->cq_head);
     uint64_t reaped = head - ring->cq_head_seen;
     if (UNLIKELY(reaped > atomic_load_relaxed(&ring->cq_tail) - ring->cq_head_seen) &&
         reaped > cq_tail_settled(ring) - ring->cq_head_seen) {
@@ -132,65 +144,179 @@ static ALWAYS_INLINE bool cq_head_read(struct ring *ring)
 /* An SQE that transfers spends the ring's number whatever becomes of it. */
 static void refuse(struct op *op)
 {
-    bool transfers = op->sqe.op == CAPOS_OP_CALL || op->sqe.op == CAPOS_OP_RETURN ||
-                     op->sqe.op == CAPOS_OP_RETURN_RECV;
-    if (!transfers || op->sqe.xfer_count == 0 || op_spend_number(op)) {
+    bool transfers = op->sqe->op == CAPOS_OP_CALL || op->sqe->op == CAPOS_OP_RETURN ||
+                     op->sqe->op == CAPOS_OP_RETURN_RECV;
+    if (!transfers || op->sqe->xfer_count == 0 || op_spend_number(op)) {
         op_unsupported(op);
     }
 }
 
-static ALWAYS_INLINE void run_one(struct op *op, bool known)
-{
-    if (LIKELY(known)) {
-        STEP(what((uintptr_t)ops[op->sqe.op].run));
-        ops[op->sqe.op].run(op);
-    } else {
-        refuse(op);
-    }
-}
-
 /* The next SQE may be taken although only the reserve is left: its operation is one of those. */
-static bool may_use_reserve(const struct ring *ring, const struct op *op, bool known)
+static bool may_use_reserve(const struct ring *ring, const struct op_entry *entry, bool plain)
 {
-    return known && ops[op->sqe.op].reserve &&
-           ring->claimed - ring->cq_head_seen < ring->cq_entries;
+    return plain && entry->reserve && ring->claimed - ring->cq_head_seen < ring->cq_entries;
 }
 
-/* Takes up to one slice of SQEs. Both of the client's indices are read once, at the start. */
-static ALWAYS_INLINE enum drain drain_slice(struct ring *ring)
+static ALWAYS_INLINE void write_cqe(struct ring *ring, uint64_t user_data, uint64_t outcome,
+                                    uint64_t extra)
 {
-    struct capos_ring_header *header = ring_header(ring);
-    uint64_t head = ring->sq_head;
-    uint64_t waiting = ring_load_acquire(&header->sq_tail) - head;
-    if (UNLIKELY(waiting > ring->sq_entries || !cq_head_read(ring))) {
-        return DRAIN_BAD;
+    uint64_t tail = atomic_load_relaxed(&ring->cq_tail);
+    ring_put_cqe(ring, tail, user_data, outcome, extra);
+    ring_publish(ring, tail + 1);
+}
+
+/* The ring's thread is in its drain, so nobody is to be woken (R3); without records nobody else posts. */
+static ALWAYS_INLINE void post_own(struct ring *ring, uint64_t user_data, uint64_t outcome,
+                                   uint64_t extra)
+{
+    KDEBUG_ASSERT(ring->wait_min == 0);
+    bool alone = ring_is_alone(ring);
+    if (!alone) {
+        lock_acquire(&ring->lock);
     }
-    enum drain result = waiting > RING_SLICE_SQES ? DRAIN_MORE : DRAIN_EMPTY;
-    uint64_t end = head + (waiting > RING_SLICE_SQES ? RING_SLICE_SQES : waiting);
-    uint64_t claimed_limit = ring->cq_head_seen + ring->cq_entries - ring->cq_reserve;
-    uint64_t tail = head + waiting;
-    uint64_t started = arch_cycles();
+    ring->claimed++;
+    write_cqe(ring, user_data, outcome, extra);
+    if (!alone) {
+        lock_release(&ring->lock);
+    }
+}
+
+/* The SQE says NOP: all its words but user_data are zero. */
+static ALWAYS_INLINE bool sqe_is_nop(uint64_t w0, const uint8_t *shared)
+{
+    return w0 == CAPOS_OP_NOP &&
+           LIKELY((ring_load(shared + 8) | ring_load(shared + 24) | ring_load(shared + 32) |
+                   ring_load(shared + 40) | ring_load(shared + 48) | ring_load(shared + 56)) == 0);
+}
+
+/* Takes SQEs that need no record, while they lie in shared memory: one, or with `room` for more than one
+ * completion a row of the shortest calls before `end`. Returns the position it got to. */
+static ALWAYS_INLINE uint64_t take_short(struct ring *ring, uint64_t position, uint64_t end,
+                                         uint64_t room)
+{
+    const uint8_t *shared = ring_sqe(ring, position);
+    uint64_t w0 = ring_load(shared);
+    uint32_t bytes = 0;
+    if (!sqe_is_nop(w0, shared)) {
+        if ((w0 & ~QUICK_METHOD) != QUICK_WORD0) {
+            return position;
+        }
+        if (room > 1) {
+            return quick_run(ring, position, end - position < room ? end : position + room);
+        }
+        bytes = quick_one(ring, w0, shared);
+        if (UNLIKELY(bytes == 0)) {
+            return position;
+        }
+    }
+    post_own(ring, ring_load(shared + 16), bytes, 0);
+    return position + 1;
+}
+
+/* Takes any SQE, the whole of it read into the spare record. False: there is no room for its completion. */
+NOINLINE static bool take_long(struct ring *ring, uint64_t position, bool ordinary)
+{
+    if (UNLIKELY(ring->spare == NULL) && !ring_prepare_record(ring)) {
+        return false;
+    }
+    bool plain;
     struct op op;
+    op.sqe = &ring->spare->sqe;
+    const struct op_entry *entry = sqe_take(ring_sqe(ring, position), op.sqe, &plain);
+    if (UNLIKELY(!ordinary) && !may_use_reserve(ring, entry, plain)) {
+        return false;
+    }
     op.ring = ring;
     op.process = ring->process;
-    while (head != end) {
-        uint64_t slot = head & (ring->sq_entries - 1);
-        bool known = sqe_copy(ring_entry(ring, ring->sq_offset + slot * sizeof(op.sqe)), &op.sqe);
-        if (UNLIKELY(ring->claimed >= claimed_limit) && !may_use_reserve(ring, &op, known)) {
-            result = DRAIN_STALLED;
-            break;
-        }
-        op.position = head++;
-        run_one(&op, known);
-        if (op.sqe.op != CAPOS_OP_NOP && UNLIKELY(arch_cycles() - started > RING_SLICE_CYCLES)) {
-            result =
-                head != tail ? DRAIN_MORE : DRAIN_EMPTY; /* a few long ones make a slice, too */
-            break;
+    op.position = position;
+    STEP(what((uintptr_t)entry->run));
+    if (LIKELY(plain)) {
+        entry->run(&op);
+    } else {
+        refuse(&op);
+    }
+    return true;
+}
+
+/* Takes the SQE at `position`, and perhaps some of those behind it before `end`. Returns the position it got
+ * to: the same when there is no room for a completion. *long_out: it may have taken a while. */
+static ALWAYS_INLINE uint64_t take(struct ring *ring, uint64_t position, uint64_t end,
+                                   bool *long_out)
+{
+    uint64_t used = ring->claimed - ring->cq_head_seen;
+    bool ordinary = LIKELY(used < ring->cq_ordinary);
+    *long_out = false;
+    if (ordinary) {
+        uint64_t room = end == position + 1 ? 1 : ring->cq_ordinary - used;
+        uint64_t next = take_short(ring, position, end, room);
+        if (next != position) {
+            return next;
         }
     }
-    ring->sq_head = head;
-    ring_store_release(&header->sq_head, head);
-    return result;
+    *long_out = true;
+    return take_long(ring, position, ordinary) ? position + 1 : position;
+}
+
+/* Takes up to one slice of SQEs, up to `tail`. */
+NOINLINE static enum drain drain_slice(struct ring *ring, uint64_t tail)
+{
+    uint64_t started = arch_cycles();
+    uint64_t before, position = ring->sq_head;
+    uint64_t end = tail - position > RING_SLICE_SQES ? position + RING_SLICE_SQES : tail;
+    bool was_long;
+    do {
+        before = position;
+        position = take(ring, position, end, &was_long);
+    } while (LIKELY(position != before) && position != end &&
+             (!was_long || arch_cycles() - started <= RING_SLICE_CYCLES));
+    ring->sq_head = position;
+    ring_store_release(&ring->header->sq_head, position);
+    return UNLIKELY(position == before) ? DRAIN_STALLED
+           : position != tail           ? DRAIN_MORE
+                                        : DRAIN_EMPTY;
+}
+
+/* Nothing is to be reaped, one completion is awaited for ever, and nothing else asks for this CPU. */
+static ALWAYS_INLINE bool will_wait(struct ring *ring, uint32_t min_complete,
+                                    uint64_t deadline_ns)
+{
+    return min_complete == 1 && deadline_ns == CAPOS_FOREVER &&
+           atomic_load_relaxed(&ring->cq_tail) == ring->cq_head_seen &&
+           cpu_this()->attention == 0 && !process_is_exiting(ring->process);
+}
+
+/* One SQE alone, the commonest case. */
+static ALWAYS_INLINE enum drain drain_single(struct ring *ring, struct capos_ring_header *header,
+                                             uint64_t tail, uint32_t min_complete,
+                                             uint64_t deadline_ns)
+{
+    bool ordinary = LIKELY(ring->claimed - ring->cq_head_seen < ring->cq_ordinary);
+    if (!ordinary || take_short(ring, tail - 1, tail, 1) != tail) {
+        if (ordinary && will_wait(ring, min_complete, deadline_ns) && ipc_fast(ring, tail - 1)) {
+            return DRAIN_RESUMED;
+        }
+        if (UNLIKELY(!take_long(ring, tail - 1, ordinary))) {
+            return DRAIN_STALLED;
+        }
+    }
+    ring->sq_head = tail;
+    ring_store_release(&header->sq_head, tail);
+    return DRAIN_EMPTY;
+}
+
+/* Both of the client's indices are read once. */
+static ALWAYS_INLINE enum drain drain(struct ring *ring, struct capos_ring_header *header,
+                                      uint32_t min_complete, uint64_t deadline_ns)
+{
+    uint64_t tail = ring_load_acquire(&header->sq_tail);
+    uint64_t waiting = tail - ring->sq_head;
+    if (UNLIKELY(waiting > ring->sq_entries || !cq_head_read(ring, header))) {
+        return DRAIN_BAD;
+    }
+    if (LIKELY(waiting == 1)) {
+        return drain_single(ring, header, tail, min_complete, deadline_ns);
+    }
+    return waiting != 0 ? drain_slice(ring, tail) : DRAIN_EMPTY;
 }
 
 /* Ready completions as user space would count them; a nonsense index counts as everything, so that
@@ -213,31 +339,8 @@ uint64_t ring_answer_locked(struct ring *ring)
     return answer_of(ring, ready_now(ring), ring->wait_stalled);
 }
 
-/* `outcome` is the CQE's second word: result, flags, cap_count. The private index goes last: who has
- * seen it move without the lock finds the shared one moved too. */
-static ALWAYS_INLINE void write_cqe_locked(struct ring *ring, uint64_t user_data, uint64_t outcome,
-                                           uint64_t extra)
+bool ring_wait_over_locked(struct ring *ring)
 {
-    uint64_t tail = atomic_load_relaxed(&ring->cq_tail);
-    uint64_t slot = tail & (ring->cq_entries - 1);
-    uint8_t *cqe = ring_entry(ring, ring->cq_offset + slot * sizeof(struct capos_cqe));
-    ring_store(cqe, user_data);
-    ring_store(cqe + 8, outcome);
-    ring_store(cqe + 16, extra);
-    ring_store(cqe + 24, 0);
-    ring_store_release(&ring_header(ring)->cq_tail, tail + 1);
-    atomic_store_release(&ring->cq_tail, tail + 1);
-}
-
-static ALWAYS_INLINE uint64_t outcome_word(int32_t result, uint16_t flags, uint16_t cap_count)
-{
-    return (uint32_t)result | (uint64_t)flags << 32 | (uint64_t)cap_count << 48;
-}
-
-bool ring_post_locked(struct ring *ring, uint64_t user_data, int32_t result, uint16_t flags,
-                      uint16_t cap_count, uint64_t extra)
-{
-    write_cqe_locked(ring, user_data, outcome_word(result, flags, cap_count), extra);
     if (LIKELY(ring->wait_min == 0) || ready_now(ring) < ring->wait_min) {
         return false;
     }
@@ -251,17 +354,6 @@ void ring_wake(struct ring *ring, uint64_t result)
     timer_cancel(&thread->deadline);
     arch_syscall_set_result(&thread->arch, result);
     sched_wake(thread);
-}
-
-/* The ring's thread is in its drain, so nobody is to be woken (R3). */
-static ALWAYS_INLINE void post_own(struct ring *ring, uint64_t user_data, uint64_t outcome,
-                                   uint64_t extra)
-{
-    lock_acquire(&ring->lock);
-    KDEBUG_ASSERT(ring->wait_min == 0);
-    ring->claimed++;
-    write_cqe_locked(ring, user_data, outcome, extra);
-    lock_release(&ring->lock);
 }
 
 void ring_post(struct ring *ring, uint64_t user_data, int32_t result, uint16_t flags,
@@ -309,6 +401,12 @@ static void wait_or_answer(struct ring *ring, uint32_t min_complete, uint64_t de
                            bool stalled)
 {
     struct thread *thread = ring->thread;
+    if (UNLIKELY(process_is_exiting(ring->process))) {
+        return; /* it is not resumed */
+    }
+    if (UNLIKELY(min_complete > ring->cq_entries)) {
+        min_complete = ring->cq_entries;
+    }
     bool passed = deadline_ns != CAPOS_FOREVER && deadline_ns <= arch_time_ns();
     lock_acquire(&ring->lock);
     uint64_t ready = ready_now(ring);
@@ -330,24 +428,21 @@ static void wait_or_answer(struct ring *ring, uint32_t min_complete, uint64_t de
     lock_release(&ring->lock);
 }
 
-/* What is there already answers without the lock: the count only grows while the thread is here. */
+/* What is there already answers without the lock: the count only grows while the thread is here. The
+ * client's index is the one this drain read and found good. */
 static ALWAYS_INLINE void answer_or_wait(struct ring *ring, uint32_t min_complete,
                                          uint64_t deadline_ns, bool stalled)
 {
-    if (UNLIKELY(min_complete > ring->cq_entries)) {
-        min_complete = ring->cq_entries;
-    }
-    uint64_t ready = ready_now(ring);
+    uint64_t ready = atomic_load_acquire(&ring->cq_tail) - ring->cq_head_seen;
     if (ready >= min_complete || (stalled && ready != 0) || deadline_ns == 0) {
-        arch_syscall_set_result(&ring->thread->arch, answer_of(ring, ready, stalled));
+        arch_syscall_set_result(&ring->thread->arch, ready | (stalled ? CAPOS_ENTER_STALLED : 0));
     } else {
         wait_or_answer(ring, min_complete, deadline_ns, stalled);
     }
 }
 
-static ALWAYS_INLINE void set_flags(struct ring *ring, bool stalled)
+static ALWAYS_INLINE void set_flags(struct capos_ring_header *header, bool stalled)
 {
-    struct capos_ring_header *header = ring_header(ring);
     uint64_t flags = stalled ? CAPOS_RING_STALLED : 0;
     if (UNLIKELY(ring_load(&header->flags) != flags)) {
         ring_store(&header->flags, flags);
@@ -356,20 +451,22 @@ static ALWAYS_INLINE void set_flags(struct ring *ring, bool stalled)
 
 void ring_enter(struct ring *ring, uint32_t min_complete, uint64_t deadline_ns)
 {
+    struct capos_ring_header *header = ring_header(ring);
     enum drain drained;
-    while ((drained = drain_slice(ring)) == DRAIN_MORE) {
+    while ((drained = drain(ring, header, min_complete, deadline_ns)) == DRAIN_MORE) {
         if (arch_interrupt_pending() || process_is_exiting(ring->process)) {
             arch_syscall_restart(&ring->thread->arch);
             return;
         }
         STEP(end());
     }
+    if (LIKELY(drained == DRAIN_RESUMED)) {
+        return;
+    }
     if (UNLIKELY(drained == DRAIN_BAD)) {
         arch_syscall_set_result(&ring->thread->arch, (uint64_t)(int64_t)ST_BAD_RING);
         return;
     }
-    set_flags(ring, drained == DRAIN_STALLED);
-    if (LIKELY(!process_is_exiting(ring->process))) {
-        answer_or_wait(ring, min_complete, deadline_ns, drained == DRAIN_STALLED);
-    }
+    set_flags(header, drained == DRAIN_STALLED);
+    answer_or_wait(ring, min_complete, deadline_ns, drained == DRAIN_STALLED);
 }

@@ -13,7 +13,7 @@ struct op {
     struct ring *ring;
     struct process *process;
     uint64_t position;
-    struct capos_sqe sqe;
+    struct capos_sqe *sqe; /* in the ring's spare record, which record_alloc makes active */
 };
 
 /* An operation either posts exactly one completion, or hands the SQE to a record. */
@@ -32,7 +32,7 @@ void op_unpark(struct op *op);
 
 static inline void op_complete_needed(struct op *op, status_t status, uint32_t needed)
 {
-    ring_post(op->ring, op->sqe.user_data, status, CAPOS_CQE_NEEDED, 0, (uint64_t)needed << 32);
+    ring_post(op->ring, op->sqe->user_data, status, CAPOS_CQE_NEEDED, 0, (uint64_t)needed << 32);
 }
 
 /* Posts a plain completion of this SQE; with ST_QUOTA it names the class. */
@@ -41,7 +41,7 @@ static inline void op_complete(struct op *op, int32_t result)
     if (UNLIKELY(result == ST_QUOTA)) {
         op_complete_needed(op, result, (uint32_t)ledger_refused());
     } else {
-        ring_post_result(op->ring, op->sqe.user_data, result);
+        ring_post_result(op->ring, op->sqe->user_data, result);
     }
 }
 
@@ -62,7 +62,8 @@ void op_end_transfers(struct op *op, const struct op_transfers *xfers, bool comm
 /* For an SQE that is refused before anything else is looked at: its number counts all the same. */
 bool op_spend_number(struct op *op);
 
-/* Parameters of op->sqe into kernel memory; false: not readable. */
+/* Parameters of op->sqe, an INLINE one's resolved (ring/buffer.h), into kernel memory; false: not
+ * readable. Lengths are multiples of 8. */
 bool op_read_params(struct op *op, void *to, uint32_t len);
 /* True when [0, len) of the result buffer is plausibly writable now: both ends were touched. */
 bool op_probe_result(struct op *op, uint32_t len);

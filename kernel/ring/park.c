@@ -59,7 +59,7 @@ int32_t park_outcome_locked(struct kobj *obj, const struct record *rec)
 void park_unlink(struct kobj *obj, struct record *rec)
 {
     list_remove(&rec->link);
-    if (rec->op == CAPOS_OP_PARK) {
+    if (rec->sqe.op == CAPOS_OP_PARK) {
         tree_remove(tree_of(obj), &rec->parked);
     }
 }
@@ -70,13 +70,13 @@ static status_t find_word(struct op *op, unsigned ordinal, struct capability *ou
 {
     uint64_t caller[2];
     *out = (struct capability){.object = &op->process->obj};
-    if (op->sqe.params % sizeof(uint32_t) != 0 || op->sqe.interface > UINT32_MAX) {
+    if (op->sqe->params % sizeof(uint32_t) != 0 || op->sqe->interface > UINT32_MAX) {
         return ST_BAD_ARGUMENT;
     }
-    if (op->sqe.cap == 0) {
+    if (op->sqe->cap == 0) {
         return ST_OK;
     }
-    status_t status = table_get(&op->process->table, op->sqe.cap, out, caller);
+    status_t status = table_get(&op->process->table, op->sqe->cap, out, caller);
     if (status != ST_OK) {
         return status;
     }
@@ -84,7 +84,7 @@ static status_t find_word(struct op *op, unsigned ordinal, struct capability *ou
         status = ST_WRONG_INTERFACE;
     } else if ((out->facet >> ordinal & 1) == 0) {
         status = ST_NO_METHOD;
-    } else if (op->sqe.params >= memory_object_of(out->object)->size_bytes) {
+    } else if (op->sqe->params >= memory_object_of(out->object)->size_bytes) {
         status = ST_BAD_ARGUMENT;
     }
     if (status != ST_OK) {
@@ -128,14 +128,14 @@ void op_park(struct op *op)
         op_complete(op, status);
         return;
     }
-    struct record *rec = record_alloc(op->ring, &op->sqe, op->position, cap.object, cap.route);
+    struct record *rec = record_alloc(op->ring, op->position, cap.object, cap.route);
     if (rec == NULL) {
         op_complete(op, ST_DISCONNECTED);
     } else {
         tree_node_init(&rec->parked);
-        record_arm(rec, op->sqe.deadline_ns);
+        record_arm(rec, op->sqe->deadline_ns);
         int32_t result =
-            park_or_answer(cap.object, rec, op->sqe.params, (uint32_t)op->sqe.interface);
+            park_or_answer(cap.object, rec, op->sqe->params, (uint32_t)op->sqe->interface);
         if (result != 0) {
             record_finish(rec, result, 0, 0, 0);
         }
@@ -147,7 +147,7 @@ void op_unpark(struct op *op)
 {
     struct capability cap;
     struct record *woken[CAPOS_UNPARK_MAX];
-    uint64_t most = op->sqe.interface < CAPOS_UNPARK_MAX ? op->sqe.interface : CAPOS_UNPARK_MAX;
+    uint64_t most = op->sqe->interface < CAPOS_UNPARK_MAX ? op->sqe->interface : CAPOS_UNPARK_MAX;
     unsigned count = 0;
     status_t status = find_word(op, MemoryObject_map_write_ORDINAL, &cap);
     if (status != ST_OK) {
@@ -156,8 +156,8 @@ void op_unpark(struct op *op)
     }
     lock_acquire(&cap.object->lock);
     while (count < most) {
-        struct tree_node *node = tree_lower_bound(tree_of(cap.object), op->sqe.params);
-        if (node == NULL || node->key != op->sqe.params) {
+        struct tree_node *node = tree_lower_bound(tree_of(cap.object), op->sqe->params);
+        if (node == NULL || node->key != op->sqe->params) {
             break;
         }
         woken[count] = CONTAINER_OF(node, struct record, parked);

@@ -8,17 +8,12 @@
 #include "gen/time.capnp.h"
 #include "lib/base/bits.h"
 #include "lib/base/string.h"
+#include "ipc/endpoint.h"
 #include "object/invoke.h"
 #include "object/process.h"
 #include "ring/buffer.h"
-#include "ring/ring.h"
+#include "ring/record_inline.h"
 #include "ring/wait.h"
-
-struct record *record_at(struct ring *ring, uint32_t index)
-{
-    uint8_t *page = karray_page(&ring->records, index / RECORDS_PER_PAGE);
-    return (struct record *)(void *)(page + (index % RECORDS_PER_PAGE) * RECORD_BYTES);
-}
 
 /* Timer.sleep ends by its deadline, and tells the time. */
 static void sleep_done(struct record *rec, uint32_t generation)
@@ -58,86 +53,47 @@ void records_init(struct ring *ring)
         list_node_init(&rec->link);
         list_init(&rec->followers);
         list_node_init(&rec->ring_link);
+        list_node_init(&rec->active_link);
         list_node_init(&rec->server_link);
         timer_init(&rec->deadline, deadline_passed, ring);
     }
     ring->free_record = 1;
 }
 
-static uint16_t *bucket_of(struct ring *ring, uint64_t position)
-{
-    return &record_at(ring, (uint32_t)(position & (ring->cq_entries - 1)))->bucket;
-}
-
-static void bucket_remove(struct ring *ring, struct record *rec)
-{
-    uint16_t *at = bucket_of(ring, rec->position);
-    while (*at != rec->index + 1) {
-        KASSERT(*at != 0);
-        at = &record_at(ring, *at - 1u)->next;
-    }
-    *at = rec->next;
-}
-
-/* Generations skip 0, so that no call id is 0. */
-static uint32_t next_generation(struct ring *ring)
-{
-    ring->record_generation = (ring->record_generation + 1) & ((1u << RING_GENERATION_BITS) - 1);
-    if (ring->record_generation == 0) {
-        ring->record_generation = 1;
-    }
-    return ring->record_generation;
-}
-
-/* What the operation asks; the lists and the timer stay as they are between uses. */
-static void record_fill(struct record *rec, const struct capos_sqe *sqe)
-{
-    rec->server = NULL;
-    rec->user_data = sqe->user_data;
-    rec->params = sqe->params;
-    rec->result = sqe->result;
-    rec->params_len = sqe->params_len;
-    rec->result_len = sqe->result_len;
-    rec->interface = sqe->interface;
-    rec->facet = 0;
-    rec->key = 0;
-    rec->method = sqe->method;
-    rec->op = sqe->op;
-    rec->accept_count = sqe->accept_count;
-    rec->state = RECORD_CLAIMED;
-    rec->xfer_count = 0;
-    rec->move_mask = 0;
-    rec->is_inline = (sqe->flags & CAPOS_SQE_INLINE) != 0;
-    atomic_store_relaxed(&rec->sleeping, false);
-    rec->doom = ST_OK;
-}
-
-struct record *record_alloc(struct ring *ring, const struct capos_sqe *sqe, uint64_t position,
-                            struct kobj *target, struct grant *route)
+bool ring_prepare_record(struct ring *ring)
 {
     lock_acquire(&ring->lock);
-    if (ring->closing) {
-        lock_release(&ring->lock);
-        return NULL;
+    record_refill(ring);
+    lock_release(&ring->lock);
+    return ring->spare != NULL;
+}
+
+struct record *record_alloc_held(struct ring *ring, uint64_t position, struct kobj *target,
+                                 struct kobj *held, struct grant *route)
+{
+    struct record *rec = NULL;
+    lock_acquire(&ring->lock);
+    if (LIKELY(!ring->closing)) {
+        rec = record_activate(ring, position, target, held, route, RECORD_CLAIMED);
     }
-    KASSERT(ring->free_record != 0);
-    struct record *rec = record_at(ring, ring->free_record - 1u);
-    ring->free_record = rec->next;
-    record_fill(rec, sqe);
-    rec->position = position;
-    atomic_store_relaxed(&rec->generation, next_generation(ring));
-    uint16_t *bucket = bucket_of(ring, position);
-    rec->next = *bucket;
-    *bucket = (uint16_t)(rec->index + 1);
-    rec->target = target;
-    rec->route = route;
+    lock_release(&ring->lock);
+    return rec;
+}
+
+struct record *record_alloc(struct ring *ring, uint64_t position, struct kobj *target,
+                            struct grant *route)
+{
     kobj_ref(target);
     if (route != NULL) {
         grant_ref(route);
     }
-    ring->outstanding++;
-    ring->claimed++;
-    lock_release(&ring->lock);
+    struct record *rec = record_alloc_held(ring, position, target, target, route);
+    if (rec == NULL) {
+        kobj_unref(target);
+        if (route != NULL) {
+            grant_unref(route);
+        }
+    }
     return rec;
 }
 
@@ -219,40 +175,39 @@ void record_end_transfers(struct record *rec, bool commit)
     rec->xfer_count = 0;
 }
 
+void record_unpromise(struct record *rec)
+{
+    if (UNLIKELY(rec->promised != 0)) {
+        table_unpromise(&rec->ring->process->table, rec->promised);
+        rec->promised = 0;
+    }
+}
+
 /* From here on nobody can find the record: C2 needs the target's lock. The generation goes, too:
  * whoever has come this far with it and waits for the lock must not look at the record's next use,
  * which another lock protects. */
-static void record_leave_target(struct record *rec)
+void record_let_go_locked(struct record *rec)
 {
-    struct kobj *target = rec->target;
-    lock_acquire(&target->lock);
-    KASSERT(rec->state == RECORD_CLAIMED);
+    if (rec->state == RECORD_INFLIGHT) {
+        KDEBUG_ASSERT(atomic_load_relaxed(&rec->server) == NULL);
+        list_remove(&rec->link);
+    } else {
+        KASSERT(rec->state == RECORD_CLAIMED);
+    }
     rec->state = RECORD_FREE;
     atomic_store_relaxed(&rec->generation, 0);
-    rec->server = NULL;
-    lock_release(&target->lock);
 }
 
-void record_finish(struct record *rec, int32_t result, uint16_t flags, uint16_t cap_count,
-                   uint64_t extra)
+void record_post(struct record *rec, int32_t result, uint16_t flags, uint16_t cap_count,
+                 uint64_t extra)
 {
     struct ring *ring = rec->ring;
-    timer_cancel(&rec->deadline);
-    if (rec->xfer_count != 0) {
-        record_end_transfers(rec, false);
-    }
-    struct kobj *target = rec->target;
+    struct kobj *held = rec->held;
     struct grant *route = rec->route;
-    record_leave_target(rec);
-
+    (void)timer_cancel(&rec->deadline);
     lock_acquire(&ring->lock);
-    bucket_remove(ring, rec);
-    rec->target = NULL;
-    rec->route = NULL;
-    bool wake = ring_post_locked(ring, rec->user_data, result, flags, cap_count, extra);
-    rec->next = ring->free_record;
-    ring->free_record = (uint16_t)(rec->index + 1);
-    ring->outstanding--;
+    record_retire_locked(ring, rec, outcome_word(result, flags, cap_count), extra);
+    bool wake = ring_wait_over_locked(ring);
     uint64_t answer = wake ? ring_answer_locked(ring) : 0;
     lock_release(&ring->lock);
     if (wake) {
@@ -261,7 +216,21 @@ void record_finish(struct record *rec, int32_t result, uint16_t flags, uint16_t 
     if (route != NULL) {
         grant_unref(route);
     }
-    kobj_unref(target);
+    kobj_unref(held);
+}
+
+void record_finish(struct record *rec, int32_t result, uint16_t flags, uint16_t cap_count,
+                   uint64_t extra)
+{
+    struct kobj *target = rec->target;
+    if (rec->xfer_count != 0) {
+        record_end_transfers(rec, false);
+    }
+    record_unpromise(rec);
+    lock_acquire(&target->lock);
+    record_let_go_locked(rec);
+    lock_release(&target->lock);
+    record_post(rec, result, flags, cap_count, extra);
 }
 
 void record_complete(struct record *rec, status_t status)
@@ -294,7 +263,7 @@ void record_complete_message(struct record *rec, const void *message, uint32_t l
     struct capos_cap_record records[INVOKE_MAX_RESULT_CAPS];
     uint32_t needed = len + ncaps * (uint32_t)sizeof(records[0]);
     KASSERT(ncaps <= INVOKE_MAX_RESULT_CAPS);
-    if (needed > rec->result_len || ncaps > rec->accept_count) {
+    if (needed > rec->sqe.result_len || ncaps > rec->sqe.accept_count) {
         drop_caps(caps, ncaps);
         record_finish(rec, ST_RESULT_TOO_SMALL, CAPOS_CQE_NEEDED, 0, (uint64_t)needed << 32);
         return;
@@ -322,53 +291,56 @@ void record_complete_message(struct record *rec, const void *message, uint32_t l
                   ncaps != 0 ? ids[0] : 0);
 }
 
-/* INFLIGHT -> CLAIMED: out of the endpoint's and the server's lists. */
-static void leave_inflight_locked(struct record *rec)
+/* For those who hold the target's lock: INFLIGHT -> CLAIMED. False: RETURN was quicker (C5). */
+static bool take_from_server_locked(struct record *rec)
 {
-    struct process *server = rec->server;
-    if (server != NULL) {
-        lock_acquire(&server->inflight_lock);
-        list_remove(&rec->server_link);
-        lock_release(&server->inflight_lock);
+    struct process *server = atomic_load_relaxed(&rec->server);
+    if (server == NULL) {
+        return false;
     }
-    list_remove(&rec->link);
-    rec->state = RECORD_CLAIMED;
+    lock_acquire(&server->inflight_lock);
+    bool ours = atomic_load_relaxed(&rec->server) == server;
+    if (ours) {
+        list_remove(&rec->server_link);
+        atomic_store_relaxed(&rec->server, NULL);
+    }
+    lock_release(&server->inflight_lock);
+    if (ours) {
+        list_remove(&rec->link);
+        rec->state = RECORD_CLAIMED;
+    }
+    return ours;
 }
 
 bool record_claim_inflight(struct record *rec, uint32_t generation, struct process *server)
 {
-    struct kobj *target = target_of(rec, generation);
-    if (target == NULL) {
-        return false;
-    }
-    lock_acquire(&target->lock);
-    bool ours = atomic_load_relaxed(&rec->generation) == generation &&
-                rec->state == RECORD_INFLIGHT && rec->server == server;
+    lock_acquire(&server->inflight_lock);
+    bool ours = atomic_load_relaxed(&rec->server) == server &&
+                atomic_load_relaxed(&rec->generation) == generation;
     if (ours) {
-        leave_inflight_locked(rec);
+        list_remove(&rec->server_link);
+        atomic_store_relaxed(&rec->server, NULL);
     }
-    lock_release(&target->lock);
-    kobj_unref(target);
+    lock_release(&server->inflight_lock);
     return ours;
 }
 
-status_t record_enter_inflight(struct record *rec, struct list *inflight, struct process *server)
+status_t record_enter_inflight_locked(struct record *rec, struct process *server)
 {
-    struct kobj *target = rec->target;
-    lock_acquire(&target->lock);
     status_t status = rec->doom;
     lock_acquire(&server->inflight_lock);
-    if (status == ST_OK && server->server_gone) {
+    if (UNLIKELY(status == ST_OK && server->server_gone)) {
         status = ST_DISCONNECTED;
     }
-    if (status == ST_OK) {
-        rec->state = RECORD_INFLIGHT;
-        rec->server = server;
+    if (LIKELY(status == ST_OK)) {
+        atomic_store_relaxed(&rec->server, server);
         list_push_back(&server->inflight, &rec->server_link);
-        list_push_back(inflight, &rec->link);
+        if (rec->state != RECORD_INFLIGHT) {
+            rec->state = RECORD_INFLIGHT;
+            list_push_back(&endpoint_of(rec->target)->inflight, &rec->link);
+        }
     }
     lock_release(&server->inflight_lock);
-    lock_release(&target->lock);
     return status;
 }
 
@@ -384,9 +356,9 @@ bool record_abort(struct record *rec, uint32_t generation, status_t status)
     if (ours && rec->state == RECORD_QUEUED) {
         claimed = record_claim_locked(rec, generation);
     } else if (ours && rec->state == RECORD_INFLIGHT) {
-        leave_inflight_locked(rec);
-        claimed = true;
-    } else if (ours && rec->doom == ST_OK) {
+        claimed = take_from_server_locked(rec);
+    }
+    if (ours && !claimed && rec->doom == ST_OK) {
         rec->doom = status;
     }
     lock_release(&target->lock);
@@ -401,14 +373,14 @@ struct record *record_find(struct ring *ring, uint64_t position, uint32_t *gener
 {
     struct record *found = NULL;
     lock_acquire(&ring->lock);
-    uint16_t at = *bucket_of(ring, position);
-    while (at != 0 && found == NULL) {
-        struct record *rec = record_at(ring, at - 1u);
+    list_for_each(node, &ring->active)
+    {
+        struct record *rec = list_entry(node, struct record, active_link);
         if (rec->position == position) {
             found = rec;
             *generation_out = atomic_load_relaxed(&rec->generation);
+            break;
         }
-        at = rec->next;
     }
     lock_release(&ring->lock);
     return found;

@@ -8,13 +8,17 @@
  *   QUEUED -> CLAIMED       whoever ends or delivers it, under the target's lock
  *   CLAIMED -> QUEUED       delivery put it back (the other side was at fault)
  *   CLAIMED -> INFLIGHT     a call was delivered and awaits its RETURN
- *   INFLIGHT -> CLAIMED     RETURN, cancel, deadline, death of client or server
+ *   INFLIGHT -> CLAIMED     cancel, deadline, death of client or server
+ *   INFLIGHT, no server     claimed by RETURN: see C5
  *   CLAIMED -> FREE         record_finish: the completion is posted
  * Invariants: C1 only the claimer may finish. C2 cancel, deadline and exit that find a record
  * CLAIMED write `doom` and go; the claimer looks at it under the target's lock before it lets go.
  * C3 `generation` is 0 while the record is FREE and a new number after every record_alloc, so a late
  * deadline or RETURN finds a stranger and stops. C4 while a record is active it holds a ref of its
- * target and its route.
+ * route and of `held`, which is its target or keeps it (a served object keeps its endpoint). C5 a call
+ * awaits its RETURN exactly while `server` is set, which its in-flight lock protects: RETURN claims the
+ * call by clearing it there, and must take the target's lock before it leaves the kernel, so whoever
+ * holds that lock and sees `server` set may use the process.
  */
 #ifndef CAPOS_KERNEL_RING_RECORD_H
 #define CAPOS_KERNEL_RING_RECORD_H
@@ -38,32 +42,27 @@ enum { RECORD_MAX_CAPS = 16, RECORD_BYTES = 512, RECORDS_PER_PAGE = 4096 / RECOR
 
 /* [I] set by record_alloc  [o] target's lock  [r] ring lock  [f] server's inflight lock */
 struct record {
-    struct list_node link;      /* [o] in a list of the target */
+    struct list_node link;      /* [o] in a list of the target; stays there while RETURN works */
     struct list followers;      /* [o] endpoint: later calls of the same ring, when this is first */
     struct list_node ring_link; /* [r] endpoint: in ring->call_heads */
+    struct list_node active_link; /* [r] in ring->active */
     struct list_node server_link; /* [f] in the server's inflight list */
     struct ring *ring;            /* [I] for good */
-    struct kobj *target;          /* [I] whose lock protects the state */
+    struct kobj *target;          /* [I] whose lock protects the state; set and cleared under [r] */
+    struct kobj *held;            /* [I] a ref */
     struct grant *route;          /* [I] */
-    struct process *server;       /* [o] INFLIGHT: the receiver */
-    uint64_t position;            /* [I] of its SQE */
-    uint64_t user_data;           /* [I] */
-    uint64_t params, result;      /* [I] as in the SQE */
-    uint32_t params_len, result_len;
-    uint64_t interface;          /* [I] */
-    uint64_t facet;              /* [I] call: of the capability called; WAIT: signal bits wanted */
-    uint64_t key;                /* [I] call: of the served object */
-    uint64_t caller[2];          /* [I] */
+    _Atomic(struct process *) server; /* [f] INFLIGHT: the receiver; set under [o], too */
+    uint64_t position;                /* [I] of its SQE */
+    struct capos_sqe sqe; /* [I] as consumed; INLINE places are kernel addresses (ring/buffer.h) */
+    uint64_t facet;       /* [I] call: of the capability called; WAIT: signal bits wanted */
+    uint64_t key;         /* [I] call: of the served object */
+    uint64_t caller[2];   /* [I] */
     _Atomic uint32_t generation; /* [a] 31 bits; set under [r], 0 again under [o] */
     uint16_t index;              /* [I] for good */
-    uint16_t next;               /* [r] free list, or position chain: index + 1 */
-    uint16_t bucket;             /* [r] head of the chain of positions that fall here: index + 1 */
-    uint16_t method;             /* [I] call: ordinal; WAIT: event mask */
-    uint8_t op;                  /* [I] */
-    uint8_t accept_count;        /* [I] */
+    uint16_t next;               /* [r] free list: index + 1 */
+    uint8_t promised;            /* [I] slots of the table promised for capabilities that come */
     uint8_t state;               /* [o] enum record_state; FREE also under [r] */
     uint8_t xfer_count;          /* [I] captured transfers not yet ended */
-    bool is_inline;              /* [I] */
     bool heads_ring;             /* [o] call: linked by ring_link */
     _Atomic bool
         sleeping; /* [a] a late deadline may look at it: its deadline is its purpose (Timer.sleep) */
@@ -78,16 +77,22 @@ struct record {
 
 static_assert(sizeof(struct record) <= RECORD_BYTES, "records fit their places");
 
-/* The record at this index of the ring. */
-struct record *record_at(struct ring *ring, uint32_t index);
-
 /* Prepares all records of a new ring. */
 void records_init(struct ring *ring);
 
-/* A record for this SQE, not yet on any list; state CLAIMED, owned by the caller. Takes a ref of
- * target and route (NULL: no capability leads to it). The CQ slot was checked by the drain. NULL only when the ring is closing. */
-struct record *record_alloc(struct ring *ring, const struct capos_sqe *sqe, uint64_t position,
-                            struct kobj *target, struct grant *route);
+/* The record of the SQE that the ring's drain holds (it was copied there): active, not yet on any list;
+ * state CLAIMED, owned by the caller. Takes a ref of target and route (NULL: no capability leads to it). The CQ slot was checked by the
+ * drain. NULL only when the ring is closing. */
+struct record *record_alloc(struct ring *ring, uint64_t position, struct kobj *target,
+                            struct grant *route);
+/* The same, but takes over the caller's refs of `held` and route (not when it is NULL). */
+struct record *record_alloc_held(struct ring *ring, uint64_t position, struct kobj *target,
+                                 struct kobj *held, struct grant *route);
+
+static inline bool record_is_inline(const struct record *rec)
+{
+    return (rec->sqe.flags & CAPOS_SQE_INLINE) != 0;
+}
 
 /* The capability that led to the target has been revoked. */
 static inline bool record_is_cut_off(const struct record *rec)
@@ -115,6 +120,12 @@ void record_finish(struct record *rec, int32_t result, uint16_t flags, uint16_t 
 /* The same with nothing but a status; with ST_QUOTA it names the class. */
 void record_complete(struct record *rec, status_t status);
 
+/* The second half of record_finish, for a record that its target let go of (record_let_go_locked). */
+void record_post(struct record *rec, int32_t result, uint16_t flags, uint16_t cap_count,
+                 uint64_t extra);
+/* CLAIMED, or INFLIGHT and claimed by RETURN: nobody finds it any more. Under the target's lock. */
+void record_let_go_locked(struct record *rec);
+
 /* For a CLAIMED record of a kernel call: writes message and capabilities to the caller's result
  * buffer and finishes. Takes over the refs in caps. */
 void record_complete_message(struct record *rec, const void *message, uint32_t len,
@@ -125,15 +136,17 @@ void record_complete_message(struct record *rec, const void *message, uint32_t l
  * it is not of this generation any more. */
 bool record_abort(struct record *rec, uint32_t generation, status_t status);
 
-/* INFLIGHT at `server`, and of this generation -> CLAIMED, out of the in-flight lists. The caller
- * holds a ref of the target. */
+/* RETURN: INFLIGHT at `server` and of this generation -> claimed (C5). */
 bool record_claim_inflight(struct record *rec, uint32_t generation, struct process *server);
-/* CLAIMED -> INFLIGHT: delivered to `server`; or the status the caller is to finish it with (it was
- * doomed, or the server is ending). */
-status_t record_enter_inflight(struct record *rec, struct list *inflight, struct process *server);
+/* CLAIMED -> INFLIGHT at `server`, or back to it from RETURN; the target's lock is held. ST_OK, or what
+ * the caller is to finish it with (it was doomed, or the server is ending). */
+status_t record_enter_inflight_locked(struct record *rec, struct process *server);
 
 /* The record of the SQE at this position, when active: *generation_out for record_abort. */
 struct record *record_find(struct ring *ring, uint64_t position, uint32_t *generation_out);
+
+/* Gives up what is left of the promise of slots. */
+void record_unpromise(struct record *rec);
 
 /* Ends the capture of transfers: commit = moved away for good. */
 void record_end_transfers(struct record *rec, bool commit);

@@ -7,7 +7,7 @@
  * clients touch different words. A ring that is found is held by `refs`, which ring_close_slice
  * waits for.
  */
-#include "ring/ring.h"
+#include "ring/record_inline.h"
 
 #include "abi/layout.h"
 #include "core/panic.h"
@@ -154,17 +154,30 @@ static uint64_t lay_out(struct ring *ring, uint32_t sq_entries)
     ring->sq_entries = sq_entries;
     ring->cq_entries = 2 * sq_entries;
     uint32_t eighth = ring->cq_entries / 8;
-    ring->cq_reserve = eighth < CQ_RESERVE_MIN ? CQ_RESERVE_MIN : eighth;
-    ring->sq_offset = sizeof(struct capos_ring_header);
-    ring->cq_offset = ring->sq_offset + sq_entries * (uint32_t)sizeof(struct capos_sqe);
-    uint64_t cq_end = ring->cq_offset + ring->cq_entries * sizeof(struct capos_cqe);
+    ring->cq_ordinary = ring->cq_entries - (eighth < CQ_RESERVE_MIN ? CQ_RESERVE_MIN : eighth);
+    ring->sq_mask = sq_entries - 1;
+    ring->cq_mask = ring->cq_entries - 1;
+    /* A queue of at most a page lies within one. */
+    uint32_t sq_bytes = sq_entries * (uint32_t)sizeof(struct capos_sqe);
+    uint32_t cq_bytes = ring->cq_entries * (uint32_t)sizeof(struct capos_cqe);
+    ring->sq_offset = (uint32_t)align_up(sizeof(struct capos_ring_header),
+                                         sq_bytes < PAGE_BYTES ? sq_bytes : PAGE_BYTES);
+    ring->cq_offset = ring->sq_offset + sq_bytes;
+    uint64_t cq_end = ring->cq_offset + cq_bytes;
     ring->payload_offset = (uint32_t)align_up(cq_end, CAPOS_PAYLOAD_SLOT_BYTES);
-    return ring->payload_offset + (uint64_t)ring->cq_entries * CAPOS_PAYLOAD_SLOT_BYTES;
+    uint64_t payload_bytes = (uint64_t)ring->cq_entries * CAPOS_PAYLOAD_SLOT_BYTES;
+    uint64_t near = KARRAY_DIRECTORY * PAGE_BYTES - ring->payload_offset;
+    ring->payload_near = (uint32_t)(near < payload_bytes ? near : payload_bytes);
+    return ring->payload_offset + payload_bytes;
 }
 
 static void write_header(struct ring *ring, uint64_t total_bytes)
 {
     ring->header = (struct capos_ring_header *)(void *)karray_page(&ring->shared, 0);
+    if (ring->sq_entries * sizeof(struct capos_sqe) <= PAGE_BYTES) {
+        ring->sq_page = ring_entry(ring, ring->sq_offset);
+        ring->cq_page = ring_entry(ring, ring->cq_offset);
+    }
     struct capos_ring_header *header = ring->header;
     header->magic = CAPOS_RING_MAGIC;
     header->version = CAPOS_RING_VERSION;
@@ -207,6 +220,7 @@ static void init_fields(struct ring *ring, struct process *process, struct threa
     ring->user_address = user_address;
     ring->next_sequence = 1;
     lock_init(&ring->lock, LOCK_RING);
+    list_init(&ring->active);
     list_init(&ring->call_heads);
     /* Call ids of a ring that had this number before must not be taken for this one's. */
     ring->record_generation = (uint32_t)(kobj_next_id() * UINT64_C(0x9e3779b1));
@@ -271,7 +285,7 @@ static bool abort_some(struct ring *ring)
         ring->close_cursor = (ring->close_cursor + 1) % ring->cq_entries;
     }
     lock_acquire(&ring->lock);
-    bool none = ring->outstanding == 0;
+    bool none = atomic_load_relaxed(&ring->outstanding) == 0;
     lock_release(&ring->lock);
     return none;
 }
@@ -294,7 +308,7 @@ static struct record *next_cut_off(struct ring *ring, uint32_t *at, int32_t *bud
 {
     struct record *found = NULL;
     lock_acquire(&ring->lock);
-    uint32_t left = *at == 0 ? ring->outstanding : ring->cq_entries;
+    uint32_t left = *at == 0 ? atomic_load_relaxed(&ring->outstanding) : ring->cq_entries;
     for (; found == NULL && left != 0 && *at<ring->cq_entries && * budget> 0; ++*at, --*budget) {
         struct record *rec = record_at(ring, *at);
         if (rec->target != NULL) {
@@ -302,7 +316,8 @@ static struct record *next_cut_off(struct ring *ring, uint32_t *at, int32_t *bud
             if (record_is_cut_off(rec)) {
                 found = rec;
                 *generation_out = atomic_load_relaxed(&rec->generation);
-                bool told = rec->op == CAPOS_OP_WAIT && (rec->method & CAPOS_EVENT_DEAD) != 0;
+                bool told =
+                    rec->sqe.op == CAPOS_OP_WAIT && (rec->sqe.method & CAPOS_EVENT_DEAD) != 0;
                 *status_out = told ? CAPOS_EVENT_DEAD : ST_DISCONNECTED;
             }
         }
@@ -341,16 +356,6 @@ bool ring_close_slice(struct ring *ring)
 
 void ring_destroy(struct ring *ring)
 {
-    KASSERT(ring->outstanding == 0 && list_empty(&ring->call_heads));
+    KASSERT(atomic_load_relaxed(&ring->outstanding) == 0 && list_empty(&ring->call_heads));
     give_back(ring);
-}
-
-void *ring_inline(struct ring *ring, uint64_t offset, uint64_t size_bytes)
-{
-    uint64_t area = (uint64_t)ring->cq_entries * CAPOS_PAYLOAD_SLOT_BYTES;
-    if (offset >= area || size_bytes > CAPOS_PAYLOAD_SLOT_BYTES || !is_aligned(offset, 8) ||
-        offset % CAPOS_PAYLOAD_SLOT_BYTES + size_bytes > CAPOS_PAYLOAD_SLOT_BYTES) {
-        return NULL;
-    }
-    return ring_at(ring, ring->payload_offset + offset);
 }

@@ -7,10 +7,10 @@
  * checked value is used: a nonsense index gives ST_BAD_RING and consumes nothing.
  *
  * Invariants: R1 an SQE is consumed only with a CQ slot in hand: posted + outstanding records never
- * exceed cq_entries. R2 ordinary operations leave cq_reserve slots for those of the reserve
+ * exceed cq_entries. R2 ordinary operations leave cq_entries - cq_ordinary slots for those of the reserve
  * (CANCEL, RELEASE, FINISH, RETURN, UNPARK, SIGNAL). R3 wait_min is non-zero exactly while the
  * thread is BLOCKED, and whoever zeroes it wakes the thread. R4 a record is active exactly while it
- * is in its position bucket. Lock: `lock` (rank LOCK_RING) for all that is marked [r].
+ * is in `active`. Lock: `lock` (rank LOCK_RING) for all that is marked [r].
  */
 #ifndef CAPOS_KERNEL_RING_RING_H
 #define CAPOS_KERNEL_RING_RING_H
@@ -49,27 +49,36 @@ struct ring {
     uint32_t id;                                   /* [I] in the registry; part of call ids */
     uint32_t sq_entries;                           /* [I] */
     uint32_t cq_entries;                           /* [I] */
-    uint32_t cq_reserve;                           /* [I] */
+    uint32_t sq_mask, cq_mask;                     /* [I] entries - 1 */
+    uint32_t cq_ordinary;                          /* [I] entries without the reserve */
     uint32_t sq_offset, cq_offset, payload_offset; /* [I] */
-    uint64_t user_address;                         /* [I] */
-    struct karray shared;                          /* [I] the pages user space sees */
-    struct karray records;                         /* [I] */
+    uint32_t payload_near;      /* [I] bytes of the payload area that ring_entry reaches */
+    uint64_t user_address;      /* [I] */
+    struct karray shared;       /* [I] the pages user space sees */
+    uint8_t *sq_page, *cq_page; /* [I] a queue that lies in one page, else NULL */
+    struct karray records;      /* [I] */
 
-    uint64_t sq_head;         /* [c] private copy */
-    uint64_t claimed;         /* [c] CQ slots ever claimed: posted in a drain, or given a record */
-    uint64_t cq_head_seen;    /* [c] last good value of the client's index */
-    uint64_t next_sequence;   /* [c] transfer number expected */
-    _Atomic uint64_t cq_tail; /* [r] private copy */
-    uint32_t outstanding;     /* [r] active records */
-    uint32_t wait_min;        /* [r] */
-    uint32_t wait_generation; /* [r] counts waits, so that a late deadline does nothing */
-    bool wait_stalled;        /* [r] what the waiting cap_enter will answer */
-    uint32_t record_generation; /* [r] */
-    uint16_t free_record;       /* [r] index + 1 */
-    bool closing;               /* [r] no new record */
-    uint32_t close_cursor;      /* [c] of ring_close_slice */
-    struct list call_heads;     /* [r] first queued call per endpoint; see ipc/queue.c */
+    struct record *spare;   /* [c] what the next SQE is copied to; NULL only when all are in use */
+    uint64_t sq_head;       /* [c] private copy */
+    uint64_t claimed;       /* [c] CQ slots ever claimed: posted in a drain, or given a record */
+    uint64_t cq_head_seen;  /* [c] last good value of the client's index */
+    uint64_t fast;          /* [c] SQEs that went the special way of ipc/fast.c */
+    uint64_t next_sequence; /* [c] transfer number expected */
+    _Atomic uint64_t cq_tail;     /* [r] private copy */
+    _Atomic uint32_t outstanding; /* [r] active records */
+    uint32_t wait_min;            /* [r] */
+    uint32_t wait_generation;     /* [r] counts waits, so that a late deadline does nothing */
+    bool wait_stalled;            /* [r] what the waiting cap_enter will answer */
+    uint32_t record_generation;   /* [r] */
+    uint16_t free_record;         /* [r] index + 1 */
+    bool closing;                 /* [r] no new record */
+    uint32_t close_cursor;        /* [c] of ring_close_slice */
+    struct list active;           /* [r] records, the newest first */
+    struct list call_heads;       /* [r] first queued call per endpoint; see ipc/queue.c */
 };
+
+/* Takes a spare record out of the free ones; false: there is none. */
+bool ring_prepare_record(struct ring *ring);
 
 /* Makes the ring of `thread`: pages mapped at `user_address` (0: where there is room) in the process,
  * records, all charged to the process's ledger. ST_BAD_ARGUMENT (entries), ST_QUOTA, ST_EXISTS (no
@@ -112,10 +121,6 @@ void ring_post_result(struct ring *ring, uint64_t user_data, int32_t result);
 struct ring *ring_get(uint32_t id);
 void ring_put(struct ring *ring);
 
-/* Kernel address of a byte range of the payload area for INLINE, or NULL when it is not inside one
- * payload slot or not 8-aligned. */
-void *ring_inline(struct ring *ring, uint64_t offset, uint64_t size_bytes);
-
 /* 64-bit words in memory that user space writes at any time: one load, one store, no tearing. */
 static ALWAYS_INLINE uint64_t ring_load(const void *p)
 {
@@ -153,6 +158,40 @@ static ALWAYS_INLINE void *ring_entry(struct ring *ring, uint64_t offset)
     return ring->shared.directory[0][offset / PAGE_BYTES] + offset % PAGE_BYTES;
 }
 
+/* The SQE at this position. */
+static ALWAYS_INLINE uint8_t *ring_sqe(struct ring *ring, uint64_t position)
+{
+    uint64_t offset = (position & ring->sq_mask) * sizeof(struct capos_sqe);
+    return LIKELY(ring->sq_page != NULL) ? ring->sq_page + offset
+                                         : ring_entry(ring, ring->sq_offset + offset);
+}
+
+/* Nobody else can post to this ring: it has no record, and only its own thread makes one. */
+static ALWAYS_INLINE bool ring_is_alone(struct ring *ring)
+{
+    return atomic_load_acquire(&ring->outstanding) == 0;
+}
+
+/* `outcome` is the CQE's second word: result, flags, cap_count. */
+static ALWAYS_INLINE void ring_put_cqe(struct ring *ring, uint64_t tail, uint64_t user_data,
+                                       uint64_t outcome, uint64_t extra)
+{
+    uint64_t offset = (tail & ring->cq_mask) * sizeof(struct capos_cqe);
+    uint8_t *cqe = LIKELY(ring->cq_page != NULL) ? ring->cq_page + offset
+                                                 : ring_entry(ring, ring->cq_offset + offset);
+    ring_store(cqe, user_data);
+    ring_store(cqe + 8, outcome);
+    ring_store(cqe + 16, extra);
+    ring_store(cqe + 24, 0);
+}
+
+/* The private index goes last: who has seen it move without the lock finds the shared one moved too. */
+static ALWAYS_INLINE void ring_publish(struct ring *ring, uint64_t tail)
+{
+    ring_store_release(&ring->header->cq_tail, tail);
+    atomic_store_release(&ring->cq_tail, tail);
+}
+
 /* Address of byte `offset` of the shared pages; entries and payload slots never straddle a page. */
 static ALWAYS_INLINE void *ring_at(struct ring *ring, uint64_t offset)
 {
@@ -162,9 +201,21 @@ static ALWAYS_INLINE void *ring_at(struct ring *ring, uint64_t offset)
     return page + offset % PAGE_BYTES;
 }
 
-/* Posts under the lock; true when the thread's wait is over: the caller unlocks, then ring_wake. */
-bool ring_post_locked(struct ring *ring, uint64_t user_data, int32_t result, uint16_t flags,
-                      uint16_t cap_count, uint64_t extra);
+/* Kernel address of a byte range of the payload area for INLINE, or NULL when it is not inside one
+ * payload slot or not 8-aligned. */
+static ALWAYS_INLINE uint8_t *ring_inline(struct ring *ring, uint64_t offset, uint64_t size_bytes)
+{
+    uint64_t area = (uint64_t)ring->cq_entries * CAPOS_PAYLOAD_SLOT_BYTES;
+    if (UNLIKELY(offset >= area || size_bytes > CAPOS_PAYLOAD_SLOT_BYTES || offset % 8 != 0 ||
+                 offset % CAPOS_PAYLOAD_SLOT_BYTES + size_bytes > CAPOS_PAYLOAD_SLOT_BYTES)) {
+        return NULL;
+    }
+    return ring_at(ring, ring->payload_offset + offset);
+}
+
+/* After a completion was posted, under the lock; true when the thread's wait is over: the caller unlocks,
+ * then ring_wake. */
+bool ring_wait_over_locked(struct ring *ring);
 void ring_wake(struct ring *ring, uint64_t result);
 /* What cap_enter answers now; under the lock. */
 uint64_t ring_answer_locked(struct ring *ring);

@@ -5,17 +5,18 @@
 #include "lib/base/bits.h"
 #include "lib/base/string.h"
 #include "object/process.h"
-#include "ring/op.h"
+#include "ring/buffer.h"
 
-/* Bytes at params + offset. The thread's address space is the one that is loaded. */
+/* Bytes at params + offset, before op_resolve_inline. The thread's address space is the one that is
+ * loaded. */
 static bool read_at(struct op *op, uint64_t offset, void *to, uint64_t len)
 {
-    if ((op->sqe.flags & CAPOS_SQE_INLINE) == 0) {
+    if ((op->sqe->flags & CAPOS_SQE_INLINE) == 0) {
         uint64_t address;
-        return add_checked(op->sqe.params, offset, &address) &&
+        return add_checked(op->sqe->params, offset, &address) &&
                arch_copy_from_user(to, uaddr(address), len);
     }
-    const uint8_t *from = ring_inline(op->ring, op->sqe.params, offset + len);
+    const uint8_t *from = ring_inline(op->ring, op->sqe->params, offset + len);
     if (from == NULL) {
         return false;
     }
@@ -25,47 +26,41 @@ static bool read_at(struct op *op, uint64_t offset, void *to, uint64_t len)
 
 bool op_read_params(struct op *op, void *to, uint32_t len)
 {
-    return len == 0 || read_at(op, 0, to, len);
+    if ((op->sqe->flags & CAPOS_SQE_INLINE) != 0) {
+        copy_shared(to, record_slot(op->sqe->params), len);
+        return true;
+    }
+    return len == 0 || arch_copy_from_user(to, uaddr(op->sqe->params), len);
 }
 
 bool op_write_result(struct op *op, uint32_t offset, const void *from, uint32_t len)
 {
-    if (len == 0) {
+    if ((op->sqe->flags & CAPOS_SQE_INLINE) != 0) {
+        copy_shared(record_slot(op->sqe->result) + offset, from, len);
         return true;
     }
-    if ((op->sqe.flags & CAPOS_SQE_INLINE) == 0) {
-        uint64_t address;
-        return add_checked(op->sqe.result, offset, &address) &&
-               arch_copy_to_user(uaddr(address), from, len);
-    }
-    uint8_t *to = ring_inline(op->ring, op->sqe.result, (uint64_t)offset + len);
-    if (to == NULL) {
-        return false;
-    }
-    memcpy(to + offset, from, len);
-    return true;
+    uint64_t address;
+    return len == 0 || (add_checked(op->sqe->result, offset, &address) &&
+                        arch_copy_to_user(uaddr(address), from, len));
 }
 
 bool op_probe_result(struct op *op, uint32_t len)
 {
     static const uint64_t zero;
-    if ((op->sqe.flags & CAPOS_SQE_INLINE) != 0) {
-        return ring_inline(op->ring, op->sqe.result, len) != NULL;
-    }
-    return len < sizeof(zero) ||
+    return (op->sqe->flags & CAPOS_SQE_INLINE) != 0 || len < sizeof(zero) ||
            (op_write_result(op, 0, &zero, sizeof(zero)) &&
             op_write_result(op, len - (uint32_t)sizeof(zero), &zero, sizeof(zero)));
 }
 
 static void complete_bad_sequence(struct op *op)
 {
-    ring_post(op->ring, op->sqe.user_data, ST_BAD_SEQUENCE, CAPOS_CQE_SEQUENCE, 0,
+    ring_post(op->ring, op->sqe->user_data, ST_BAD_SEQUENCE, CAPOS_CQE_SEQUENCE, 0,
               op->ring->next_sequence);
 }
 
 static uint64_t area_offset(const struct op *op)
 {
-    return align_up(op->sqe.params_len, 8);
+    return align_up(op->sqe->params_len, 8);
 }
 
 bool op_spend_number(struct op *op)
@@ -113,7 +108,7 @@ static status_t capture_all(struct op *op, uint32_t n, struct op_transfers *out)
 
 bool op_capture_transfers(struct op *op, uint32_t max, struct op_transfers *out)
 {
-    uint32_t n = op->sqe.xfer_count;
+    uint32_t n = op->sqe->xfer_count;
     out->count = 0;
     out->move_mask = 0;
     if (n == 0) {

@@ -49,15 +49,15 @@ struct wakenings {
 static int32_t outcome_locked(struct kobj *obj, const struct record *rec, uint64_t *signal_out)
 {
     *signal_out = 0;
-    if (rec->op == CAPOS_OP_PARK) {
+    if (rec->sqe.op == CAPOS_OP_PARK) {
         return park_outcome_locked(obj, rec);
     }
     uint32_t events = 0;
     if (obj->ops->poll != NULL) {
-        events = obj->ops->poll(obj, rec->method, rec->facet, signal_out);
+        events = obj->ops->poll(obj, rec->sqe.method, rec->facet, signal_out);
     }
     if (kobj_is_dead(obj) || record_is_cut_off(rec)) {
-        events |= rec->method & CAPOS_EVENT_DEAD;
+        events |= rec->sqe.method & CAPOS_EVENT_DEAD;
         if (events == 0) {
             return ST_DISCONNECTED;
         }
@@ -254,26 +254,26 @@ void op_wait(struct op *op)
 {
     struct capability cap;
     uint64_t caller[2];
-    status_t status = table_get(&op->process->table, op->sqe.cap, &cap, caller);
+    status_t status = table_get(&op->process->table, op->sqe->cap, &cap, caller);
     if (status != ST_OK) {
         op_complete(op, status);
         return;
     }
-    status = wait_check(&op->sqe, &cap);
+    status = wait_check(op->sqe, &cap);
     if (status != ST_OK) {
         capability_put(&cap);
         op_complete(op, status);
         return;
     }
     struct kobj *obj = waited_on(&cap);
-    struct record *rec = record_alloc(op->ring, &op->sqe, op->position, obj, cap.route);
+    struct record *rec = record_alloc(op->ring, op->position, obj, cap.route);
     if (rec == NULL) {
         capability_put(&cap);
         op_complete(op, ST_DISCONNECTED);
         return;
     }
-    rec->facet = op->sqe.params != 0 ? op->sqe.params : UINT64_MAX;
-    record_arm(rec, op->sqe.deadline_ns);
+    rec->facet = op->sqe->params != 0 ? op->sqe->params : UINT64_MAX;
+    record_arm(rec, op->sqe->deadline_ns);
     int32_t result;
     uint64_t signal;
     if (wait_now(obj, rec, &result, &signal)) {
@@ -289,7 +289,7 @@ void op_signal(struct op *op)
 {
     struct capability cap;
     uint64_t caller[2];
-    status_t status = table_get(&op->process->table, op->sqe.cap, &cap, caller);
+    status_t status = table_get(&op->process->table, op->sqe->cap, &cap, caller);
     if (status != ST_OK) {
         op_complete(op, status);
         return;
@@ -300,7 +300,7 @@ void op_signal(struct op *op)
         status = ST_NO_METHOD;
     }
     if (status == ST_OK) {
-        notification_signal(cap.object, op->sqe.params);
+        notification_signal(cap.object, op->sqe->params);
     }
     capability_put(&cap);
     op_complete(op, status);
@@ -308,13 +308,13 @@ void op_signal(struct op *op)
 
 void op_release(struct op *op)
 {
-    op_complete(op, table_release(&op->process->table, op->sqe.cap));
+    op_complete(op, table_release(&op->process->table, op->sqe->cap));
 }
 
 void op_cancel(struct op *op)
 {
     uint32_t generation;
-    struct record *rec = record_find(op->ring, op->sqe.cap, &generation);
+    struct record *rec = record_find(op->ring, op->sqe->cap, &generation);
     bool found = rec != NULL && record_abort(rec, generation, ST_CANCELLED);
     op_complete(op, found ? ST_OK : ST_NOT_FOUND);
 }

@@ -19,6 +19,7 @@ enum {
     CPU_RESCHED = 1 << 0, /* look for another thread */
     CPU_REARM = 1 << 1,   /* the timer was spent, or a slice is to begin */
     CPU_GONE = 1 << 2,    /* who entered has blocked: it may run elsewhere already */
+    CPU_HANDOFF = 1 << 3, /* `handoff` was woken in this entry */
 };
 
 enum {
@@ -40,7 +41,9 @@ struct cpu {
     struct thread *current; /* [c] what entered the kernel, or was last resumed */
     struct thread idle;     /* [c] */
     uint32_t attention;     /* [c] CPU_* bits: why sched_next must look; 0 = resume who entered */
-    uint64_t slice_end_ns;  /* [c] of current, when others wait; else ARCH_TIME_NEVER */
+    struct thread
+        *handoff; /* [c] READY and in no queue: the first that this entry woke; else NULL */
+    uint64_t slice_end_ns; /* [c] of current, when others wait; else ARCH_TIME_NEVER */
 
     struct spinlock queue_lock;   /* rank LOCK_RUN_QUEUE */
     struct list ready;            /* [q] */

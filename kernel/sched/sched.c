@@ -3,7 +3,9 @@
  * Theory: a CPU's ready list is FIFO. A thread that runs while others wait gets a slice; the timer
  * is armed only then, or for a deadline. A woken thread goes to the CPU it last ran on; a CPU that
  * goes idle takes the newest thread of the longest queue; a CPU whose queue grows beyond one while
- * others idle calls one of them.
+ * others idle calls one of them. The first thread that an entry wakes on its own CPU waits in
+ * `handoff`: when who entered then blocks, it goes on in the same slice, without a queue; else it is
+ * queued before the entry ends.
  *
  * Jobs get one slice per pass through here, and a pass comes at least every JOB_TICK_NS while jobs
  * wait; a CPU with no ready thread runs them until an interrupt is pending.
@@ -127,7 +129,39 @@ static void make_ready(struct cpu *cpu, struct thread *thread)
 
 void sched_wake(struct thread *thread)
 {
-    make_ready(cpu_of(atomic_load_relaxed(&thread->cpu)), thread);
+    struct cpu *cpu = cpu_of(atomic_load_relaxed(&thread->cpu));
+    if (cpu != cpu_this() || cpu->handoff != NULL) {
+        make_ready(cpu, thread);
+        return;
+    }
+    atomic_store_relaxed(&thread->state, THREAD_READY);
+    cpu->handoff = thread;
+    cpu->attention |= CPU_HANDOFF;
+}
+
+static void queue_handoff(struct cpu *cpu)
+{
+    struct thread *thread = cpu->handoff;
+    if (thread != NULL) {
+        cpu->handoff = NULL;
+        make_ready(cpu, thread);
+    }
+}
+
+/* Who entered blocked after it woke one thread of this CPU, and nothing else asks for attention: that
+ * thread goes on in the same slice. */
+static bool take_handoff(struct cpu *cpu)
+{
+    struct thread *thread = cpu->handoff;
+    if (cpu->attention != (CPU_GONE | CPU_HANDOFF) || job_pending() ||
+        process_is_exiting(thread->process)) {
+        return false;
+    }
+    cpu->handoff = NULL;
+    cpu->attention = 0;
+    atomic_store_relaxed(&thread->state, THREAD_RUNNING);
+    cpu->current = thread;
+    return true;
 }
 
 /* An idle CPU, else the one with the fewest threads waiting; this one when all are alike. */
@@ -196,6 +230,7 @@ static bool bury(struct thread *thread)
 static struct thread *pick(struct cpu *cpu)
 {
     for (;;) {
+        queue_handoff(cpu);
         struct thread *thread = dequeue(cpu, false);
         if (thread == NULL) {
             thread = steal(cpu);
@@ -288,6 +323,10 @@ static struct thread *carry_on(struct cpu *cpu, struct thread *prev)
 struct thread *sched_choose(struct thread *prev)
 {
     struct cpu *cpu = cpu_this();
+    if (LIKELY(take_handoff(cpu))) {
+        return cpu->current;
+    }
+    queue_handoff(cpu);
     bool running = prev != &cpu->idle && (cpu->attention & CPU_GONE) == 0 && !bury(prev);
     if (running && (cpu->attention & CPU_RESCHED) == 0) {
         return carry_on(cpu, prev);
@@ -297,6 +336,7 @@ struct thread *sched_choose(struct thread *prev)
             arch_thread_let_go(); /* it may be wanted elsewhere while this CPU works */
         }
         (void)job_run_slice();
+        queue_handoff(cpu);
         if (running && bury(prev)) {
             running = false;
         }

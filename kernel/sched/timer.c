@@ -41,12 +41,8 @@ void timer_arm(struct timer *timer, uint64_t deadline_ns, uint32_t generation)
     lock_release(&queue->lock);
 }
 
-/* `armed` is read without the lock first: the owner alone arms, so a false here is final. */
-bool timer_cancel(struct timer *timer)
+bool timer_cancel_armed(struct timer *timer)
 {
-    if (!__atomic_load_n(&timer->armed, __ATOMIC_ACQUIRE)) {
-        return false;
-    }
     struct timer_queue *queue = &cpu_of(timer->cpu)->timers;
     lock_acquire(&queue->lock);
     bool was_armed = timer->armed;

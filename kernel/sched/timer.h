@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "core/lock.h"
+#include "lib/base/compiler.h"
 #include "lib/base/tree.h"
 
 struct timer;
@@ -43,7 +44,12 @@ void timer_arm(struct timer *timer, uint64_t deadline_ns, uint32_t generation);
 
 /* Disarms; true when it was armed and so will not fire. It may be firing at this moment: see
  * timers_quiet. */
-bool timer_cancel(struct timer *timer);
+bool timer_cancel_armed(struct timer *timer);
+/* `armed` is read without the lock first: the owner alone arms, so a false here is final. */
+static inline bool timer_cancel(struct timer *timer)
+{
+    return UNLIKELY(__atomic_load_n(&timer->armed, __ATOMIC_ACQUIRE)) && timer_cancel_armed(timer);
+}
 
 /* True when no timer of this owner is firing on any CPU. With all of them cancelled, their memory may
  * be freed. */

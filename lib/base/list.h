@@ -88,6 +88,13 @@ static inline void list_remove(struct list_node *node)
     list_node_init(node);
 }
 
+/* The same for a node that is not looked at before it is put into a list again. */
+static inline void list_unlink(struct list_node *node)
+{
+    node->prev->next = node->next;
+    node->next->prev = node->prev;
+}
+
 /* First or last node; NULL when empty. */
 static inline struct list_node *list_first(const struct list *list)
 {

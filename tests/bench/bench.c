@@ -18,7 +18,8 @@
 enum { BATCHES = 10, WARM_UP_SHARE = 10, MAX_BATCH = 32 };
 
 static struct raw_ring ring;
-static capos_cap_t log_cap, timer_cap, echo_cap, silent_cap, launcher_cap, manager_cap, ledger_cap;
+static capos_cap_t log_cap, timer_cap, spare_cap, echo_cap, carrier_cap, silent_cap, launcher_cap;
+static capos_cap_t manager_cap, ledger_cap;
 
 /* One measured operation: runs `n` times. */
 typedef void (*bench_fn)(uint32_t n);
@@ -60,14 +61,6 @@ static void measure(const char *name, bench_fn run, uint32_t n)
     report(name, values);
 }
 
-static inline void clear_sqe(struct capos_sqe *sqe)
-{
-    uint64_t *words = (uint64_t *)(void *)sqe;
-    for (unsigned i = 0; i < sizeof(*sqe) / 8; i++) {
-        words[i] = 0;
-    }
-}
-
 static inline void enter_and_reap(uint32_t count, int32_t expected)
 {
     raw_publish(&ring);
@@ -82,7 +75,7 @@ static inline void nops(uint32_t n, uint32_t batch)
 {
     for (uint32_t done = 0; done < n; done += batch) {
         for (uint32_t i = 0; i < batch; i++) {
-            clear_sqe(raw_sqe(&ring));
+            raw_clear(raw_sqe(&ring));
         }
         enter_and_reap(batch, ST_OK);
     }
@@ -101,7 +94,7 @@ static void bench_nop_32(uint32_t n)
 /* Timer.now by INLINE: the message of results goes to payload slot i. */
 static inline void fill_now(struct capos_sqe *sqe, uint32_t slot)
 {
-    clear_sqe(sqe);
+    raw_clear(sqe);
     sqe->op = CAPOS_OP_CALL;
     sqe->flags = CAPOS_SQE_INLINE;
     sqe->method = Timer_now_ORDINAL;
@@ -134,32 +127,67 @@ static void bench_call_32(uint32_t n)
 static uint8_t message[4096 + 64] __attribute__((aligned(64)));
 static uint8_t answer[4096 + 64] __attribute__((aligned(64)));
 
-static inline void roundtrips(uint32_t n, uint32_t bytes)
+static inline struct capos_sqe *fill_echo(uint64_t params, uint64_t result, uint32_t bytes)
 {
-    for (uint32_t i = 0; i < n; i++) {
-        struct capos_sqe *sqe = raw_sqe(&ring);
-        clear_sqe(sqe);
-        sqe->op = CAPOS_OP_CALL;
-        sqe->method = Counter_increment_ORDINAL;
-        sqe->cap = echo_cap;
-        sqe->interface = Counter_ID;
-        sqe->params = (uint64_t)message;
-        sqe->params_len = bytes;
-        sqe->result = (uint64_t)answer;
-        sqe->result_len = bytes;
-        enter_and_reap(1, (int32_t)bytes);
-        raw_require(answer[bytes - 1] == message[bytes - 1], 13);
-    }
+    struct capos_sqe *sqe = raw_sqe(&ring);
+    raw_clear(sqe);
+    sqe->op = CAPOS_OP_CALL;
+    sqe->method = Counter_increment_ORDINAL;
+    sqe->cap = echo_cap;
+    sqe->interface = Counter_ID;
+    sqe->params = params;
+    sqe->params_len = bytes;
+    sqe->result = result;
+    sqe->result_len = bytes;
+    return sqe;
 }
 
+/* From payload slot 0 to slot 1. */
 static void bench_roundtrip(uint32_t n)
 {
-    roundtrips(n, 32);
+    enum { BYTES = 32 };
+    uint8_t *back = ring.payload + CAPOS_PAYLOAD_SLOT_BYTES;
+    ring.payload[BYTES - 1] = 0x5a;
+    for (uint32_t i = 0; i < n; i++) {
+        back[BYTES - 1] = 0;
+        fill_echo(0, CAPOS_PAYLOAD_SLOT_BYTES, BYTES)->flags = CAPOS_SQE_INLINE;
+        enter_and_reap(1, BYTES);
+        raw_require(*(volatile uint8_t *)&back[BYTES - 1] == 0x5a, 13);
+    }
 }
 
 static void bench_roundtrip_4k(uint32_t n)
 {
-    roundtrips(n, 4096);
+    enum { BYTES = 4096 };
+    for (uint32_t i = 0; i < n; i++) {
+        answer[BYTES - 1] = 0;
+        (void)fill_echo((uint64_t)message, (uint64_t)answer, BYTES);
+        enter_and_reap(1, BYTES);
+        raw_require(*(volatile uint8_t *)&answer[BYTES - 1] == message[BYTES - 1], 13);
+    }
+}
+
+/* A capability goes there and comes back: moved both ways. */
+static void bench_roundtrip_cap(uint32_t n)
+{
+    enum { BYTES = 32 };
+    uint64_t *area = (uint64_t *)(void *)(ring.payload + BYTES);
+    const struct capos_cap_record *back =
+        (const struct capos_cap_record *)(void *)(ring.payload + CAPOS_PAYLOAD_SLOT_BYTES + BYTES);
+    for (uint32_t i = 0; i < n; i++) {
+        area[0] = ring.sequence++;
+        *(struct capos_transfer *)(void *)&area[1] =
+            (struct capos_transfer){.cap = spare_cap, .mode = CAPOS_XFER_MOVE};
+        struct capos_sqe *sqe = fill_echo(0, CAPOS_PAYLOAD_SLOT_BYTES, BYTES);
+        sqe->cap = carrier_cap;
+        sqe->flags = CAPOS_SQE_INLINE;
+        sqe->xfer_count = 1;
+        sqe->accept_count = 1;
+        sqe->result_len = BYTES + sizeof(*back);
+        enter_and_reap(1, BYTES);
+        spare_cap = *(volatile const uint64_t *)&back->cap;
+        raw_require(spare_cap != 0, 21);
+    }
 }
 
 /* A call nobody will answer, and its cancellation; both completions. */
@@ -168,7 +196,7 @@ static void bench_cancel(uint32_t n)
     for (uint32_t i = 0; i < n; i++) {
         uint64_t position = ring.sq_tail;
         struct capos_sqe *sqe = raw_sqe(&ring);
-        clear_sqe(sqe);
+        raw_clear(sqe);
         sqe->op = CAPOS_OP_CALL;
         sqe->method = Counter_increment_ORDINAL;
         sqe->cap = silent_cap;
@@ -178,7 +206,7 @@ static void bench_cancel(uint32_t n)
         sqe->result = (uint64_t)answer;
         sqe->result_len = 32;
         sqe = raw_sqe(&ring);
-        clear_sqe(sqe);
+        raw_clear(sqe);
         sqe->op = CAPOS_OP_CANCEL;
         sqe->cap = position;
         raw_publish(&ring);
@@ -313,7 +341,7 @@ static uint64_t revoke(capos_cap_t grant)
 {
     uint64_t start = raw_cycles();
     struct capos_sqe *sqe = raw_sqe(&ring);
-    clear_sqe(sqe);
+    raw_clear(sqe);
     sqe->op = CAPOS_OP_CALL;
     sqe->flags = CAPOS_SQE_INLINE;
     sqe->method = GrantHandle_revoke_ORDINAL;
@@ -454,7 +482,9 @@ int capos_main(void)
     raw_open(&ring);
     log_cap = raw_cap("log");
     timer_cap = raw_cap("timer");
+    spare_cap = raw_cap("spare");
     echo_cap = raw_cap("echo");
+    carrier_cap = raw_cap("carrier");
     silent_cap = raw_cap("silent");
     launcher_cap = raw_cap("launcher");
     manager_cap = raw_cap("capabilities");
@@ -468,6 +498,7 @@ int capos_main(void)
     measure("call.kernel.32", bench_call_32, 64000);
     measure("ipc.roundtrip", bench_roundtrip, 20000);
     measure("ipc.roundtrip.4k", bench_roundtrip_4k, 20000);
+    measure("ipc.roundtrip.cap", bench_roundtrip_cap, 20000);
     measure("call.cancel", bench_cancel, 20000);
     measure("process.lifecycle", bench_process, 2000);
     measure_revoke();

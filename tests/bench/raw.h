@@ -59,6 +59,14 @@ static inline struct capos_sqe *raw_sqe(struct raw_ring *ring)
     return &ring->sq[ring->sq_tail++ & ring->sq_mask];
 }
 
+static inline void raw_clear(struct capos_sqe *sqe)
+{
+    uint64_t *words = (uint64_t *)(void *)sqe;
+    for (unsigned i = 0; i < sizeof(*sqe) / 8; i++) {
+        words[i] = 0;
+    }
+}
+
 static inline void raw_publish(struct raw_ring *ring)
 {
     __atomic_store_n(&ring->header->sq_tail, ring->sq_tail, __ATOMIC_RELEASE);

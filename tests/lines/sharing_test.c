@@ -32,7 +32,7 @@ static void make_pair(struct pair *pair)
     pair->call = sqe_call(pair->client, pair->object, FIXTURE_INTERFACE, 0,
                           user_message(pair->client, "question", 8), 8);
     sqe_result(pair->client, &pair->call, 64, 0);
-    pair->receive = sqe_recv(pair->server, pair->endpoint, 256, 0);
+    pair->receive = sqe_recv(pair->server, pair->endpoint, 256, 1);
     pair->receive.params = user_message(pair->server, "answer!!", 8);
     pair->client->thread->arch.user = pair;
     pair->server->thread->arch.user = pair;

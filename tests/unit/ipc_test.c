@@ -1,76 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Calls between processes: delivery, answers, transfers, cancel, death, vacancy, hostile sides. */
-#include "tests/unit/kernel_fixture.h"
-#include "tests/unit/test.h"
+#include "tests/unit/kernel_pair.h"
 
 #include "abi/layout.h"
 #include "gen/endpoint.capnp.h"
-#include "gen/notification.capnp.h"
 #include "ipc/endpoint.h"
-
-/* A client and a server with an endpoint and one served object (key 7). */
-struct pair {
-    struct user *client;
-    struct user *server;
-    capos_cap_t endpoint; /* the server's, both facets */
-    capos_cap_t object;   /* the client's */
-};
-
-static struct pair pair_start(unsigned cpus)
-{
-    struct pair p;
-    fixture_start(cpus);
-    p.client = user_new("client");
-    p.server = user_new("server");
-    p.endpoint = user_endpoint(p.server, 1024, 4);
-    capos_cap_t minted = user_mint(p.server, p.endpoint, 7);
-    p.object = user_pass(p.server, minted, p.client, 0xff);
-    CHECK_EQ(user_release(p.server, minted), ST_OK);
-    return p;
-}
-
-static struct capos_sqe call(struct user *user, capos_cap_t cap, uint16_t method, const void *bytes,
-                             uint32_t len)
-{
-    struct capos_sqe sqe =
-        sqe_call(user, cap, FIXTURE_INTERFACE, method, user_message(user, bytes, len), len);
-    sqe_result(user, &sqe, 256, 2);
-    return sqe;
-}
-
-/* The server receives one call that is waiting: header read, message at *message_out. */
-static struct capos_received receive(struct user *server, capos_cap_t endpoint,
-                                     uint64_t *message_out)
-{
-    struct capos_received header = {0};
-    struct capos_sqe recv = sqe_recv(server, endpoint, 1024, 4);
-    struct capos_cqe cqe = user_do(server, &recv);
-    CHECK(cqe.result >= (int32_t)sizeof(header));
-    user_read(server, recv.result, &header, sizeof(header));
-    CHECK_EQ(cqe.cap_count, header.cap_count);
-    if (message_out != NULL) {
-        *message_out = recv.result + sizeof(header);
-    }
-    return header;
-}
-
-static int32_t answer(struct user *server, uint64_t call_id, const void *bytes, uint32_t len)
-{
-    struct capos_sqe ret = sqe_return(server, call_id, user_message(server, bytes, len), len);
-    return user_do(server, &ret).result;
-}
-
-/* Lets the client's pending completions show up, then the next one. */
-static struct capos_cqe client_gets(struct user *client, uint64_t user_data)
-{
-    fixture_settle();
-    return user_expect(client, user_data);
-}
-
-static uint64_t completions(struct user *user)
-{
-    return user_ring(user)->cq_tail - user_ring(user)->cq_head;
-}
 
 TEST(ipc_round_trip,
      "a call arrives with key, method, interface, facet and bytes, and its answer goes "
@@ -195,18 +129,20 @@ TEST(ipc_refused_calls,
 }
 
 TEST(ipc_receive_refusals,
-     "RECV is refused without the facet, on another object, with a tiny buffer")
+     "RECV is refused without the facet, on another object, of a length that is none, for more "
+     "capabilities than a message has")
 {
     struct pair p = pair_start(1);
     capos_cap_t own = user_pass(p.server, p.endpoint, p.server, EndpointOwn_FACET);
-    struct capos_sqe recv = sqe_recv(p.server, own, 1024, 0);
+    struct capos_sqe recv = sqe_recv(p.server, own, 1024, 4);
     CHECK_EQ(user_do(p.server, &recv).result, ST_NO_METHOD);
     recv.cap = p.server->ledger;
     CHECK_EQ(user_do(p.server, &recv).result, ST_WRONG_INTERFACE);
     recv.cap = p.endpoint;
-    recv.result_len = 56;
+    recv.result_len += 1;
     CHECK_EQ(user_do(p.server, &recv).result, ST_BAD_MESSAGE);
-    recv.result_len = 65;
+    recv.result_len -= 1;
+    recv.accept_count = ENDPOINT_MAX_CAPS + 1;
     CHECK_EQ(user_do(p.server, &recv).result, ST_BAD_MESSAGE);
     fixture_end();
 }
@@ -420,22 +356,6 @@ TEST(ipc_bad_receiver_memory,
     fixture_end();
 }
 
-TEST(ipc_receiver_too_small,
-     "a receive that is too small says what is needed, and the call waits on")
-{
-    struct pair p = pair_start(2);
-    static const uint8_t big[512];
-    struct capos_sqe recv = sqe_recv(p.server, p.endpoint, 128, 4);
-    user_start(p.server, &recv);
-    struct capos_sqe sqe = call(p.client, p.object, 6, big, 512);
-    user_start(p.client, &sqe);
-    struct capos_cqe cqe = client_gets(p.server, recv.user_data);
-    CHECK_EQ(cqe.result, ST_RESULT_TOO_SMALL);
-    CHECK_EQ(cqe.needed, 512 + sizeof(struct capos_received));
-    CHECK_EQ(receive(p.server, p.endpoint, NULL).method, 6);
-    fixture_end();
-}
-
 TEST(ipc_put_back_in_order, "a call that goes back in line is still the first of its ring's calls")
 {
     struct pair p = pair_start(2);
@@ -445,8 +365,9 @@ TEST(ipc_put_back_in_order, "a call that goes back in line is still the first of
         user_start(p.client, &sqe);
     }
     for (unsigned turn = 0; turn < 2; turn++) {
-        struct capos_sqe small = sqe_recv(p.server, p.endpoint, 64, 0);
-        CHECK_EQ(user_do(p.server, &small).result, ST_RESULT_TOO_SMALL);
+        struct capos_sqe bad = sqe_recv(p.server, p.endpoint, 1024, 4);
+        bad.result = CAPOS_RING_BASE + UINT64_C(0x100000);
+        CHECK_EQ(user_do(p.server, &bad).result, ST_BAD_ADDRESS);
     }
     for (uint16_t i = 0; i < 3; i++) {
         CHECK_EQ(receive(p.server, p.endpoint, NULL).method, i);
@@ -454,22 +375,16 @@ TEST(ipc_put_back_in_order, "a call that goes back in line is still the first of
     fixture_end();
 }
 
-TEST(ipc_bad_result_memory, "a client whose result buffer is too small or bad hurts itself alone")
+TEST(ipc_bad_result_memory,
+     "a client whose result buffer cannot be written ends BAD_ADDRESS; its server's RETURN is GONE")
 {
     struct pair p = pair_start(2);
     static const uint8_t big[512];
-    struct capos_sqe small = call(p.client, p.object, 1, NULL, 0);
     struct capos_sqe bad = call(p.client, p.object, 1, NULL, 0);
     bad.result = 0x1000;
     bad.result_len = 1024;
-    user_start(p.client, &small);
     user_start(p.client, &bad);
     struct capos_received header = receive(p.server, p.endpoint, NULL);
-    CHECK_EQ(answer(p.server, header.call_id, big, 512), ST_GONE);
-    struct capos_cqe cqe = client_gets(p.client, small.user_data);
-    CHECK_EQ(cqe.result, ST_RESULT_TOO_SMALL);
-    CHECK_EQ(cqe.needed, 512);
-    header = receive(p.server, p.endpoint, NULL);
     CHECK_EQ(answer(p.server, header.call_id, big, 512), ST_GONE);
     CHECK_EQ(client_gets(p.client, bad.user_data).result, ST_BAD_ADDRESS);
     fixture_end();
@@ -485,6 +400,8 @@ TEST(ipc_bad_reply_memory, "a RETURN whose message cannot be read is refused and
     CHECK_EQ(user_do(p.server, &ret).result, ST_BAD_ADDRESS);
     ret.params_len = 63;
     CHECK_EQ(user_do(p.server, &ret).result, ST_BAD_MESSAGE);
+    ret.params_len = PAIR_MESSAGE_BYTES + 8;
+    CHECK_EQ(user_do(p.server, &ret).result, ST_TOO_LARGE);
     ret.params_len = CAPOS_MAX_MESSAGE_BYTES + 8;
     CHECK_EQ(user_do(p.server, &ret).result, ST_TOO_LARGE);
     CHECK_EQ(completions(p.client), 0);
@@ -494,19 +411,6 @@ TEST(ipc_bad_reply_memory, "a RETURN whose message cannot be read is refused and
 }
 
 /* ---- transfers ---- */
-
-static struct capos_transfer xfer(capos_cap_t cap, uint16_t mode)
-{
-    return (struct capos_transfer){.cap = cap, .kind = CAPOS_XFER_CAP, .mode = mode};
-}
-
-static capos_cap_t record_cap(struct user *user, uint64_t at)
-{
-    struct capos_cap_record record;
-    user_read(user, at, &record, sizeof(record));
-    CHECK_EQ(record.interface, Notification_ID);
-    return record.cap;
-}
 
 TEST(ipc_transfer_copy_move,
      "a copy leaves the sender its capability, a move takes it; both arrive and "
@@ -536,33 +440,20 @@ TEST(ipc_transfer_copy_move,
     fixture_end();
 }
 
-TEST(ipc_transfer_back,
-     "an answer carries capabilities the same way; a refused one leaves them the "
-     "server's")
+TEST(ipc_transfer_back, "an answer carries capabilities the same way")
 {
     struct pair p = pair_start(2);
     struct capability held;
     capos_cap_t gift = user_notification(p.server);
     struct capos_transfer move = xfer(gift, CAPOS_XFER_MOVE);
-    struct capos_sqe stingy = call(p.client, p.object, 1, NULL, 0);
-    stingy.accept_count = 0;
-    user_start(p.client, &stingy);
-    struct capos_received header = receive(p.server, p.endpoint, NULL);
-    struct capos_sqe ret = sqe_return(p.server, header.call_id, user_message(p.server, NULL, 0), 0);
-    sqe_transfers(p.server, &ret, 1, &move, 1);
-    CHECK_EQ(user_do(p.server, &ret).result, ST_GONE);
-    struct capos_cqe cqe = client_gets(p.client, stingy.user_data);
-    CHECK_EQ(cqe.result, ST_RESULT_TOO_SMALL);
-    CHECK_EQ(cqe.needed, 16);
-    CHECK_EQ(user_look(p.server, gift, &held), ST_OK);
-
     struct capos_sqe sqe = call(p.client, p.object, 1, NULL, 0);
     user_start(p.client, &sqe);
-    header = receive(p.server, p.endpoint, NULL);
-    ret = sqe_return(p.server, header.call_id, user_message(p.server, "12345678", 8), 8);
-    sqe_transfers(p.server, &ret, 2, &move, 1);
+    struct capos_received header = receive(p.server, p.endpoint, NULL);
+    struct capos_sqe ret =
+        sqe_return(p.server, header.call_id, user_message(p.server, "12345678", 8), 8);
+    sqe_transfers(p.server, &ret, 1, &move, 1);
     CHECK_EQ(user_do(p.server, &ret).result, ST_OK);
-    cqe = client_gets(p.client, sqe.user_data);
+    struct capos_cqe cqe = client_gets(p.client, sqe.user_data);
     CHECK_EQ(cqe.result, 8);
     CHECK_EQ(cqe.flags, CAPOS_CQE_CAPS);
     CHECK_EQ(cqe.cap_count, 1);
@@ -695,31 +586,6 @@ TEST(ipc_cancel_returns_move, "a cancelled call gives moved capabilities back")
     user_enter(p.client, 2, CAPOS_FOREVER);
     CHECK_EQ(user_expect(p.client, sqe.user_data).result, ST_CANCELLED);
     CHECK_EQ(user_look(p.client, cap, &held), ST_OK);
-    fixture_end();
-}
-
-TEST(ipc_receiver_quota,
-     "a receiver whose slots are used up loses the receive QUOTA; the call waits on")
-{
-    uint64_t limits[LEDGER_CLASSES];
-    fixture_start(2);
-    user_limits(limits);
-    limits[LEDGER_CLASS_SLOTS] = 4;
-    struct user *client = user_new("client");
-    struct user *server = user_new_limits("server", limits, USER_RING);
-    capos_cap_t endpoint = user_endpoint(server, 256, 4);
-    capos_cap_t minted = user_mint(server, endpoint, 1);
-    capos_cap_t object = user_pass(server, minted, client, 1);
-    struct capos_transfer xfers[2] = {xfer(user_notification(client), CAPOS_XFER_COPY),
-                                      xfer(user_notification(client), CAPOS_XFER_MOVE)};
-    struct capos_sqe sqe = call(client, object, 0, NULL, 0);
-    sqe_transfers(client, &sqe, 1, xfers, 2);
-    user_start(client, &sqe);
-    struct capos_sqe recv = sqe_recv(server, endpoint, 256, 4);
-    CHECK_EQ(user_do(server, &recv).result, ST_QUOTA);
-    CHECK_EQ(completions(client), 0);
-    CHECK_EQ(user_release(server, minted), ST_OK);
-    CHECK_EQ(receive(server, endpoint, NULL).cap_count, 2);
     fixture_end();
 }
 
@@ -924,7 +790,7 @@ TEST(endpoint_own_lost,
     struct user *owner = user_new("owner"), *server = user_new("server");
     capos_cap_t endpoint = user_endpoint(owner, 256, 1);
     capos_cap_t serve = user_pass(owner, endpoint, server, EndpointServe_FACET);
-    struct capos_sqe recv = sqe_recv(server, serve, 256, 0);
+    struct capos_sqe recv = sqe_recv(server, serve, 256, 1);
     user_start(server, &recv);
     CHECK_EQ(user_release(owner, endpoint), ST_OK);
     fixture_settle();
@@ -949,9 +815,11 @@ TEST(ipc_inline, "messages travel from payload slot to payload slot")
     user_start(p.client, &sqe);
     struct capos_sqe recv = sqe_cap(p.server, CAPOS_OP_RECV, p.endpoint);
     recv.flags = CAPOS_SQE_INLINE;
-    recv.result = 512;
-    recv.result_len = 256;
-    CHECK_EQ(user_do(p.server, &recv).result, 72);
+    recv.params = 512;
+    sqe_result(p.server, &recv, 64 + PAIR_MESSAGE_BYTES + 16 * PAIR_CAPS, PAIR_CAPS);
+    struct capos_cqe cqe = user_do(p.server, &recv);
+    CHECK_EQ(cqe.result, 72);
+    CHECK_EQ(cqe.flags, CAPOS_CQE_INLINE);
     struct capos_received header;
     user_read(p.server, server_slot, &header, sizeof(header));
     CHECK_MEM_EQ(user_ptr(p.server, server_slot + 64), "question", 8);

@@ -660,10 +660,13 @@ capos_cap_t user_mint(struct user *user, capos_cap_t endpoint, uint64_t key)
     return cap;
 }
 
-struct capos_sqe sqe_recv(struct user *user, capos_cap_t endpoint, uint32_t bytes, uint8_t accept)
+struct capos_sqe sqe_recv(struct user *user, capos_cap_t endpoint, uint32_t max_message,
+                          uint8_t max_caps)
 {
     struct capos_sqe sqe = sqe_cap(user, CAPOS_OP_RECV, endpoint);
-    sqe_result(user, &sqe, bytes, accept);
+    uint32_t bytes = (uint32_t)sizeof(struct capos_received) + max_message +
+                     max_caps * (uint32_t)sizeof(struct capos_cap_record);
+    sqe_result(user, &sqe, bytes, max_caps);
     return sqe;
 }
 

@@ -161,7 +161,9 @@ capos_cap_t user_mint(struct user *user, capos_cap_t endpoint, uint64_t key);
 status_t user_try_mint(struct user *user, capos_cap_t endpoint, uint64_t key, uint64_t interface,
                        uint64_t methods, capos_cap_t *out);
 
-struct capos_sqe sqe_recv(struct user *user, capos_cap_t endpoint, uint32_t bytes, uint8_t accept);
+/* A receive that has room for whatever an endpoint of these limits lets through. */
+struct capos_sqe sqe_recv(struct user *user, capos_cap_t endpoint, uint32_t max_message,
+                          uint8_t max_caps);
 struct capos_sqe sqe_return(struct user *user, uint64_t call_id, uint64_t params,
                             uint32_t params_len);
 struct capos_sqe sqe_wait(struct user *user, capos_cap_t cap, uint16_t events, uint64_t bits);

@@ -19,7 +19,8 @@ struct fake_call {
     unsigned caps;
     bool delivered;
     bool answered;
-    bool gone; /* its caller does not wait any more */
+    bool gone;      /* its caller does not wait any more */
+    bool too_small; /* its caller has room for no answer */
     status_t refuse_reply;
     uint16_t exception;
     uint64_t reply;
@@ -39,6 +40,8 @@ static struct {
     unsigned releases;
     capos_cap_t released[64];
     bool dead;
+    uint32_t max_message, max_caps; /* of the endpoint */
+    unsigned exceptions;            /* RETURNs of one, whatever became of them */
 } kernel;
 
 status_t Endpoint_mint(capos_cap_t cap, uint64_t key, uint64_t interface, uint64_t methods,
@@ -93,8 +96,13 @@ static status_t take_return(const struct capos_sqe *sqe)
                                 ? memory + header->payload_offset + sqe->params
                                 : (const uint8_t *)(uintptr_t)sqe->params;
     CHECK(call->delivered);
+    kernel.exceptions += sqe->method != 0;
     if (call->answered || call->gone) {
         return ST_GONE;
+    }
+    if (call->too_small && sqe->method == 0) {
+        call->gone = true;
+        return ST_RESULT_TOO_SMALL;
     }
     if (call->refuse_reply != ST_OK && sqe->method == 0) {
         return call->refuse_reply;
@@ -134,6 +142,9 @@ static void take(const struct capos_sqe *sqe)
         post(sqe, ST_DISCONNECTED);
     } else if (status != ST_OK && status != ST_GONE) {
         post(sqe, status);
+    } else if (sqe->result_len < 64 + kernel.max_message + 16 * kernel.max_caps ||
+               sqe->accept_count < kernel.max_caps) {
+        post(sqe, ST_RESULT_TOO_SMALL);
     } else {
         kernel.receives[kernel.receive_count++] = *sqe;
     }
@@ -243,6 +254,8 @@ static void setup(void)
     header->cq_offset = 512 + SQ * 64;
     header->payload_offset = 4096;
     header->total_bytes = RING_BYTES;
+    kernel.max_message = 64;
+    kernel.max_caps = 2;
     kept_count = 0;
     ended_why = ST_OK;
     REQUIRE(capos_ring_open(memory, RING_BYTES));
@@ -373,6 +386,41 @@ TEST(serve_refused_reply, "a refused reply becomes an exception, and the receive
     CHECK_EQ(kernel.calls[1].exception, CAPOS_EXC_FAILED);
     CHECK_EQ(kernel.releases, 1);
     CHECK_EQ(kernel.receive_count, 3);
+}
+
+TEST(serve_reply_too_long,
+     "a reply that its caller has no room for says no more, gives nothing away, and the receive is "
+     "armed again, however often it happens")
+{
+    setup();
+    for (unsigned i = 0; i < 30; i++) {
+        call_with(i % 3 == 0 ? MOVE_CAP : 4)->too_small = true;
+    }
+    call_with(5);
+    run();
+    for (unsigned i = 0; i < 30; i++) {
+        CHECK(kernel.calls[i].delivered);
+        CHECK(!kernel.calls[i].answered);
+    }
+    CHECK_EQ(kernel.exceptions, 0);
+    CHECK_EQ(kernel.releases, 10);
+    CHECK_EQ(kernel.calls[30].reply, 10);
+    CHECK_EQ(kernel.receive_count, 3);
+    CHECK(!server.dead);
+}
+
+TEST(serve_endpoint_larger,
+     "a server whose requests are too small for its endpoint ends RESULT_TOO_SMALL at once")
+{
+    setup();
+    kernel.max_message = 256;
+    run();
+    CHECK_EQ(ended_why, ST_RESULT_TOO_SMALL);
+    CHECK(server.dead);
+    setup();
+    kernel.max_caps = 3;
+    run();
+    CHECK_EQ(ended_why, ST_RESULT_TOO_SMALL);
 }
 
 TEST(

@@ -26,11 +26,13 @@ enum {
     RESULT_BYTES = 1280,
     CAPS = 12,
     CALLS = 24,
+    MAX_CAPS = 4, /* of an endpoint */
 };
 
 struct awaited {
     uint64_t user_data; /* 0: free */
     uint64_t position;
+    uint64_t slot; /* address of the payload slot it uses; 0 without INLINE */
     uint8_t op;
     bool launches;
 };
@@ -104,7 +106,12 @@ static void take_caps(struct actor *actor, uint64_t at, unsigned count)
 
 static void take_received(struct actor *actor, unsigned place, const struct capos_cqe *cqe)
 {
-    uint64_t at = result_of(place);
+    bool in_slot = (cqe->flags & CAPOS_CQE_INLINE) != 0;
+    uint64_t at = in_slot ? actor->pending[place].slot : result_of(place);
+    if (at == 0) {
+        FAIL("a message in a payload slot that was not offered");
+        return;
+    }
     uint64_t params_len = get_word(actor, at + offsetof(struct capos_received, params_len));
     if (actor->call_count < CALLS) {
         actor->calls[actor->call_count++] = get_word(actor, at);
@@ -145,7 +152,8 @@ static void complete(struct actor *actor, const struct capos_cqe *cqe)
     } else if (pending->launches) {
         actor->handles[pick(actor, 4)] = cqe->first_cap;
     } else if (pending->op == CAPOS_OP_CALL && cqe->cap_count > 0) {
-        take_caps(actor, result_of(place) + (uint64_t)cqe->result, cqe->cap_count);
+        uint64_t at = pending->slot != 0 ? pending->slot : result_of(place);
+        take_caps(actor, at + (uint64_t)cqe->result, cqe->cap_count);
     }
 }
 
@@ -206,9 +214,43 @@ static void make_receive(struct actor *actor, struct capos_sqe *sqe)
 {
     sqe->cap = actor->endpoint;
     sqe->result_len = pick(actor, 10) == 0 ? 64 : RESULT_BYTES;
-    sqe->accept_count = (uint8_t)pick(actor, 5);
+    sqe->accept_count = (uint8_t)(pick(actor, 10) == 0 ? pick(actor, 5) : MAX_CAPS);
     if (pick(actor, 20) == 0) {
         sqe->result = 0x5000;
+    }
+}
+
+static uint64_t payload_of(struct actor *actor)
+{
+    const struct ring *ring = actor->user->thread->ring;
+    return ring->user_address + ring->payload_offset;
+}
+
+/* Two operations under way may use one slot: what comes of it is theirs alone to suffer. */
+static uint64_t slot_of(struct actor *actor, unsigned place)
+{
+    return payload_of(actor) + place % (2 * USER_RING) * CAPOS_PAYLOAD_SLOT_BYTES;
+}
+
+/* Message and result in a payload slot, so far by their addresses. */
+static void use_slot(struct actor *actor, struct capos_sqe *sqe, unsigned place)
+{
+    sqe->flags = CAPOS_SQE_INLINE;
+    sqe->params = slot_of(actor, place);
+    if (sqe->op == CAPOS_OP_CALL) {
+        sqe->result = sqe->params;
+    }
+}
+
+/* Addresses in the payload area become offsets, as INLINE wants them. */
+static void place_in_area(struct actor *actor, struct capos_sqe *sqe)
+{
+    uint64_t area = payload_of(actor);
+    if (sqe->params >= area) {
+        sqe->params -= area;
+    }
+    if (sqe->op == CAPOS_OP_CALL) {
+        sqe->result -= area;
     }
 }
 
@@ -343,6 +385,11 @@ static void fill(struct actor *actor, struct capos_sqe *sqe)
     }
     sqe->op = ops[pick(actor, sizeof(ops))];
     bool receives = sqe->op == CAPOS_OP_RECV || sqe->op == CAPOS_OP_RETURN_RECV;
+    bool in_slot =
+        sqe->op >= CAPOS_OP_CALL && sqe->op <= CAPOS_OP_RETURN_RECV && pick(actor, 3) == 0;
+    if (in_slot) {
+        use_slot(actor, sqe, (unsigned)(sqe->user_data % PENDING));
+    }
     if (sqe->op == CAPOS_OP_CALL) {
         make_call(actor, sqe);
     }
@@ -361,8 +408,11 @@ static void fill(struct actor *actor, struct capos_sqe *sqe)
         sqe->result = 0;
     }
     if (sqe->op != CAPOS_OP_CALL && sqe->op != CAPOS_OP_RETURN && sqe->op != CAPOS_OP_RETURN_RECV &&
-        sqe->op != CAPOS_OP_WAIT && sqe->op != CAPOS_OP_SIGNAL) {
+        sqe->op != CAPOS_OP_WAIT && sqe->op != CAPOS_OP_SIGNAL && !in_slot) {
         sqe->params = 0;
+    }
+    if (in_slot) {
+        place_in_area(actor, sqe);
     }
 }
 
@@ -383,6 +433,7 @@ static void submit_one(struct actor *actor)
     actor->pending[place] =
         (struct awaited){.user_data = sqe.user_data,
                          .position = user->sq_tail,
+                         .slot = (sqe.flags & CAPOS_SQE_INLINE) != 0 ? slot_of(actor, place) : 0,
                          .op = sqe.op,
                          .launches = sqe.op == CAPOS_OP_CALL && sqe.interface == Launcher_ID};
     uint64_t slot = user->sq_tail % ring->sq_entries;
@@ -539,7 +590,7 @@ static void make_world(unsigned seed, unsigned steps)
         *actor = (struct actor){.user = user_new_limits("actor", limits, USER_RING)};
         actor->seed = seed * 1000 + i;
         actor->steps_left = steps + pick(actor, steps);
-        actor->endpoint = user_endpoint(actor->user, 1024, 4);
+        actor->endpoint = user_endpoint(actor->user, 1024, MAX_CAPS);
         actor->launcher = make_launcher(actor->user);
     }
     for (unsigned i = 0; i < ACTORS; i++) {

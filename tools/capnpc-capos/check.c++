@@ -91,6 +91,20 @@ bool Model::status_known(const std::string &name) const
     return statuses.empty() || statuses.count(name) != 0;
 }
 
+// INVOKE_QUICK_BYTES of kernel/object/invoke.h.
+static const uint32_t quick_bytes = 32;
+
+// Nothing but 64-bit numbers, in the order of their words.
+bool Model::only_words(uint64_t struct_id) const
+{
+    auto s = node(struct_id).getStruct();
+    bool words = s.getPointerCount() == 0 && s.getDiscriminantCount() == 0 && s.getFields().size() != 0;
+    for (auto f : s.getFields()) {
+        words = words && f.isSlot() && (f.getSlot().getType().isUint64() || f.getSlot().getType().isInt64());
+    }
+    return words;
+}
+
 void Model::check_method(const std::string &at, const Interface &iface, const Method &m) const
 {
     static const char *const opcodes[] = {"CALL",    "RECV",   "RETURN", "RETURN_RECV", "WAIT",     "SIGNAL", "RELEASE",
@@ -104,6 +118,10 @@ void Model::check_method(const std::string &at, const Interface &iface, const Me
     }
     if (!known) {
         refuse(at, name + ": $opcode names " + m.opcode + ", which is none");
+    }
+    if (m.quick && !(iface.kernel && m.opcode.empty() && !m.may_block && fixed_bytes(m.params_id) == 8 &&
+                     only_words(m.results_id) && fixed_bytes(m.results_id) <= quick_bytes)) {
+        refuse(at, name + ": $quick is for kernel methods without parameters whose results are 64-bit numbers");
     }
     for (const auto &status : m.statuses) {
         if (!status_known(status)) {

@@ -14,7 +14,7 @@ const char *const types_header = R"(/* SPDX-License-Identifier: MIT */
 #define CAPOS_GEN_KERNEL_TYPES_H
 )";
 
-void trampolines(const Interface &i, Out &h, Out &c)
+void trampolines(const Model &model, const Interface &i, Out &h, Out &c)
 {
     const char *n = i.name.c_str();
     for (const auto &m : i.methods) {
@@ -25,6 +25,13 @@ void trampolines(const Interface &i, Out &h, Out &c)
         h.comment(m.doc);
         h.line("status_t %s_kernel_%s(struct invocation *inv, %s_r params,\n    %s_b results);", n, mn,
                m.params.c_str(), m.results.c_str());
+        if (m.quick) {
+            auto words = model.node(m.results_id).getStruct().getDataWordCount();
+            h.line("/* The same for ring/quick.h: writes the root, then the fields, and returns the bytes. */\n"
+                   "enum { %s_quick_%s_BYTES = %u };\n#define %s_quick_%s_ROOT UINT64_C(0x%llx)\n"
+                   "uint32_t %s_quick_%s(struct kobj *object, uint64_t message[]);",
+                   n, mn, 8 + 8 * words, n, mn, (unsigned long long)words << 32, n, mn);
+        }
         c.line("static status_t %s_%s_invoke(struct invocation *inv, const void *params, uint32_t params_bytes,\n"
                "    struct capnp_builder *results)\n{",
                n, mn);
@@ -65,7 +72,7 @@ void file_code(const Model &model, const SchemaFile &file, const std::vector<con
     for (const Interface *i : list) {
         h.line("extern const struct kernel_method %s_kernel_methods[%zu];\n", i->name.c_str(),
                i->methods.size());
-        trampolines(*i, h, c);
+        trampolines(model, *i, h, c);
         table(model, *i, c);
     }
     h.line("\n#endif");
@@ -116,9 +123,19 @@ void emit_kernel(const Model &model, const std::string &dir)
                      upper(i.name).c_str(), (unsigned long long)i.id, i.name.c_str(), i.transfer, i.scope,
                      i.methods.size(), (unsigned long long)i.facet, i.name.c_str());
     }
+    std::string quick;
+    for (const auto &entry : numbered) {
+        for (const auto &m : entry.second->methods) {
+            if (m.quick) {
+                quick += format("    [KTYPE_%s][%u] = %s_quick_%s,\n", upper(entry.second->name).c_str(),
+                                m.ordinal, entry.second->name.c_str(), m.c_name.c_str());
+            }
+        }
+    }
     h.line("    KTYPE_COUNT = %u,\n};\n", numbered.rbegin()->first + 1);
     h.line("#endif");
-    types_c.line("};\nconst uint32_t kernel_interface_count = KTYPE_COUNT;");
+    types_c.line("};\nconst uint32_t kernel_interface_count = KTYPE_COUNT;\n\nconst quick_fn kernel_quick[KTYPE_COUNT][64] = {\n%s};",
+                 quick.c_str());
     h.save(dir + "/kernel/types.h");
     types_c.save(dir + "/kernel/types.c");
 }

@@ -356,6 +356,7 @@ void Model::load_method(SchemaFile &file, Interface &iface, capnp::schema::Metho
     out.param_caps = (uint16_t)number_annotation(a, "paramCaps", 0);
     out.result_caps = (uint16_t)number_annotation(a, "resultCaps", 0);
     out.may_block = has_annotation(a, "mayBlock");
+    out.quick = has_annotation(a, "quick");
     out.opcode = text_annotation(a, "opcode");
     if (out.max_params == 0) {
         refuse(at, iface.name + "." + out.name + ": its parameters hold text, data or lists: say $maxParams");

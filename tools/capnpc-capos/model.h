@@ -35,6 +35,7 @@ struct Method {
     uint16_t param_caps = 0;
     uint16_t result_caps = 0;
     bool may_block = false;
+    bool quick = false;
     bool fixed_params = false;
     bool fixed_results = false;
     std::string opcode; // "" when it may be called
@@ -127,6 +128,7 @@ class Model
                     uint32_t max_bytes, uint16_t caps, const char *max_annotation,
                     const char *caps_annotation) const;
     bool status_known(const std::string &name) const;
+    bool only_words(uint64_t struct_id) const;
     void check_method(const std::string &at, const Interface &iface, const Method &m) const;
     void resolve_facet(Interface &iface);
     void check_struct(SchemaFile &file, uint64_t id);

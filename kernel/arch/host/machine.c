@@ -193,7 +193,7 @@ void arch_cpu_halt(void)
 
 /* ---- clock ---- */
 
-uint64_t arch_time_ns(void)
+uint64_t host_time_ns(void)
 {
     return real_time ? real_ns() - start_ns : atomic_load_relaxed(&clock_ns);
 }

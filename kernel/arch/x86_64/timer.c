@@ -24,9 +24,9 @@ enum {
     NS_PER_S = 1000000000,
 };
 
-static uint64_t tsc_base;
-static uint64_t ns_per_tick_32; /* nanoseconds per TSC tick, 32.32 */
-static uint64_t tsc_per_ns_32;  /* and back */
+uint64_t time_tsc_base;
+uint64_t time_ns_per_tick_32;
+static uint64_t tsc_per_ns_32; /* and back */
 static uint64_t lapic_per_ns_32;
 
 static uint64_t scale_32(uint64_t value, uint64_t factor)
@@ -95,10 +95,10 @@ void timer_calibrate(void)
     if (!ok || m.tsc == 0 || m.ns == 0) {
         panic("no clock to measure the processor's by");
     }
-    ns_per_tick_32 = (m.ns << 32) / m.tsc;
+    time_ns_per_tick_32 = (m.ns << 32) / m.tsc;
     tsc_per_ns_32 = (m.tsc << 32) / m.ns;
     lapic_per_ns_32 = (m.lapic << 32) / m.ns;
-    tsc_base = 0; /* the counter starts at reset, and so does our time */
+    time_tsc_base = 0; /* the counter starts at reset, and so does our time */
 }
 
 void timer_enable(void)
@@ -106,15 +106,10 @@ void timer_enable(void)
     lapic_timer_unmask(features.tsc_deadline);
 }
 
-uint64_t arch_time_ns(void)
-{
-    return scale_32(arch_cycles() - tsc_base, ns_per_tick_32);
-}
-
 static void arm_tsc(uint64_t deadline_ns)
 {
     uint64_t tsc = deadline_ns == ARCH_TIME_NEVER ? 0 : scale_32(deadline_ns, tsc_per_ns_32) + 1;
-    write_msr(MSR_TSC_DEADLINE, tsc + tsc_base);
+    write_msr(MSR_TSC_DEADLINE, tsc + time_tsc_base);
 }
 
 static void arm_counter(uint64_t deadline_ns)

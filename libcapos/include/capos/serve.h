@@ -34,9 +34,10 @@ struct capos_server {
     const struct capos_interface *interfaces;
     uint32_t interface_count;
     uint32_t request_count;    /* how many calls can be worked on at once; at least 1 */
-    uint32_t params_max_bytes; /* largest message received: not below the endpoint's limit */
+    uint32_t params_max_bytes; /* largest message received: below the endpoint's limit, no receive
+                                  is armed and the server ends RESULT_TOO_SMALL */
     uint32_t reply_max_bytes;
-    uint16_t caps_max; /* per message, either way: not below the endpoint's limit */
+    uint16_t caps_max; /* per message, either way: not below the endpoint's limit either */
     void *object;      /* becomes req->object when there is no find */
     /* Sets req->object from req->key; false: the key names nothing (any more). */
     bool (*find)(struct capos_request *req);

@@ -13,9 +13,12 @@ struct place {
     capos_cap_t endpoint, object;
 };
 
+/* What the endpoint lets through, and what a receive needs for it. */
+enum { MESSAGE_MAX = 256, CAPS_MAX = 2, RECEIVE_BYTES = 64 + MESSAGE_MAX + 16 * CAPS_MAX };
+
 static void set_up(struct place *place)
 {
-    CHECK_EQ(new_endpoint(held("ledger"), 256, 2, &place->endpoint), ST_OK);
+    CHECK_EQ(new_endpoint(held("ledger"), MESSAGE_MAX, CAPS_MAX, &place->endpoint), ST_OK);
     CHECK_EQ(mint(place->endpoint, 9, 3, 0, &place->object), ST_OK);
 }
 
@@ -29,6 +32,7 @@ static struct capos_sqe receiving(const struct place *place)
     struct capos_sqe sqe = raw_sqe(CAPOS_OP_RECV, place->endpoint);
     sqe.result = (uintptr_t)received;
     sqe.result_len = sizeof(received);
+    sqe.accept_count = CAPS_MAX;
     return sqe;
 }
 
@@ -121,11 +125,142 @@ static int64_t too_large_calls(void)
     call = calling(&place);
     call.method = 2;
     CHECK_EQ(raw_do(call).result, ST_NO_METHOD);
+    return 0;
+}
+
+static void too_small(struct capos_sqe receive)
+{
+    struct capos_cqe cqe = raw_do(receive);
+    CHECK_EQ(cqe.result, ST_RESULT_TOO_SMALL);
+    CHECK_EQ(cqe.flags, CAPOS_CQE_NEEDED);
+    CHECK_EQ(cqe.needed, RECEIVE_BYTES);
+}
+
+/* A receive without room for whatever may come is refused before any call is looked at: none is
+ * taken, none is touched, nothing stays charged. */
+static int64_t short_receives(void)
+{
+    struct place place;
+    struct usage before;
+    struct capos_cqe cqe;
+    set_up(&place);
+    usage_now(&before);
+    uint64_t called = raw_start(calling(&place));
+    for (uint32_t bytes = 0; bytes < RECEIVE_BYTES; bytes += 8) {
+        struct capos_sqe receive = receiving(&place);
+        receive.result_len = bytes;
+        too_small(receive);
+        receive.flags = CAPOS_SQE_INLINE; /* the payload slot alone is too small as well */
+        too_small(receive);
+        receive.result_len = bytes + 1 + (uint32_t)chance() % 7;
+        CHECK_EQ(raw_do(receive).result, ST_BAD_MESSAGE);
+    }
+    for (unsigned accept = 0; accept < 256; accept++) {
+        struct capos_sqe receive = receiving(&place);
+        receive.accept_count = (uint8_t)accept;
+        if (accept < CAPS_MAX) {
+            too_small(receive);
+        } else if (accept > 16) {
+            CHECK_EQ(raw_do(receive).result, ST_BAD_MESSAGE);
+        }
+    }
     struct capos_sqe receive = receiving(&place);
-    receive.result_len = 56;
-    CHECK_EQ(raw_do(receive).result, ST_BAD_MESSAGE);
-    receive.result_len = 65;
-    CHECK_EQ(raw_do(receive).result, ST_BAD_MESSAGE);
+    for (unsigned bit = 0; bit < 64; bit++) {
+        receive.params = UINT64_C(1) << bit; /* without INLINE it names nothing */
+        CHECK_EQ(raw_do(receive).result, ST_UNSUPPORTED);
+    }
+    receive = receiving(&place);
+    receive.result = UINT64_MAX - RECEIVE_BYTES;
+    CHECK_EQ(raw_do(receive).result, ST_BAD_ADDRESS);
+    CHECK(!raw_poll(called, &cqe));
+    receive = receiving(&place);
+    receive.result_len = RECEIVE_BYTES;
+    CHECK_EQ(raw_do(receive).result, 128);
+    CHECK_EQ(raw_do(answering(received[0])).result, ST_OK);
+    CHECK_EQ(raw_wait(called).result, 64);
+    CHECK_USAGE(&before);
+    return 0;
+}
+
+/* Undersized result buffers: caller and server are told, and nothing is written to the buffer. */
+static int64_t short_results(void)
+{
+    struct place place;
+    struct usage before;
+    set_up(&place);
+    usage_now(&before);
+    memset(message, 0x5a, sizeof(message));
+    for (uint32_t room = 0; room < 64; room += 8) {
+        for (unsigned in_slot = 0; in_slot < 2; in_slot++) {
+            memset(result, 0, sizeof(result));
+            memset(raw.payload, 0, 64);
+            struct capos_sqe call = calling(&place);
+            call.result_len = room;
+            if (in_slot) {
+                call.flags = CAPOS_SQE_INLINE;
+                call.params = CAPOS_PAYLOAD_SLOT_BYTES;
+                call.result = 0;
+            }
+            uint64_t called = raw_start(call);
+            CHECK_EQ(raw_do(receiving(&place)).result, 128);
+            CHECK_EQ(raw_do(answering(received[0])).result, ST_RESULT_TOO_SMALL);
+            struct capos_cqe cqe = raw_wait(called);
+            CHECK_EQ(cqe.result, ST_RESULT_TOO_SMALL);
+            CHECK_EQ(cqe.flags, CAPOS_CQE_NEEDED);
+            CHECK_EQ(cqe.needed, 64);
+            CHECK_EQ(raw_do(answering(received[0])).result, ST_GONE);
+            for (unsigned i = 0; i < 8; i++) {
+                CHECK_EQ(result[i], 0);
+                CHECK_EQ(((uint64_t *)(void *)raw.payload)[i], 0);
+            }
+        }
+    }
+    CHECK_USAGE(&before);
+    return 0;
+}
+
+/* Slots for what may come are charged while receives and calls wait, up to the limit of the process and
+ * no further, and are given back when they end. */
+static int64_t promises(void)
+{
+    struct place place;
+    struct usage before, after;
+    uint64_t armed[128], position[128];
+    unsigned count = 0;
+    set_up(&place);
+    usage_now(&before);
+    for (;;) {
+        struct capos_sqe receive = receiving(&place);
+        receive.accept_count = 16;
+        struct capos_cqe cqe;
+        position[count] = raw.sq_tail;
+        armed[count] = raw_start(receive);
+        if (raw_poll(armed[count], &cqe)) {
+            CHECK_EQ(cqe.result, ST_QUOTA);
+            CHECK_EQ(cqe.flags, CAPOS_CQE_NEEDED);
+            CHECK_EQ(cqe.needed, LEDGER_CLASS_SLOTS);
+            break;
+        }
+        CHECK(++count < ARRAY_LEN(armed));
+    }
+    CHECK(count > 0);
+    usage_now(&after);
+    CHECK_EQ(after.used[LEDGER_CLASS_SLOTS], before.used[LEDGER_CLASS_SLOTS] + 16 * count);
+    struct capos_sqe call = calling(&place);
+    call.accept_count = 16;
+    CHECK_EQ(raw_do(call).result, ST_QUOTA); /* met no receive */
+    for (unsigned i = 0; i < count; i++) {
+        CHECK_EQ(raw_do(cancelling(position[i])).result, ST_OK);
+        CHECK_EQ(raw_wait(armed[i]).result, ST_CANCELLED);
+    }
+    uint64_t called = raw_start(call);
+    usage_now(&after);
+    CHECK_EQ(after.used[LEDGER_CLASS_SLOTS], before.used[LEDGER_CLASS_SLOTS] + 16);
+    CHECK_EQ(raw_do(receiving(&place)).result, 128);
+    CHECK_EQ(raw_do(answering(received[0])).result, ST_OK);
+    CHECK_EQ(raw_wait(called).result, 64);
+    usage_now(&after);
+    CHECK_EQ(after.used[LEDGER_CLASS_SLOTS], before.used[LEDGER_CLASS_SLOTS]);
     return 0;
 }
 
@@ -393,6 +528,10 @@ const struct hostile_case call_cases[] = {
     CASE("call.forged-id", forged_call_ids, "only a received call can be answered, and once"),
     CASE("call.return", wrong_returns, "a wrong answer leaves the call in flight"),
     CASE("call.too-large", too_large_calls, "an endpoint's limits hold at submission"),
+    CASE("call.short-receive", short_receives,
+         "a receive without room for all that may come takes nothing"),
+    CASE("call.short-result", short_results, "an answer that does not fit is told to both"),
+    CASE("call.promise", promises, "slots for what may come are charged while it may"),
     CASE("call.endpoint", wrong_endpoints, "no endpoint or object is made of wrong numbers"),
     CASE("call.cancel-wild", wrong_cancels, "only what is in flight can be cancelled"),
     CASE("call.cancel", cancels, "what is cancelled completes once"),

@@ -10,14 +10,17 @@
 #include "lib/base/string.h"
 #include "time.capnp.h"
 
-enum { MESSAGE_WORDS = 32 };
+enum {
+    MESSAGE_WORDS = 32,
+    RECEIVED_WORDS = 8 + CASE_MESSAGE_BYTES / 8 + 2 * CASE_MAX_CAPS,
+};
 
 /* The roles' own bits of the note. */
 #define SERVER_READY UINT64_C(1)
 #define CLIENT_CALLED UINT64_C(2)
 #define GO_ON UINT64_C(4)
 
-static uint64_t received[64], message[MESSAGE_WORDS], result[64];
+static uint64_t received[RECEIVED_WORDS], message[MESSAGE_WORDS], result[64];
 
 static void say(uint64_t bit)
 {
@@ -35,12 +38,12 @@ static struct capos_sqe calling(void)
                         sizeof(result));
 }
 
-static struct capos_sqe receiving(unsigned accept)
+static struct capos_sqe receiving(void)
 {
     struct capos_sqe sqe = raw_sqe(CAPOS_OP_RECV, held("serve"));
     sqe.result = (uintptr_t)received;
     sqe.result_len = sizeof(received);
-    sqe.accept_count = (uint8_t)accept;
+    sqe.accept_count = CASE_MAX_CAPS;
     return sqe;
 }
 
@@ -100,7 +103,7 @@ static int64_t server_after_queued(void)
 {
     hear(CLIENT_CALLED);
     sleep_ms(20);
-    struct capos_sqe receive = receiving(0);
+    struct capos_sqe receive = receiving();
     receive.deadline_ns = now_ns() + 20000000;
     CHECK_EQ(raw_do(receive).result, ST_TIMED_OUT); /* the call went with its caller */
     return 0;
@@ -134,7 +137,7 @@ static int64_t client_is_ended_in_flight(void)
 static int64_t server_answers_the_dead(void)
 {
     hear(CLIENT_CALLED);
-    CHECK_EQ(raw_do(receiving(0)).result, 64 + sizeof(message));
+    CHECK_EQ(raw_do(receiving()).result, 64 + sizeof(message));
     say(GO_ON);
     sleep_ms(30);
     CHECK_EQ(raw_do(answering(received[0])).result, ST_GONE);
@@ -146,7 +149,7 @@ static int64_t server_answers_the_dead(void)
 static int64_t server_ends_the_client(void)
 {
     hear(CLIENT_CALLED);
-    CHECK_EQ(raw_do(receiving(0)).result, 64 + sizeof(message));
+    CHECK_EQ(raw_do(receiving()).result, 64 + sizeof(message));
     say(NOTE_END_A);
     sleep_ms(50);
     CHECK_EQ(raw_do(answering(received[0])).result, ST_GONE);
@@ -166,7 +169,7 @@ static int64_t client_dies_with_transfers(void)
 static int64_t server_keeps_transfers(void)
 {
     hear(CLIENT_CALLED);
-    struct capos_cqe cqe = raw_do(receiving(4));
+    struct capos_cqe cqe = raw_do(receiving());
     CHECK_EQ(cqe.cap_count, 3);
     struct capos_cap_record *records =
         (struct capos_cap_record *)(void *)&received[8 + MESSAGE_WORDS];
@@ -195,7 +198,7 @@ static int64_t server_of_many(void)
     uint64_t ids[10];
     hear(CLIENT_CALLED);
     for (unsigned i = 0; i < 10; i++) {
-        CHECK(raw_do(receiving(4)).result > 0);
+        CHECK(raw_do(receiving()).result > 0);
         ids[i] = received[0];
     }
     say(GO_ON);
@@ -203,7 +206,7 @@ static int64_t server_of_many(void)
     for (unsigned i = 0; i < 10; i++) {
         CHECK_EQ(raw_do(answering(ids[i])).result, ST_GONE);
     }
-    struct capos_sqe receive = receiving(4);
+    struct capos_sqe receive = receiving();
     receive.deadline_ns = now_ns() + 10000000;
     CHECK_EQ(raw_do(receive).result, ST_TIMED_OUT);
     return 0;
@@ -233,20 +236,20 @@ static int64_t client_of_nobody(void)
 
 static int64_t server_dies_holding(void)
 {
-    CHECK(raw_do(receiving(4)).result > 0);
+    CHECK(raw_do(receiving()).result > 0);
     return 0;
 }
 
 static int64_t server_falls_holding(void)
 {
-    CHECK(raw_do(receiving(4)).result > 0);
+    CHECK(raw_do(receiving()).result > 0);
     fall();
     return 0;
 }
 
 static int64_t server_is_ended_holding(void)
 {
-    CHECK(raw_do(receiving(4)).result > 0);
+    CHECK(raw_do(receiving()).result > 0);
     say(NOTE_END_A);
     wait_for_the_end();
     return 0;
@@ -282,7 +285,7 @@ static int64_t client_keeps_copies(void)
 static int64_t server_dies_armed(void)
 {
     for (unsigned i = 0; i < 20; i++) {
-        (void)raw_start(receiving(i % 4));
+        (void)raw_start(receiving());
     }
     say(SERVER_READY);
     return 0;
@@ -299,7 +302,7 @@ static int64_t client_of_successor(void)
 
 static int64_t serve_one(void)
 {
-    CHECK(raw_do(receiving(4)).result > 0);
+    CHECK(raw_do(receiving()).result > 0);
     CHECK_EQ(raw_do(answering(received[0])).result, ST_OK);
     return 0;
 }
@@ -318,7 +321,7 @@ static int64_t client_of_two(void)
 static int64_t server_answers_and_dies(void)
 {
     capos_cap_t note;
-    CHECK(raw_do(receiving(4)).result > 0);
+    CHECK(raw_do(receiving()).result > 0);
     CHECK_EQ(new_notification(held("ledger"), &note), ST_OK);
     carried.number = raw.sequence++;
     carried.transfers[0] = (struct capos_transfer){.cap = note, .mode = CAPOS_XFER_MOVE};
@@ -346,7 +349,7 @@ static int64_t server_mints_and_dies(void)
 {
     capos_cap_t object;
     CHECK_EQ(mint(held("serve"), 1234, 1, 0, &object), ST_OK);
-    CHECK(raw_do(receiving(4)).result > 0);
+    CHECK(raw_do(receiving()).result > 0);
     carried.number = raw.sequence++;
     carried.transfers[0] = (struct capos_transfer){.cap = object, .mode = CAPOS_XFER_MOVE};
     struct capos_sqe answer = answering(received[0]);
@@ -372,10 +375,10 @@ static int64_t client_of_minted(void)
 static int64_t server_drops_serve(void)
 {
     capos_cap_t serve = held("serve");
-    CHECK(raw_do(receiving(4)).result > 0);
-    uint64_t armed = raw_start(receiving(0));
+    CHECK(raw_do(receiving()).result > 0);
+    uint64_t armed = raw_start(receiving());
     CHECK_EQ(release(serve), ST_OK);
-    CHECK_EQ(raw_do(receiving(0)).result, ST_BAD_CAP);
+    CHECK_EQ(raw_do(receiving()).result, ST_BAD_CAP);
     (void)armed;
     CHECK_EQ(raw_do(answering(received[0])).result, ST_OK); /* what it has received it may answer */
     return 0;
@@ -390,10 +393,10 @@ static int64_t client_is_answered(void)
 /* A call id that belongs to another process's call. */
 static int64_t server_tells_its_id(void)
 {
-    CHECK(raw_do(receiving(4)).result > 0);
+    CHECK(raw_do(receiving()).result > 0);
     memcpy(message, received, 8);
     CHECK_EQ(raw_do(answering(received[0])).result, ST_OK); /* the id, in the clear */
-    CHECK(raw_do(receiving(4)).result > 0);
+    CHECK(raw_do(receiving()).result > 0);
     hear(GO_ON);
     CHECK_EQ(raw_do(answering(received[0])).result, ST_OK);
     return 0;
@@ -418,7 +421,7 @@ static int64_t client_answers_itself(void)
 static int64_t both_die(void)
 {
     for (unsigned i = 0; i < 30; i++) {
-        (void)raw_start(i % 2 ? receiving(4) : carrying(1, CAPOS_XFER_MOVE));
+        (void)raw_start(i % 2 ? receiving() : carrying(1, CAPOS_XFER_MOVE));
     }
     return 0;
 }

@@ -145,18 +145,22 @@ static int64_t transfer_areas(void)
     return 0;
 }
 
+enum { MESSAGE_MAX = 1024, RECEIVE_BYTES = 64 + MESSAGE_MAX };
+
 /* A pair of an endpoint of our own and an object served at it. */
 static void own_service(capos_cap_t *endpoint, capos_cap_t *object)
 {
-    CHECK_EQ(new_endpoint(held("ledger"), 1024, 0, endpoint), ST_OK);
+    CHECK_EQ(new_endpoint(held("ledger"), MESSAGE_MAX, 0, endpoint), ST_OK);
     CHECK_EQ(mint(*endpoint, 5, 1, 0, object), ST_OK);
 }
 
-static struct capos_sqe receive_sqe(capos_cap_t endpoint, void *to, uint32_t bytes)
+static uint64_t buffer[RECEIVE_BYTES / 8];
+
+static struct capos_sqe receive_sqe(capos_cap_t endpoint)
 {
     struct capos_sqe sqe = raw_sqe(CAPOS_OP_RECV, endpoint);
-    sqe.result = (uintptr_t)to;
-    sqe.result_len = bytes;
+    sqe.result = (uintptr_t)buffer;
+    sqe.result_len = sizeof(buffer);
     return sqe;
 }
 
@@ -172,10 +176,10 @@ static struct capos_sqe return_sqe(uint64_t call_id, const void *message, uint32
 /* The caller's bad page completes the call and keeps the receive. */
 static int64_t call_params(void)
 {
-    static uint64_t buffer[64], good[8];
+    static uint64_t good[8];
     capos_cap_t endpoint, object;
     own_service(&endpoint, &object);
-    uint64_t receiving = raw_start(receive_sqe(endpoint, buffer, sizeof(buffer)));
+    uint64_t receiving = raw_start(receive_sqe(endpoint));
     for (unsigned i = 0; i < ARRAY_LEN(wild); i++) {
         struct capos_sqe call = raw_call_sqe(object, HOSTILE_INTERFACE, 0, NULL, 64, good, 64);
         call.params = wild[i];
@@ -193,23 +197,36 @@ static int64_t call_params(void)
 /* The receiver's bad page completes the receive and keeps the call. */
 static int64_t receive_buffers(void)
 {
-    static uint64_t buffer[64], message[8];
+    static uint64_t message[8];
     capos_cap_t endpoint, object;
     own_service(&endpoint, &object);
     uint64_t called =
         raw_start(raw_call_sqe(object, HOSTILE_INTERFACE, 0, message, 64, message, 64));
     struct capos_cqe cqe;
     for (unsigned i = 0; i < ARRAY_LEN(wild) + READ_ONLY; i++) {
-        struct capos_sqe receive = receive_sqe(endpoint, NULL, 256);
+        struct capos_sqe receive = receive_sqe(endpoint);
         receive.result = i < ARRAY_LEN(wild) ? wild[i] : read_only(i - (unsigned)ARRAY_LEN(wild));
         CHECK_EQ(raw_do(receive).result, ST_BAD_ADDRESS);
         CHECK(!raw_poll(called, &cqe));
     }
-    cqe = raw_do(receive_sqe(endpoint, buffer, 120));
-    CHECK_EQ(cqe.result, ST_RESULT_TOO_SMALL);
-    CHECK_EQ(cqe.flags, CAPOS_CQE_NEEDED);
-    CHECK_EQ(cqe.needed, 128);
-    CHECK_EQ(raw_do(receive_sqe(endpoint, buffer, 128)).result, 128);
+    /* With INLINE a message that fits the slot needs none of them. */
+    struct capos_sqe receive = receive_sqe(endpoint);
+    receive.flags = CAPOS_SQE_INLINE;
+    receive.params = CAPOS_PAYLOAD_SLOT_BYTES;
+    receive.result = wild[0];
+    cqe = raw_do(receive);
+    CHECK_EQ(cqe.result, 128);
+    CHECK_EQ(cqe.flags, CAPOS_CQE_INLINE);
+    uint64_t call_id;
+    memcpy(&call_id, raw.payload + CAPOS_PAYLOAD_SLOT_BYTES, sizeof(call_id));
+    CHECK_EQ(raw_do(return_sqe(call_id, NULL, 0)).result, ST_OK);
+    CHECK_EQ(raw_wait(called).result, 0);
+    /* A larger one does. */
+    called =
+        raw_start(raw_call_sqe(object, HOSTILE_INTERFACE, 0, buffer, MESSAGE_MAX, message, 64));
+    CHECK_EQ(raw_do(receive).result, ST_BAD_ADDRESS);
+    CHECK(!raw_poll(called, &cqe));
+    CHECK_EQ(raw_do(receive_sqe(endpoint)).result, RECEIVE_BYTES);
     CHECK_EQ(raw_do(return_sqe(buffer[0], NULL, 0)).result, ST_OK);
     CHECK_EQ(raw_wait(called).result, 0);
     return 0;
@@ -218,12 +235,12 @@ static int64_t receive_buffers(void)
 /* A bad page in the answer refuses the RETURN: the call is still ours to answer. */
 static int64_t return_params(void)
 {
-    static uint64_t buffer[64], message[8];
+    static uint64_t message[8];
     capos_cap_t endpoint, object;
     own_service(&endpoint, &object);
     uint64_t called =
         raw_start(raw_call_sqe(object, HOSTILE_INTERFACE, 0, message, 64, message, 64));
-    CHECK_EQ(raw_do(receive_sqe(endpoint, buffer, sizeof(buffer))).result, 128);
+    CHECK_EQ(raw_do(receive_sqe(endpoint)).result, 128);
     struct capos_cqe cqe;
     for (unsigned i = 0; i < ARRAY_LEN(wild); i++) {
         struct capos_sqe answer = return_sqe(buffer[0], NULL, 64);
@@ -239,14 +256,14 @@ static int64_t return_params(void)
 /* A result page that is bad hurts the caller only; the server's RETURN says GONE. */
 static int64_t call_results(void)
 {
-    static uint64_t buffer[64], message[8];
+    static uint64_t message[8];
     capos_cap_t endpoint, object;
     own_service(&endpoint, &object);
     for (unsigned i = 0; i < ARRAY_LEN(wild) + READ_ONLY; i++) {
         struct capos_sqe call = raw_call_sqe(object, HOSTILE_INTERFACE, 0, message, 64, NULL, 64);
         call.result = i < ARRAY_LEN(wild) ? wild[i] : read_only(i - (unsigned)ARRAY_LEN(wild));
         uint64_t called = raw_start(call);
-        CHECK_EQ(raw_do(receive_sqe(endpoint, buffer, sizeof(buffer))).result, 128);
+        CHECK_EQ(raw_do(receive_sqe(endpoint)).result, 128);
         CHECK_EQ(raw_do(return_sqe(buffer[0], message, 64)).result, ST_GONE);
         CHECK_EQ(raw_wait(called).result, ST_BAD_ADDRESS);
     }
@@ -350,14 +367,16 @@ static int64_t overlapping(void)
 /* Receive buffer, message, answer and result all in one place. */
 static int64_t all_in_one(void)
 {
-    static uint64_t area[64];
+    static uint64_t area[RECEIVE_BYTES / 8];
     capos_cap_t endpoint, object;
     own_service(&endpoint, &object);
     for (unsigned i = 0; i < 8; i++) {
         area[i] = i;
     }
     uint64_t called = raw_start(raw_call_sqe(object, HOSTILE_INTERFACE, 0, area, 64, area, 128));
-    CHECK_EQ(raw_do(receive_sqe(endpoint, area, sizeof(area))).result, 128);
+    struct capos_sqe receive = receive_sqe(endpoint);
+    receive.result = (uintptr_t)area;
+    CHECK_EQ(raw_do(receive).result, 128);
     uint64_t call_id = area[0];
     CHECK_EQ(raw_do(return_sqe(call_id, area, 128)).result, ST_OK);
     CHECK_EQ(raw_wait(called).result, 128);
@@ -368,7 +387,7 @@ static int64_t all_in_one(void)
 /* Memory taken away after the submission and before the delivery. */
 static int64_t memory_pulled(void)
 {
-    static uint64_t buffer[64], out[8];
+    static uint64_t out[8];
     capos_cap_t endpoint, object;
     own_service(&endpoint, &object);
     uint64_t page = map_pages(held("memory"), PAGE);
@@ -378,7 +397,7 @@ static int64_t memory_pulled(void)
     uint64_t called = raw_start(call);
     CHECK(raw_do(CALL(held("memory"), VirtualMemory, unmap, MESSAGE(page, PAGE), 24, out, 64))
               .result >= 0);
-    uint64_t receiving = raw_start(receive_sqe(endpoint, buffer, sizeof(buffer)));
+    uint64_t receiving = raw_start(receive_sqe(endpoint));
     CHECK_EQ(raw_wait(called).result, ST_BAD_ADDRESS);
     struct capos_cqe cqe;
     CHECK(!raw_poll(receiving, &cqe));

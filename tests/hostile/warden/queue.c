@@ -325,8 +325,65 @@ static int64_t slots_rewritten(void)
     return 0;
 }
 
+/* The slot of an INLINE receive, written to while it waits and while its message is answered out of it;
+ * and one slot for both sides of a call. */
+static int64_t receive_slots_rewritten(void)
+{
+    capos_cap_t object, endpoint;
+    struct capos_cqe cqe;
+    CHECK_EQ(new_endpoint(held("ledger"), 128, 0, &endpoint), ST_OK);
+    CHECK_EQ(mint(endpoint, 7, 1, 0, &object), ST_OK);
+    for (unsigned round = 0; round < 50; round++) {
+        uint64_t offset = (round % raw.payload_slots) * CAPOS_PAYLOAD_SLOT_BYTES;
+        uint64_t *slot = (uint64_t *)(void *)(raw.payload + offset);
+        uint64_t message[16] = {round, 7}, result[16] = {0};
+        struct capos_sqe recv = raw_sqe(CAPOS_OP_RECV, endpoint);
+        recv.flags = CAPOS_SQE_INLINE; /* and no buffer: none is needed */
+        recv.params = offset + chance() % CAPOS_PAYLOAD_SLOT_BYTES;
+        uint64_t receiving = raw_start(recv);
+        memset(slot, 0xff, CAPOS_PAYLOAD_SLOT_BYTES);
+        uint64_t called =
+            raw_start(raw_call_sqe(object, HOSTILE_INTERFACE, 0, message, 128, result, 128));
+        cqe = raw_wait(receiving);
+        CHECK_EQ(cqe.result, 192);
+        CHECK_EQ(cqe.flags, CAPOS_CQE_INLINE);
+        CHECK_EQ(slot[8], round);
+        uint64_t call_id = slot[0];
+        memset(slot, 0xff, 64); /* the kernel does not read its own header again */
+        struct capos_sqe both = recv;
+        both.op = CAPOS_OP_RETURN_RECV;
+        both.params = offset + 64;
+        both.params_len = 128;
+        both.interface = call_id;
+        receiving = raw_start(both);
+        CHECK_EQ(raw_wait(called).result, 128);
+        CHECK_EQ(result[0], round);
+        CHECK_EQ(result[1], 7);
+        /* The question lies where it is received, and the answer goes there too. */
+        slot[0] = round;
+        struct capos_sqe call = raw_call_sqe(object, HOSTILE_INTERFACE, 0, NULL, 64, NULL, 64);
+        call.flags = CAPOS_SQE_INLINE;
+        call.params = offset;
+        call.result = offset;
+        called = raw_start(call);
+        CHECK_EQ(raw_wait(receiving).result, 128);
+        CHECK_EQ(slot[8], round);
+        struct capos_sqe answer = raw_sqe(CAPOS_OP_RETURN, 0);
+        answer.interface = slot[0];
+        answer.flags = CAPOS_SQE_INLINE;
+        answer.params = offset + 64;
+        answer.params_len = 64;
+        CHECK_EQ(raw_do(answer).result, ST_OK);
+        CHECK_EQ(raw_wait(called).result, 64);
+        CHECK_EQ(slot[0], round);
+    }
+    return 0;
+}
+
 static int64_t wild_slots(void)
 {
+    capos_cap_t endpoint;
+    CHECK_EQ(new_endpoint(held("ledger"), 64, 0, &endpoint), ST_OK);
     uint64_t area = (uint64_t)raw.payload_slots * CAPOS_PAYLOAD_SLOT_BYTES;
     const uint64_t wild[] = {
         area,
@@ -355,6 +412,12 @@ static int64_t wild_slots(void)
         call.flags = CAPOS_SQE_INLINE;
         call.result = wild[i];
         CHECK_EQ(raw_do(call).result, ST_BAD_ADDRESS);
+        struct capos_sqe recv = raw_sqe(CAPOS_OP_RECV, endpoint);
+        recv.flags = CAPOS_SQE_INLINE;
+        recv.params = wild[i];
+        if (wild[i] >= area) { /* anywhere in a slot names it */
+            CHECK_EQ(raw_do(recv).result, ST_BAD_ADDRESS);
+        }
     }
     return 0;
 }
@@ -384,6 +447,8 @@ const struct hostile_case queue_cases[] = {
     CASE("ring.alias-remote", answers_over_ring,
          "no message between processes is read from or written to a ring", HOLD_ECHO),
     CASE("ring.slot-rewrite", slots_rewritten, "a payload slot may change at any time", 0),
+    CASE("ring.slot-receive", receive_slots_rewritten,
+         "a slot that receives may change at any time", 0),
     CASE("ring.slot-wild", wild_slots, "no offset leads out of the payload area", 0),
     {.name = NULL},
 };

@@ -289,6 +289,13 @@ static uint64_t plausible(unsigned at)
     }
 }
 
+/* What was submitted before lies in the queue still, the start of a thread among it: done once more, it
+ * would put a second thread on the same stack, and what that breaks is no kernel. */
+static void forget_entries(void)
+{
+    memset(raw.sq, 0, raw.sq_entries * sizeof(*raw.sq));
+}
+
 /* Writes over the whole of another thread's ring, until told to stop. */
 static void scribbles(uint64_t argument, struct capos_ring_header *ring)
 {
@@ -312,6 +319,7 @@ static void scribbles(uint64_t argument, struct capos_ring_header *ring)
 static int64_t rewritten_while_drained(void)
 {
     capos_cap_t handle = spawn_thread(scribbles, 0, (uintptr_t)raw.header);
+    forget_entries();
     for (unsigned round = 0; round < 3000; round++) {
         set(&raw.header->sq_tail,
             __atomic_load_n(&raw.header->sq_head, __ATOMIC_RELAXED) + raw.sq_entries);
@@ -362,6 +370,7 @@ static int64_t rewritten_asleep(void)
 {
     uint64_t until_ns = now_ns() + 50 * UINT64_C(1000000);
     (void)spawn_thread(scribbles, 0, (uintptr_t)raw.header);
+    forget_entries();
     (void)raw_enter(raw.cq_entries, until_ns);
     set(&stop, 1);
     while (!flag(&stopped)) {

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/* The life of a record in line, for the paths where every instruction counts. record.h has the rules. */
+#ifndef CAPOS_KERNEL_RING_RECORD_INLINE_H
+#define CAPOS_KERNEL_RING_RECORD_INLINE_H
+
+#include "ring/ring.h"
+
+/* The record at this index of the ring. */
+static ALWAYS_INLINE struct record *record_at(struct ring *ring, uint32_t index)
+{
+    uint8_t *page = karray_page(&ring->records, index / RECORDS_PER_PAGE);
+    return (struct record *)(void *)(page + (index % RECORDS_PER_PAGE) * RECORD_BYTES);
+}
+
+/* A free record becomes the spare one; NULL when all are in use. Ring locked, or alone. */
+static ALWAYS_INLINE void record_refill(struct ring *ring)
+{
+    uint16_t first = ring->free_record;
+    struct record *spare = NULL;
+    if (LIKELY(first != 0)) {
+        spare = record_at(ring, first - 1u);
+        ring->free_record = spare->next;
+    }
+    ring->spare = spare;
+}
+
+/* The spare record becomes active in this state. Takes over the refs. Ring locked, or alone. */
+static ALWAYS_INLINE struct record *record_activate(struct ring *ring, uint64_t position,
+                                                    struct kobj *target, struct kobj *held,
+                                                    struct grant *route, enum record_state state)
+{
+    struct record *rec = ring->spare;
+    rec->promised = 0;
+    rec->state = (uint8_t)state;
+    rec->xfer_count = 0;
+    rec->doom = ST_OK;
+    atomic_store_relaxed(&rec->sleeping, false);
+    rec->position = position;
+    rec->target = target;
+    rec->held = held;
+    rec->route = route;
+    list_push_front(&ring->active, &rec->active_link);
+    /* Generations skip 0, so that no call id is 0. */
+    uint32_t generation = (ring->record_generation + 1) & ((1u << RING_GENERATION_BITS) - 1);
+    ring->record_generation = LIKELY(generation != 0) ? generation : 1;
+    atomic_store_release(&rec->generation, ring->record_generation);
+    atomic_store_relaxed(&ring->outstanding, atomic_load_relaxed(&ring->outstanding) + 1);
+    ring->claimed++;
+    record_refill(ring);
+    return rec;
+}
+
+/* Posts the completion of a record that its target let go of, and frees it. Ring locked; the refs it held
+ * are the caller's. */
+static ALWAYS_INLINE void record_retire_locked(struct ring *ring, struct record *rec,
+                                               uint64_t outcome, uint64_t extra)
+{
+    uint64_t tail = atomic_load_relaxed(&ring->cq_tail);
+    ring_put_cqe(ring, tail, rec->sqe.user_data, outcome, extra);
+    ring_publish(ring, tail + 1);
+    list_unlink(&rec->active_link);
+    rec->target = NULL;
+    rec->next = ring->free_record;
+    ring->free_record = (uint16_t)(rec->index + 1);
+    atomic_store_release(&ring->outstanding, atomic_load_relaxed(&ring->outstanding) - 1);
+}
+
+static ALWAYS_INLINE uint64_t outcome_word(int32_t result, uint16_t flags, uint16_t cap_count)
+{
+    return (uint32_t)result | (uint64_t)flags << 32 | (uint64_t)cap_count << 48;
+}
+
+#endif
