@@ -277,8 +277,7 @@ NOINLINE static enum drain drain_slice(struct ring *ring, uint64_t tail)
 }
 
 /* Nothing is to be reaped, one completion is awaited for ever, and nothing else asks for this CPU. */
-static ALWAYS_INLINE bool will_wait(struct ring *ring, uint32_t min_complete,
-                                    uint64_t deadline_ns)
+static ALWAYS_INLINE bool will_wait(struct ring *ring, uint32_t min_complete, uint64_t deadline_ns)
 {
     return min_complete == 1 && deadline_ns == CAPOS_FOREVER &&
            atomic_load_relaxed(&ring->cq_tail) == ring->cq_head_seen &&
