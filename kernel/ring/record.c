@@ -210,13 +210,13 @@ void record_post(struct record *rec, int32_t result, uint16_t flags, uint16_t ca
     bool wake = ring_wait_over_locked(ring);
     uint64_t answer = wake ? ring_answer_locked(ring) : 0;
     lock_release(&ring->lock);
-    if (wake) {
-        ring_wake(ring, answer);
-    }
     if (route != NULL) {
         grant_unref(route);
     }
     kobj_unref(held);
+    if (wake) { /* last: who is woken may look at what it is charged for */
+        ring_wake(ring, answer);
+    }
 }
 
 void record_finish(struct record *rec, int32_t result, uint16_t flags, uint16_t cap_count,
