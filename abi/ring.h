@@ -169,8 +169,8 @@ enum capos_exception {
  * 64-bit number, then xfer_count descriptors. */
 enum capos_transfer_kind {
     CAPOS_XFER_CAP = 0,
-    CAPOS_XFER_DONATION = 1,   /* (later) */
-    CAPOS_XFER_DISCLOSURE = 2, /* (later) */
+    CAPOS_XFER_DONATION = 1,   /* refused: a donation is a capability, decision 0061 */
+    CAPOS_XFER_DISCLOSURE = 2, /* refused: so is a disclosure, decision 0062 */
 };
 enum capos_transfer_mode {
     CAPOS_XFER_COPY = 0,
@@ -224,7 +224,9 @@ enum capos_event {
     CAPOS_EVENT_EXIT = 1 << 3,     /* ProcessHandle; signal = exit code */
     CAPOS_EVENT_DEPLETED = 1 << 4, /* (later) */
     CAPOS_EVENT_DEADLINE = 1 << 5, /* (later) */
-    CAPOS_EVENT_SESSION_CLOSED = 1 << 6, /* (later) */
+    /* endpoint (serve): a session has closed in which one of its objects was held; signal = first word
+     * of its caller reference, 0 when there were several: look at all */
+    CAPOS_EVENT_SESSION_CLOSED = 1 << 6,
     CAPOS_EVENTS_ALL = (1 << 7) - 1,
 };
 

@@ -366,8 +366,12 @@ static void clients_changed(struct capos_op *op)
         return;
     }
     bool gone = ((uint32_t)op->cqe.result & CAPOS_EVENT_NO_CLIENTS) != 0;
+    bool closed = ((uint32_t)op->cqe.result & CAPOS_EVENT_SESSION_CLOSED) != 0;
     if (gone && (op->cqe.flags & CAPOS_CQE_SIGNAL) && server->no_clients != NULL) {
         server->no_clients(server, op->cqe.signal);
+    }
+    if (closed && server->session_closed != NULL) {
+        server->session_closed(server, op->cqe.signal);
     }
     capos_op_submit(op);
 }
@@ -408,7 +412,8 @@ status_t capos_server_start(struct capos_server *server, capos_cap_t endpoint, v
         at = place_slot(server, &server->slots[i], at);
         arm(&server->slots[i]);
     }
-    capos_op_init_wait(&server->clients_wait, endpoint, CAPOS_EVENT_NO_CLIENTS, 0);
+    capos_op_init_wait(&server->clients_wait, endpoint,
+                       CAPOS_EVENT_NO_CLIENTS | CAPOS_EVENT_SESSION_CLOSED, 0);
     server->clients_wait.done = clients_changed;
     capos_op_submit(&server->clients_wait);
     return ST_OK;

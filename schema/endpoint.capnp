@@ -30,7 +30,8 @@ interface Endpoint $A.kernel $A.kernelType(1) $A.transfer(copy) $A.scope(sameSes
   # Every queued and received call ends disconnected; served objects are dead.
 
   waitClients @6 () -> () $A.opcode("WAIT");
-  # Event NO_CLIENTS tells the key of a served object whose last capability is gone.
+  # Event NO_CLIENTS tells the key of a served object whose last capability is gone, event
+  # SESSION_CLOSED the first word of the caller reference of a session that has closed (0: of several).
 }
 
 interface EndpointOwn $A.facet(base = "Endpoint", methods = ["lend", "vacant", "destroy"]) {}

@@ -76,7 +76,7 @@ struct ServiceGrant {
   }
 }
 
-enum KernelObject { log @0; timer @1; entropy @2; }
+enum KernelObject { log @0; timer @1; entropy @2; sessions @3; }
 
 struct IoPortRange {
   base @0 :UInt16 $A.hex;

@@ -3,7 +3,7 @@
 
 using A = import "annotations.capnp";
 
-interface Notification $A.kernel $A.kernelType(2) $A.transfer(copy) $A.scope(sameSession) {
+interface Notification $A.kernel $A.kernelType(2) $A.transfer(copy) $A.scope(crossSession) {
   # A 64-bit word of signals and those who wait for them.
 
   signal @0 () -> () $A.opcode("SIGNAL");

@@ -15,7 +15,7 @@ struct Grant {
   }
 }
 
-enum SelfObject { ledger @0; virtualMemory @1; capabilityManager @2; processHandle @3; threadSpawner @4; threadControl @5; }
+enum SelfObject { ledger @0; virtualMemory @1; capabilityManager @2; processHandle @3; threadSpawner @4; threadControl @5; session @6; }
 
 struct Limit {
   ledgerClass @0 :import "status.capnp".LedgerClass;
@@ -37,20 +37,21 @@ interface ProcessSpawner $A.kernel $A.kernelType(5) $A.transfer(none) $A.scope(s
   # Makes processes. init and the broker hold it.
 
   spawn @0 (name :Text, image :UInt16 $A.capability("MemoryObject"), grants :List(Grant), limits :List(Limit), ringEntries :UInt32, stackBytes :UInt64,
-            ledger :UInt16 = 0xffff $A.capability("Ledger"))
+            ledger :UInt16 = 0xffff $A.capability("Ledger"), session :UInt16 = 0xffff $A.capability("SessionRef"))
       -> (process :UInt16 $A.capability("ProcessHandle")) $A.maxParams(16384) $A.paramCaps(62) $A.resultCaps(1)
       $A.statuses(["badArgument", "badImage", "notSealed", "notTransferable", "quota", "exists", "badState"]);
   # Start a program from a sealed ELF image with exactly these grants. Everything is checked first; a
   # refusal starts nothing and moves nothing. The limits are carved from the spawner's ledger; classes
   # not named get the system's defaults. 0 for ringEntries (32) and stackBytes (65536) means default.
   # With ledger (0xffff: none) the process uses that one, limits is empty, and it stays open at its end.
+  # With session it works in that one, and whatever its scope may be given to it; else in the spawner's.
 
   newLauncher @1 (programs :List(Program), limits :List(Limit), maxChildren :UInt32,
-                  ledger :UInt16 = 0xffff $A.capability("Ledger"))
+                  ledger :UInt16 = 0xffff $A.capability("Ledger"), session :UInt16 = 0xffff $A.capability("SessionRef"))
       -> (launcher :UInt16 $A.capability("Launcher")) $A.maxParams(8192) $A.paramCaps(62) $A.resultCaps(1)
-      $A.statuses(["badArgument", "notSealed", "quota", "exists"]);
+      $A.statuses(["badArgument", "notSealed", "quota", "exists", "badState"]);
   # A spawner bound to named images and to the limits of each child, which are carved from the ledger
-  # given, or from the caller's own.
+  # given, or from the caller's own. Children work in the session given, else in that of who launches.
 }
 
 struct Program { name @0 :Text; image @1 :UInt16 $A.capability("MemoryObject"); }
@@ -60,9 +61,9 @@ interface Launcher $A.kernel $A.kernelType(6) $A.transfer(copy) $A.scope(sameSes
 
   launch @0 (program :Text, name :Text, grants :List(Grant))
       -> (process :UInt16 $A.capability("ProcessHandle")) $A.maxParams(16384) $A.paramCaps(62) $A.resultCaps(1)
-      $A.statuses(["badArgument", "notFound", "notTransferable", "quota", "exists", "busy"]);
+      $A.statuses(["badArgument", "notFound", "notTransferable", "quota", "exists", "busy", "badState"]);
   # Start one of the bound programs with exactly these grants. busy: maxChildren are alive, or have
-  # ended and a handle of them is still held.
+  # ended and a handle of them is still held. badState: the session is closed.
 
   programs @1 () -> (names :List(Text)) $A.maxResults(8192);
 }

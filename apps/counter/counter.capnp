@@ -3,7 +3,7 @@
 
 using A = import "/annotations.capnp";
 
-interface Counter $A.transfer(copy) $A.scope(sameSession) {
+interface Counter $A.transfer(copy) $A.scope(regrantOnly) {
   # A number that several programs count on together. It lives in the memory of its service: when the
   # service is started anew it begins at 0 again.
 

@@ -202,10 +202,10 @@ status_t table_insert(struct cap_table *table, const struct capability *cap, enu
 /* The slot dies at once. ST_BAD_CAP. A pinned slot becomes a zombie until unpinned. */
 status_t table_release(struct cap_table *table, capos_cap_t id);
 
-/* Transfers, sender's side. capture: checks id, mode, scope; pins (copy) or marks MOVING (move).
+/* Transfers, sender's side. capture: checks id and mode; pins (copy) or marks MOVING (move).
  * ST_BAD_CAP, ST_NOT_TRANSFERABLE, ST_DISCONNECTED, ST_BUSY (pinned 65,535 times). A move needs
- * mode copy or move, a copy mode copy. All processes are of one session, so scope forbids nothing
- * here yet. */
+ * mode copy or move, a copy mode copy. Whether the scope lets it through is asked where the receiver
+ * is known: session_may_pass. */
 status_t table_capture(struct cap_table *table, capos_cap_t id, bool move);
 /* What a captured slot holds, with one ref each for the receiver; ST_DISCONNECTED when its route or
  * object died meanwhile. */

@@ -108,6 +108,7 @@ static const struct {
     {"memory", KTYPE_VIRTUAL_MEMORY, NULL},
     {"capabilities", KTYPE_CAPABILITY_MANAGER, NULL},
     {"grants", KTYPE_GRANT_HANDLE, grants_root},
+    {"sessions", KTYPE_SESSION_FACTORY, session_factory_create},
 };
 
 enum { INIT_GRANTS = sizeof(init_grants) / sizeof(init_grants[0]) };
@@ -150,6 +151,7 @@ static status_t start_init(void)
     struct spawn_request req = {
         .name = "init",
         .parent = roots.ledger,
+        .session = session_boot(),
         .route = roots.grant,
         .ring_entries = 256,
         .stack_bytes = 131072,
@@ -236,7 +238,9 @@ struct thread *kernel_syscall(struct thread *thread)
     struct cpu *cpu = cpu_this();
     cpu_enter_kernel(cpu);
     uint64_t number = arch_syscall_number(&thread->arch);
-    if (LIKELY(number == CAPOS_SYS_ENTER)) {
+    if (UNLIKELY(session_is_closed(thread->process->session))) {
+        process_end(thread->process, PROCESS_ENDED_TERMINATED, -1, NULL);
+    } else if (LIKELY(number == CAPOS_SYS_ENTER)) {
         ring_enter(thread->ring, (uint32_t)arch_syscall_arg(&thread->arch, 0),
                    arch_syscall_arg(&thread->arch, 1));
     } else if (number == CAPOS_SYS_EXIT &&

@@ -68,11 +68,16 @@ static status_t take_caps(struct delivery *delivery)
     delivery->ncaps = 0;
     for (uint32_t i = 0; i < call->xfer_count; i++) {
         status_t status = table_captured_get(table, call->xfers[i], &delivery->caps[i]);
+        delivery->ncaps += status == ST_OK;
+        if (status == ST_OK &&
+            !session_may_pass(call->ring->process, delivery->receive->ring->process->session,
+                              &delivery->caps[i])) {
+            status = ST_NOT_TRANSFERABLE;
+        }
         if (status != ST_OK) {
             put_caps(delivery);
             return status;
         }
-        delivery->ncaps++;
     }
     return ST_OK;
 }

@@ -20,6 +20,11 @@ static uint32_t endpoint_poll(struct kobj *obj, uint32_t mask, uint64_t bits, ui
     (void)bits;
     struct endpoint *endpoint = endpoint_of(obj);
     struct list_node *node;
+    if ((mask & CAPOS_EVENT_SESSION_CLOSED) != 0 &&
+        (node = list_pop_front(&endpoint->closed)) != NULL) {
+        *signal_out = list_entry(node, struct served, closed_link)->closed_caller;
+        return CAPOS_EVENT_SESSION_CLOSED;
+    }
     while ((mask & CAPOS_EVENT_NO_CLIENTS) != 0 &&
            (node = list_pop_front(&endpoint->idle)) != NULL) {
         struct served *served = list_entry(node, struct served, idle_link);
@@ -234,6 +239,7 @@ status_t endpoint_create(struct ledger *ledger, uint32_t max_message_bytes, uint
     list_init(&endpoint->receives);
     list_init(&endpoint->inflight);
     list_init(&endpoint->idle);
+    list_init(&endpoint->closed);
     list_init(&endpoint->reported);
     timer_init(&endpoint->vacancy, vacancy_over, endpoint);
     job_init(&endpoint->job, endpoint_job);
@@ -261,11 +267,28 @@ static void served_no_slots(struct kobj *obj)
     }
 }
 
+void endpoint_session_closed(struct served *served, uint64_t caller)
+{
+    struct endpoint *endpoint = served->endpoint;
+    lock_acquire(&endpoint->obj.lock);
+    if (!list_linked(&served->closed_link)) {
+        served->closed_caller = caller;
+        list_push_back(&endpoint->closed, &served->closed_link);
+    } else if (served->closed_caller != caller) {
+        served->closed_caller = 0;
+    }
+    lock_release(&endpoint->obj.lock);
+    kobj_notify(&endpoint->obj);
+}
+
 static void served_destroy(struct kobj *obj)
 {
     struct served *served = served_of(obj);
     struct ledger *ledger = obj->ledger;
     struct endpoint *endpoint = served->endpoint;
+    lock_acquire(&endpoint->obj.lock);
+    list_remove(&served->closed_link);
+    lock_release(&endpoint->obj.lock);
     struct grant *mint = served->mint;
     slab_free(served);
     ledger_refund(ledger, LEDGER_CLASS_SERVED_OBJECTS, 1);
@@ -298,6 +321,7 @@ static status_t served_create(const struct minting *what, struct served **out)
     served->key = what->key;
     served->interface = what->interface;
     list_node_init(&served->idle_link);
+    list_node_init(&served->closed_link);
     *out = served;
     return ST_OK;
 }

@@ -43,6 +43,7 @@ struct endpoint {
     struct list receives;        /* [o] */
     struct list inflight;        /* [o] */
     struct list idle;            /* [o] served objects to report with NO_CLIENTS */
+    struct list closed;          /* [o] served objects to report with SESSION_CLOSED */
     struct list reported;        /* [o] reported, their refs to be dropped without the lock */
     bool vacant;                 /* [o] */
     uint64_t vacant_until_ns;    /* [o] */
@@ -55,13 +56,18 @@ struct endpoint {
 
 /* A served object: what a client's capability of a service points to. */
 struct served {
-    struct kobj obj;            /* ktype 0; caller_id is the endpoint's */
-    struct endpoint *endpoint;  /* [I] a ref */
-    struct grant *mint;         /* [I] a ref: it dies with this */
-    uint64_t key;               /* [I] */
-    uint64_t interface;         /* [I] */
-    struct list_node idle_link; /* endpoint's lock */
+    struct kobj obj;              /* ktype 0; caller_id is the endpoint's */
+    struct endpoint *endpoint;    /* [I] a ref */
+    struct grant *mint;           /* [I] a ref: it dies with this */
+    uint64_t key;                 /* [I] */
+    uint64_t interface;           /* [I] */
+    struct list_node idle_link;   /* endpoint's lock */
+    struct list_node closed_link; /* endpoint's lock */
+    uint64_t closed_caller;       /* endpoint's lock: whose session closed; 0: several */
 };
+
+/* A session in which this was held has closed: its server is told, without anything allocated. */
+void endpoint_session_closed(struct served *served, uint64_t caller);
 
 /* What Endpoint.mint and Ledger.mint make. */
 struct minting {

@@ -56,6 +56,10 @@ static status_t take_caps(struct reply *reply)
             return status;
         }
         reply->ncaps++;
+        if (!session_may_pass(reply->op->process, reply->call->ring->process->session,
+                              &reply->caps[i])) {
+            return ST_NOT_TRANSFERABLE;
+        }
     }
     return ST_OK;
 }

@@ -32,6 +32,7 @@ struct program {
 struct launcher {
     struct kobj obj;
     struct ledger *payer;                           /* [I] a ref */
+    struct session *session;                        /* [I] a ref; NULL: that of who launches */
     uint64_t limits[LEDGER_CLASSES];                /* [I] */
     uint32_t max_children;                          /* [I] */
     _Atomic uint32_t children;                      /* [a] */
@@ -65,8 +66,12 @@ static void launcher_destroy(struct kobj *obj)
         kobj_unref(&launcher->programs[i].image->obj);
     }
     struct ledger *payer = launcher->payer;
+    struct session *session = launcher->session;
     slab_free(launcher);
     ledger_unref(payer);
+    if (session != NULL) {
+        kobj_unref(&session->obj);
+    }
 }
 
 static const struct kobj_ops launcher_ops = {
@@ -89,21 +94,38 @@ static status_t image_param(const struct invocation *inv, uint16_t index,
     return memory_object_is_sealed(*out) ? ST_OK : ST_NOT_SEALED;
 }
 
-/* The ledger at this index of the call's capabilities; *out stays as it is for NO_CAP. */
-static status_t ledger_param(const struct invocation *inv, uint16_t index, struct ledger **out)
+/* The object behind an optional capability of the call, which needs all of `facet`; *out stays as it is
+ * for NO_CAP. */
+static status_t optional_param(const struct invocation *inv, uint16_t index, uint8_t ktype,
+                               uint64_t facet, struct kobj **out)
 {
     const struct capability *cap;
     if (index == NO_CAP) {
         return ST_OK;
     }
-    status_t status = invoke_param_cap(inv, index, KTYPE_LEDGER, &cap);
-    if (status == ST_OK && (cap->facet & Ledger_FACET) != Ledger_FACET) {
-        status = ST_NO_METHOD;
+    status_t status = invoke_param_cap(inv, index, ktype, &cap);
+    if (status != ST_OK) {
+        return status;
     }
+    *out = cap->object;
+    return (cap->facet & facet) == facet ? ST_OK : ST_NO_METHOD;
+}
+
+/* On whose ledger, and in which session; NULL where nothing was said. */
+static status_t read_place(const struct invocation *inv, uint16_t ledger, uint16_t session,
+                           struct ledger **ledger_out, struct session **session_out)
+{
+    struct kobj *ledger_obj = NULL;
+    struct kobj *session_obj = NULL;
+    status_t status = optional_param(inv, ledger, KTYPE_LEDGER, Ledger_FACET, &ledger_obj);
     if (status == ST_OK) {
-        *out = ledger_of(cap->object);
+        status = optional_param(inv, session, KTYPE_SESSION, SessionRef_FACET, &session_obj);
     }
-    return status;
+    *ledger_out = ledger_obj != NULL ? ledger_of(ledger_obj) : NULL;
+    *session_out = session_obj != NULL ? session_of(session_obj) : NULL;
+    return status != ST_OK || session_obj == NULL || !session_is_closed(*session_out)
+               ? status
+               : ST_BAD_STATE;
 }
 
 static struct spawn_grant *grant_buffer(void)
@@ -145,7 +167,11 @@ status_t ProcessSpawner_kernel_spawn(struct invocation *inv, ProcessSpawner_spaw
         status = image_param(inv, image, &req.image);
     }
     if (status == ST_OK) {
-        status = ledger_param(inv, ProcessSpawner_spawn_params_get_ledger(params), &req.ledger);
+        status =
+            read_place(inv, ProcessSpawner_spawn_params_get_ledger(params),
+                       ProcessSpawner_spawn_params_get_session(params), &req.ledger, &req.session);
+        req.endows = req.session != NULL;
+        req.session = req.endows ? req.session : inv->process->session;
     }
     if (status == ST_OK) {
         Limit_list_r limits = ProcessSpawner_spawn_params_get_limits(params);
@@ -197,12 +223,15 @@ static status_t read_programs(const struct invocation *inv, Program_list_r list,
 static status_t launcher_create(const struct invocation *inv,
                                 ProcessSpawner_new_launcher_params_r params, struct launcher **out)
 {
-    struct ledger *payer = inv->process->ledger;
+    struct ledger *payer;
+    struct session *session;
     status_t status =
-        ledger_param(inv, ProcessSpawner_new_launcher_params_get_ledger(params), &payer);
+        read_place(inv, ProcessSpawner_new_launcher_params_get_ledger(params),
+                   ProcessSpawner_new_launcher_params_get_session(params), &payer, &session);
     if (status != ST_OK) {
         return status;
     }
+    payer = payer != NULL ? payer : inv->process->ledger;
     struct launcher *launcher = slab_alloc(payer, sizeof(*launcher));
     if (launcher == NULL) {
         return ST_QUOTA;
@@ -210,6 +239,10 @@ static status_t launcher_create(const struct invocation *inv,
     kobj_init(&launcher->obj, KTYPE_LAUNCHER, &launcher_ops, payer);
     launcher->payer = payer;
     ledger_ref(payer);
+    launcher->session = session;
+    if (session != NULL) {
+        kobj_ref(&session->obj);
+    }
     launcher->max_children = ProcessSpawner_new_launcher_params_get_max_children(params);
     spawn_default_limits(launcher->limits);
     status =
@@ -270,6 +303,7 @@ status_t Launcher_kernel_launch(struct invocation *inv, Launcher_launch_params_r
     struct launcher *launcher = launcher_of(inv->target.object);
     struct spawn_request req = {
         .parent = launcher->payer,
+        .session = launcher->session != NULL ? launcher->session : inv->process->session,
         .route = inv->target.route,
         .grants = grant_buffer(),
         .launcher = launcher,
@@ -285,6 +319,9 @@ status_t Launcher_kernel_launch(struct invocation *inv, Launcher_launch_params_r
     }
     if (status != ST_OK) {
         return status;
+    }
+    if (session_is_closed(req.session)) {
+        return ST_BAD_STATE;
     }
     if (!take_place(launcher)) {
         return ST_BUSY;

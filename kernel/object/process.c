@@ -12,11 +12,13 @@
 #include "object/process.h"
 
 #include "abi/layout.h"
+#include "cap/siphash.h"
 #include "arch/arch.h"
 #include "core/log.h"
 #include "core/panic.h"
 #include "core/step.h"
 #include "gen/endpoint.capnp.h"
+#include "ipc/endpoint.h"
 #include "gen/kernel/types.h"
 #include "gen/status.capnp.h"
 #include "lib/base/bits.h"
@@ -149,6 +151,7 @@ static void process_destroy(struct kobj *obj)
     list_remove(&process->class_link);
     lock_release(&classes[process->process_class].lock);
     kobj_slot_drop(&process->ledger->obj);
+    kobj_unref(&process->session->obj);
     slab_free(process);
     ledger_refund(parent, LEDGER_CLASS_PROCESSES, 1);
 }
@@ -163,11 +166,14 @@ static const struct kobj_ops process_ops = {
 
 static bool process_exit_slice(struct job *job);
 
-static void init_fields(struct process *process, struct ledger *parent, const char *name)
+static void init_fields(struct process *process, struct ledger *parent, struct session *session,
+                        const char *name)
 {
     kobj_init(&process->obj, KTYPE_PROCESS_HANDLE, &process_ops, parent);
     (void)str_copy(process->name, sizeof(process->name), name);
-    process->session = session_boot();
+    process->session = session;
+    kobj_ref(&session->obj);
+    list_node_init(&process->session_link);
     process->state = PROCESS_BUILDING;
     list_init(&process->threads);
     lock_init(&process->inflight_lock, LOCK_INFLIGHT);
@@ -200,7 +206,7 @@ static status_t build(struct process *process, uint32_t ring_entries)
     return process->capset != NULL ? ST_OK : ST_QUOTA;
 }
 
-status_t process_create(struct ledger *parent, struct ledger *ledger,
+status_t process_create(struct ledger *parent, struct ledger *ledger, struct session *session,
                         const uint64_t limits[LEDGER_CLASSES], const char *name,
                         uint32_t ring_entries, struct process **out)
 {
@@ -226,7 +232,7 @@ status_t process_create(struct ledger *parent, struct ledger *ledger,
     }
     kobj_slot_add(&process->ledger->obj);
     process->owns_ledger = ledger == NULL;
-    init_fields(process, parent, name);
+    init_fields(process, parent, session, name);
     status = build(process, ring_entries);
     if (status != ST_OK) {
         process_abandon(process);
@@ -367,8 +373,32 @@ void process_note_serving(struct process *process, const struct capability *cap)
     if (!process_is_serving(cap)) {
         return;
     }
-    process->serving[process->serving_count++] = cap->route;
+    process->serving[process->serving_count++] = (struct serving){cap->route, cap->object->id};
     grant_ref(cap->route);
+}
+
+/* In a closed session: the servers of all it held hear that this caller is gone. */
+static bool stage_tell_servers(struct process *process)
+{
+    uint64_t caller[2];
+    if (!session_is_closed(process->session) || !process->built_table) {
+        return true;
+    }
+    for (unsigned i = 0; i < EXIT_SLICE_SLOTS && process->told != UINT32_MAX; i++) {
+        struct capability cap;
+        capos_cap_t id;
+        enum cap_hop hop;
+        uint32_t at = process->told;
+        if (table_next(&process->table, at, &cap, &id, &hop, &process->told) == UINT32_MAX) {
+            continue;
+        }
+        if (cap.ktype == 0 && cap.object != NULL) {
+            siphash128(process->session->key, cap.object->caller_id, caller);
+            endpoint_session_closed(served_of(cap.object), caller[0]);
+        }
+        capability_put(&cap);
+    }
+    return process->told == UINT32_MAX;
 }
 
 /* What was minted through a serve capability dies with the instance that was given it, even when it
@@ -382,7 +412,7 @@ static bool stage_end_serving(struct process *process)
         process->serving = NULL;
         return true;
     }
-    struct grant *grant = process->serving[process->serving_count - 1];
+    struct grant *grant = process->serving[process->serving_count - 1].grant;
     if (revocation_slice(&process->ending, grant)) {
         process->serving_count--;
         grant_unref(grant);
@@ -474,6 +504,7 @@ static bool stage_close(struct process *process)
     if (process->owns_ledger) {
         ledger_close(process->ledger);
     }
+    session_reaped(process);
     lock_acquire(&process->obj.lock);
     process->state = PROCESS_REAPED; /* not dead: its handle tells how it ended */
     lock_release(&process->obj.lock);
@@ -485,6 +516,8 @@ static bool (*const exit_stages[])(struct process *) = {
     stage_stop_threads,
     stage_end_records,
     stage_end_received,
+    session_leave,
+    stage_tell_servers,
     stage_end_serving,
     stage_drop_capabilities,
     stage_drop_memory,

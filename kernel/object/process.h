@@ -27,6 +27,12 @@
 
 struct launcher;
 
+/* A serve capability given at spawn: an instance's own, whatever it does with the slot. */
+struct serving {
+    struct grant *grant; /* its route; a ref */
+    uint64_t endpoint_id;
+};
+
 enum process_state { PROCESS_BUILDING, PROCESS_RUNNING, PROCESS_EXITING, PROCESS_REAPED };
 enum process_end_kind { PROCESS_ENDED_EXIT, PROCESS_ENDED_FAULT, PROCESS_ENDED_TERMINATED };
 
@@ -36,7 +42,7 @@ struct process {
     struct aspace aspace;
     struct cap_table table;
     struct ledger *ledger;           /* [I] what it uses; a ref and a count as a capability */
-    struct session *session;         /* [I] */
+    struct session *session;         /* [I] a ref */
     char name[CAPOS_CAP_NAME_BYTES]; /* [I] */
 
     _Atomic uint8_t exiting;     /* [a] */
@@ -54,15 +60,16 @@ struct process {
     struct list inflight;          /* [f] records this process received and has not answered */
     bool server_gone;              /* [f] */
 
-    /* Routes of the serve capabilities given at spawn, with a ref each: an instance's own, whatever
-     * it does with the slots; they end with it. */
-    struct grant **serving;      /* [I] then [j] */
-    uint32_t serving_count;      /* [I] then [j] */
-    struct revocation ending;    /* [j] */
-    struct list_node class_link; /* of its class: see process_next */
-    uint8_t process_class;       /* [I] */
-    void *capset;                /* [I] the capset page */
-    struct launcher *launcher;   /* a ref, or NULL: told when reaped and no handle is left */
+    struct serving *serving;       /* [I] then [j] ended with the process */
+    uint32_t serving_count;        /* [I] then [j] */
+    struct revocation ending;      /* [j] */
+    struct list_node session_link; /* session's lock */
+    bool joined, in_session;       /* session's lock: it ever did; it is there still */
+    uint32_t told;                 /* [j] slots whose servers have been told of the session's end */
+    struct list_node class_link;   /* of its class: see process_next */
+    uint8_t process_class;         /* [I] */
+    void *capset;                  /* [I] the capset page */
+    struct launcher *launcher;     /* a ref, or NULL: told when reaped and no handle is left */
     struct job exit_job;
     uint8_t exit_stage;         /* [j] */
     struct thread *exit_passed; /* [j] the last that this stage is through with */
@@ -75,8 +82,8 @@ struct process {
 
 /* An empty process with table, address space and one thread that is not yet ready; charged: the
  * struct to `parent`, all else to `ledger` or, when that is NULL, to a new one carved from the parent.
- * ST_QUOTA, ST_BAD_STATE (ledger_carve). */
-status_t process_create(struct ledger *parent, struct ledger *ledger,
+ * Takes a ref of the session. ST_QUOTA, ST_BAD_STATE (ledger_carve). */
+status_t process_create(struct ledger *parent, struct ledger *ledger, struct session *session,
                         const uint64_t limits[LEDGER_CLASSES], const char *name,
                         uint32_t ring_entries, struct process **out);
 

@@ -76,6 +76,7 @@ static status_t read_self(Grant_r line, struct spawn_grant *grant)
         [SELF_OBJECT_PROCESS_HANDLE] = KTYPE_PROCESS_HANDLE,
         [SELF_OBJECT_THREAD_SPAWNER] = KTYPE_THREAD_SPAWNER,
         [SELF_OBJECT_THREAD_CONTROL] = KTYPE_THREAD_CONTROL,
+        [SELF_OBJECT_SESSION] = KTYPE_SESSION,
     };
     uint32_t self = (uint32_t)Grant_get_self(line);
     if (self >= sizeof(ktypes)) {
@@ -84,7 +85,7 @@ static status_t read_self(Grant_r line, struct spawn_grant *grant)
     grant->self_ktype = ktypes[self];
     const struct kernel_interface *interface = &kernel_interfaces[grant->self_ktype];
     grant->cap = (struct capability){
-        .facet = interface->facet_all,
+        .facet = grant->self_ktype == KTYPE_SESSION ? SessionInfo_FACET : interface->facet_all,
         .interface = interface->id,
         .ktype = grant->self_ktype,
         .mode = interface->mode,
@@ -94,8 +95,8 @@ static status_t read_self(Grant_r line, struct spawn_grant *grant)
 }
 
 /* A moved capability may be granted once only; *used collects which transfers were. */
-static status_t read_transfer(const struct invocation *inv, Grant_r line, uint64_t *used,
-                              struct spawn_grant *grant)
+static status_t read_transfer(const struct invocation *inv, const struct spawn_request *req,
+                              Grant_r line, uint64_t *used, struct spawn_grant *grant)
 {
     uint16_t index = Grant_get_transfer(line);
     const struct capability *cap;
@@ -109,7 +110,8 @@ static status_t read_transfer(const struct invocation *inv, Grant_r line, uint64
     }
     *used |= bit;
     grant->cap = *cap;
-    return ST_OK;
+    return req->endows || session_may_pass(inv->process, req->session, cap) ? ST_OK
+                                                                            : ST_NOT_TRANSFERABLE;
 }
 
 static status_t narrow(Grant_r line, struct spawn_grant *grant)
@@ -152,7 +154,7 @@ static status_t read_grant(const struct invocation *inv, Grant_r line, uint64_t 
     struct capnp_text origin = Grant_get_origin(line);
     uint32_t len = origin.len < GRANT_ORIGIN_BYTES ? origin.len : GRANT_ORIGIN_BYTES - 1;
     memcpy(grant->origin, origin.ptr, len);
-    status = Grant_which(line) == GRANT_WHICH_TRANSFER ? read_transfer(inv, line, used, grant)
+    status = Grant_which(line) == GRANT_WHICH_TRANSFER ? read_transfer(inv, req, line, used, grant)
              : Grant_which(line) == GRANT_WHICH_SELF   ? read_self(line, grant)
                                                        : ST_BAD_ARGUMENT;
     if (status == ST_OK) {
@@ -300,7 +302,9 @@ static void install_grants(struct process *process, struct spawn_request *req)
         struct spawn_grant *grant = &req->grants[i];
         struct capability cap = grant->cap;
         if (cap.object == NULL) {
-            cap.object = cap.ktype == KTYPE_LEDGER ? &process->ledger->obj : &process->obj;
+            cap.object = cap.ktype == KTYPE_LEDGER    ? &process->ledger->obj
+                         : cap.ktype == KTYPE_SESSION ? &process->session->obj
+                                                      : &process->obj;
         }
         kobj_ref(cap.object);
         cap.route = grant->derived;
@@ -318,7 +322,7 @@ static void start(struct process *process, const struct elf_image *elf)
     lock_acquire(&process->obj.lock);
     process->state = PROCESS_RUNNING;
     lock_release(&process->obj.lock);
-    sched_start(thread);
+    session_join(process, thread);
 }
 
 status_t spawn(struct spawn_request *req, struct process **out)
@@ -336,7 +340,7 @@ status_t spawn(struct spawn_request *req, struct process **out)
         return ST_NOT_SEALED;
     }
     struct process *process;
-    status_t status = process_create(req->parent, req->ledger, req->limits, req->name,
+    status_t status = process_create(req->parent, req->ledger, req->session, req->limits, req->name,
                                      req->ring_entries, &process);
     if (status != ST_OK) {
         return status;

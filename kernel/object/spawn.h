@@ -36,6 +36,8 @@ struct spawn_request {
     char name[CAPOS_CAP_NAME_BYTES];
     struct memory_object *image;
     struct ledger *parent; /* pays */
+    struct session *session;
+    bool endows;           /* the spawner holds the session's SessionRef: scopes are not asked */
     struct ledger *ledger; /* for the process to use; NULL: one is carved from parent */
     struct grant *route;   /* above the self objects' grants */
     uint64_t limits[LEDGER_CLASSES];

@@ -206,7 +206,8 @@ static bool wait_allowed(const struct capability *cap, uint32_t mask)
         {KTYPE_INTERRUPT, 0, CAPOS_EVENT_SIGNALLED},
         {KTYPE_PROCESS_HANDLE, 0, CAPOS_EVENT_EXIT},
         {KTYPE_THREAD_HANDLE, 0, CAPOS_EVENT_EXIT},
-        {KTYPE_ENDPOINT, Endpoint_wait_clients_ORDINAL, CAPOS_EVENT_NO_CLIENTS},
+        {KTYPE_ENDPOINT, Endpoint_wait_clients_ORDINAL,
+         CAPOS_EVENT_NO_CLIENTS | CAPOS_EVENT_SESSION_CLOSED},
     };
     uint32_t allowed = CAPOS_EVENT_DEAD;
     for (unsigned i = 0; i < sizeof(table) / sizeof(table[0]); i++) {

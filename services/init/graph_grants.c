@@ -103,6 +103,8 @@ static struct offer offer_kernel(struct line *line)
         return offer_of(line, "Timer");
     case KERNEL_OBJECT_ENTROPY:
         return offer_of(line, "Entropy");
+    case KERNEL_OBJECT_SESSIONS:
+        return offer_of(line, "SessionFactory");
     default:
         graph_problem(line->check, "services.%s.grants.%s: unknown kernel object", line->service,
                       line->grant);
@@ -125,6 +127,8 @@ static struct offer offer_self(struct line *line)
         return offer_of(line, "ThreadSpawner");
     case SELF_OBJECT_THREAD_CONTROL:
         return offer_of(line, "ThreadControl");
+    case SELF_OBJECT_SESSION:
+        return offer_of(line, "SessionInfo");
     default:
         graph_problem(line->check, "services.%s.grants.%s: unknown own object", line->service,
                       line->grant);

@@ -58,6 +58,7 @@ struct service {
     capos_cap_t endpoint; /* 0: it exports nothing */
     capos_cap_t exports[GRAPH_EXPORTS_MAX];
     capos_cap_t process;
+    capos_cap_t session; /* of this instance: the manifest's name, and the instance for an epoch */
     struct capos_op exit_op;
     struct capos_request *stop_request;    /* a kept awaitStop */
     struct capos_request *restart_request; /* a kept SystemControl.restart */
@@ -72,7 +73,8 @@ enum init_goal { GOAL_RUN, GOAL_OFF, GOAL_REBOOT };
 
 struct init {
     /* what the kernel gave */
-    capos_cap_t boot, spawner, ledger, ioports, interrupts, timer, entropy, log, power, memory;
+    capos_cap_t boot, spawner, ledger, ioports, interrupts, timer, entropy, log, power, memory,
+        sessions;
     Manifest_r manifest;
     struct graph graph;
     struct service services[GRAPH_SERVICES_MAX];
@@ -104,6 +106,8 @@ status_t payload_map(const char *name, const void **bytes, uint64_t *size_bytes)
 status_t service_make_endpoint(struct service *s);
 /* Starts an instance; on a refusal a line in the log says why, and nothing is left behind. */
 status_t service_spawn(struct service *s);
+/* The instance has ended. */
+void service_leave_session(struct service *s);
 
 /* supervise.c: the states */
 void service_set_state(struct service *s, enum ServiceState state);

@@ -17,6 +17,7 @@
 #include "memory.client.h"
 #include "power.client.h"
 #include "process.client.h"
+#include "session.client.h"
 #include "time.client.h"
 
 struct init init;
@@ -55,6 +56,7 @@ static void take_grants(void)
     init.timer = CAPOS_NEED("timer", Timer);
     init.entropy = CAPOS_NEED("entropy", Entropy);
     init.memory = CAPOS_NEED("memory", VirtualMemory);
+    init.sessions = CAPOS_NEED("sessions", SessionFactory);
 }
 
 /* The manifest */

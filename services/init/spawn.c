@@ -16,6 +16,7 @@
 #include "lib/base/string.h"
 #include "memory.client.h"
 #include "process.client.h"
+#include "session.client.h"
 
 struct give {
     capos_cap_t cap;
@@ -152,6 +153,9 @@ static status_t give_kernel(ServiceGrant_source_r source, struct give *give)
     case KERNEL_OBJECT_ENTROPY:
         give->cap = init.entropy;
         return ST_OK;
+    case KERNEL_OBJECT_SESSIONS:
+        give->cap = init.sessions;
+        return ST_OK;
     default:
         return ST_BAD_ARGUMENT;
     }
@@ -255,6 +259,7 @@ static void fill_spawn(struct capos_call *call, struct service *s, const struct 
     struct capnp_text name = Service_get_name(s->r);
     ProcessSpawner_spawn_params_set_name(params, name.ptr, name.len);
     ProcessSpawner_spawn_params_set_image(params, capos_call_copy(call, s->image));
+    ProcessSpawner_spawn_params_set_session(params, capos_call_copy(call, s->session));
     ProcessSpawner_spawn_params_set_ring_entries(params, Service_get_ring_entries(s->r));
     ProcessSpawner_spawn_params_set_stack_bytes(params, Service_get_stack_bytes(s->r));
     copy_limits(limits,
@@ -299,12 +304,38 @@ static status_t open_image(struct service *s)
     return status;
 }
 
+/* Every instance works in a session of its own; services see one subject, and the instance as epoch. */
+static status_t make_session(struct service *s)
+{
+    service_leave_session(s);
+    status_t status =
+        SessionFactory_create(init.sessions, s->name, s->instance, 0, true, &s->session);
+    if (status != ST_OK) {
+        capos_log("%s: no session can be made: %s: %s", s->name, status_name(status),
+                  status_text(status));
+    }
+    return status;
+}
+
+/* What it started in its session and left behind ends with it. */
+void service_leave_session(struct service *s)
+{
+    if (s->session != 0) {
+        (void)Session_close(s->session); /* it may have closed itself */
+        capos_release(s->session);
+        s->session = 0;
+    }
+}
+
 status_t service_spawn(struct service *s)
 {
     static struct give gives[CAPOS_CAPSET_MAX];
     uint32_t count = 0;
     s->instance++;
     status_t status = open_image(s);
+    if (status == ST_OK) {
+        status = make_session(s);
+    }
     if (status == ST_OK) {
         status = prepare_all(s, gives, &count);
     }

@@ -210,6 +210,7 @@ static void service_exited(struct capos_op *op)
     bool clean = describe_end(s);
     drop_stop_request(s);
     capos_release(s->process);
+    service_leave_session(s);
     s->process = 0;
     s->process_id = 0;
     capos_log("%s: ended: %s", s->name, s->last_end);

@@ -89,9 +89,9 @@ static capos_cap_t find(struct user *init, const char *name)
 TEST(boot_init_holds,
      "init starts with exactly the roots of the machine and its own objects, all alive")
 {
-    static const char *const names[] = {"boot",       "spawner", "ledger",       "ioports",
-                                        "interrupts", "timer",   "entropy",      "log",
-                                        "power",      "memory",  "capabilities", "grants"};
+    static const char *const names[] = {
+        "boot", "spawner", "ledger", "ioports",      "interrupts", "timer",   "entropy",
+        "log",  "power",   "memory", "capabilities", "grants",     "sessions"};
     struct user *init = boot("init", 2);
     const struct capos_capset *capset = user_ptr(init, CAPOS_CAPSET_ADDRESS);
     CHECK_EQ(capset->count, sizeof(names) / sizeof(names[0]));

@@ -158,11 +158,15 @@ static void make_heap(struct user *user)
     user->heap_end = USER_HEAP + USER_HEAP_BYTES;
 }
 
+struct session *fixture_session;
+
 status_t user_try_new(const char *name, const uint64_t limits[LEDGER_CLASSES],
                       uint32_t ring_entries, struct user **out)
 {
     struct process *process;
-    status_t status = process_create(roots->ledger, NULL, limits, name, ring_entries, &process);
+    status_t status = process_create(roots->ledger, NULL,
+                                     fixture_session != NULL ? fixture_session : session_boot(),
+                                     limits, name, ring_entries, &process);
     if (status != ST_OK) {
         return status;
     }
@@ -174,7 +178,7 @@ status_t user_try_new(const char *name, const uint64_t limits[LEDGER_CLASSES],
     user->thread->arch.user = user;
     process->state = PROCESS_RUNNING;
     user->ledger = user_give(user, &process->ledger->obj, KTYPE_LEDGER, Ledger_FACET);
-    sched_start(user->thread);
+    session_join(process, user->thread);
     host_interrupt(0, ARCH_VECTOR_RESCHEDULE);
     fixture_settle();
     *out = user;

@@ -55,6 +55,9 @@ void fixture_advance(uint64_t ns);
 
 /* ---- users ---- */
 
+/* Whose the users are that are made from now on; NULL, as at the start: init's. */
+extern struct session *fixture_session;
+
 /* A process of default limits, ready to run. */
 struct user *user_new(const char *name);
 struct user *user_new_limits(const char *name, const uint64_t limits[LEDGER_CLASSES],

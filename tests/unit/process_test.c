@@ -9,7 +9,9 @@
 #include "gen/endpoint.capnp.h"
 #include "gen/ledger.capnp.h"
 #include "gen/notification.capnp.h"
+#include "gen/kernel/types.h"
 #include "gen/process.capnp.h"
+#include "gen/session.capnp.h"
 #include "gen/time.capnp.h"
 #include "mem/frames.h"
 #include "object/spawn.h"
@@ -37,7 +39,7 @@ struct request {
     uint32_t ring_entries;
     uint64_t stack_bytes;
     uint16_t image;
-    uint16_t ledger;                /* index of the transfer, + 1; 0: none */
+    uint16_t ledger, session;       /* index of the transfer, + 1; 0: none */
     struct capos_transfer xfers[4]; /* the image first */
     uint8_t xfer_count;
 };
@@ -105,6 +107,7 @@ static struct capos_cqe try_spawn(const struct request *request)
     ProcessSpawner_spawn_params_set_stack_bytes(params, request->stack_bytes);
     fill_lines(ProcessSpawner_spawn_params_init_grants(params, request->line_count), request);
     ProcessSpawner_spawn_params_set_ledger(params, (uint16_t)(request->ledger - 1));
+    ProcessSpawner_spawn_params_set_session(params, (uint16_t)(request->session - 1));
     Limit_list_b limits = ProcessSpawner_spawn_params_init_limits(params, request->limit_count);
     for (uint32_t i = 0; i < request->limit_count; i++) {
         Limit_b limit = Limit_list_b_at(limits, i);
@@ -441,6 +444,68 @@ TEST(spawn_on_ledger,
     fixture_end();
 }
 
+static capos_cap_t new_session(uint64_t facet, struct session **out)
+{
+    struct kobj *object;
+    uint64_t words[WORDS];
+    struct capnp_builder builder;
+    CHECK_EQ(session_factory_create(&object), ST_OK);
+    capos_cap_t factory = user_give(parent, object, KTYPE_SESSION_FACTORY, SessionFactory_FACET);
+    kobj_unref(object);
+    capnp_builder_init(&builder, words, sizeof(words));
+    SessionFactory_create_params_set_subject(SessionFactory_create_params_init(&builder), "s", 1);
+    capos_cap_t whole = user_call(parent, factory, SessionFactory_ID, SessionFactory_create_ORDINAL,
+                                  &builder, NULL, 0, NULL)
+                            .first_cap;
+    struct capability held;
+    CHECK_EQ(user_look(parent, whole, &held), ST_OK);
+    *out = session_of(held.object);
+    return user_pass(parent, whole, parent, facet);
+}
+
+TEST(spawn_in_session,
+     "a child works in the session whose SessionRef was given, else in its spawner's, and is given "
+     "what may not cross; a closed session, or another facet, is refused")
+{
+    start(2);
+    struct session *session;
+    capos_cap_t enter = new_session(SessionRef_FACET, &session);
+    capos_cap_t control = user_pass(parent, enter, parent, SessionControl_FACET);
+    capos_cap_t endpoint = user_endpoint(parent, 64, 0); /* sameSession */
+    const struct line lines[] = {
+        {"endpoint", Endpoint_ID, 0, -1, 1},
+        {"session", Session_ID, 0, SELF_OBJECT_SESSION, 0},
+    };
+    struct request request = request_new();
+    request.lines = lines;
+    request.line_count = 2;
+    request.xfers[1] = copy_of(endpoint);
+    request.xfers[2] = copy_of(control);
+    request.xfer_count = 3;
+    request.session = 3;
+    CHECK_EQ(try_spawn(&request).result, ST_NO_METHOD);
+    request.xfers[2] = copy_of(endpoint);
+    CHECK_EQ(try_spawn(&request).result, ST_WRONG_INTERFACE);
+    request.xfers[2] = copy_of(enter);
+    for (unsigned given = 0; given < 2; given++) {
+        capos_cap_t handle;
+        request.session = given ? 3 : 0;
+        struct user *child = spawn_child(&request, &handle);
+        CHECK_PTR_EQ(child->process->session, given ? session : session_boot());
+        struct capability own;
+        CHECK_EQ(user_look(child, capset_of(child)->entries[1].cap, &own), ST_OK);
+        CHECK_PTR_EQ(own.object, &child->process->session->obj);
+        CHECK_EQ(own.facet, SessionInfo_FACET);
+        user_exit(child, 0);
+        CHECK_EQ(user_release(parent, handle), ST_OK);
+    }
+    session->living++;
+    atomic_store_seq_cst(&session->state, SESSION_STATE_CLOSED);
+    request.session = 3;
+    CHECK_EQ(try_spawn(&request).result, ST_BAD_STATE);
+    fixture_end();
+}
+
 TEST(process_create_faults,
      "a process that finds no frame at any point of its making leaves nothing")
 {
@@ -453,7 +518,8 @@ TEST(process_create_faults,
     for (unsigned n = 1;; n++) {
         struct process *process;
         frames_fail_at(n);
-        status_t status = process_create(root, NULL, limits, "faults", USER_RING, &process);
+        status_t status =
+            process_create(root, NULL, session_boot(), limits, "faults", USER_RING, &process);
         bool failed = frames_failed();
         frames_fail_at(0);
         if (!failed) {

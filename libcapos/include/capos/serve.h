@@ -43,6 +43,9 @@ struct capos_server {
     bool (*find)(struct capos_request *req);
     /* The last capability of a served object is gone (event NO_CLIENTS). May be NULL. */
     void (*no_clients)(struct capos_server *server, uint64_t key);
+    /* A session that held something of this server has closed (event SESSION_CLOSED): the first word
+     * of its caller reference; 0: several, look at all you know. May be NULL. */
+    void (*session_closed)(struct capos_server *server, uint64_t caller);
     /* The endpoint is dead, or no receive can be armed any more. NULL: capos_stop(). */
     void (*ended)(struct capos_server *server, status_t why);
     /* Private to the library. */

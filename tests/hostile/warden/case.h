@@ -37,6 +37,8 @@ enum hold {
     HOLD_NOTHING = 1 << 11,  /* not even a log: the start page is empty */
     HOLD_LOG_READ = 1 << 13, /* logread */
     HOLD_THREADS = 1 << 14,  /* threads and control: a spawner of threads, and the one it is */
+    HOLD_SESSION =
+        1 << 15, /* session: a new one, that it works in; the others are in the warden's */
     HOLD_USUAL = HOLD_TIMER | HOLD_LEDGER | HOLD_MEMORY | HOLD_CAPS,
 };
 
@@ -46,7 +48,8 @@ enum { KEY = 0x5eed, LAUNCH_MAX = 4 };
 #define NOTE_END_A (UINT64_C(1) << 62) /* the warden ends role a */
 #define NOTE_END_B (UINT64_C(1) << 61)
 #define NOTE_DESTROY (UINT64_C(1) << 60) /* the warden destroys the endpoint */
-#define NOTE_WARDEN (NOTE_END_A | NOTE_END_B | NOTE_DESTROY)
+#define NOTE_CLOSE (UINT64_C(1) << 59)   /* the warden closes the roles' sessions */
+#define NOTE_WARDEN (NOTE_END_A | NOTE_END_B | NOTE_DESTROY | NOTE_CLOSE)
 
 enum end_kind { END_EXIT, END_FAULT, END_TERMINATED };
 
@@ -80,7 +83,7 @@ struct hostile_case {
 /* Families of cases; each ends with a case without a name. */
 extern const struct hostile_case forged_cases[], entry_cases[], queue_cases[], pointer_cases[],
     message_cases[], transfer_cases[], call_cases[], memory_cases[], exhaust_cases[], fault_cases[],
-    death_cases[], launch_cases[], ledger_cases[], thread_cases[], park_cases[];
+    death_cases[], launch_cases[], ledger_cases[], thread_cases[], park_cases[], session_cases[];
 
 /* Case number n over all families; NULL past the last. */
 const struct hostile_case *case_at(unsigned n);

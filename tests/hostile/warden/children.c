@@ -109,6 +109,10 @@ status_t start_child(struct child *child, const char *name, uint32_t holds,
     CAPOS_CALL_STATIC(call, ProcessSpawner, spawn);
     memset(child, 0, sizeof(*child));
     ProcessSpawner_spawn_params_b params = begin_spawn(&call, name, warden.image);
+    if (warden.child_session != 0) {
+        ProcessSpawner_spawn_params_set_session(params,
+                                                capos_call_copy(&call, warden.child_session));
+    }
     if ((holds & HOLD_NOTHING) == 0) {
         put_grants(&call, params, name, holds, sources, source_count);
     }

@@ -134,7 +134,7 @@ static int64_t wrong_grants(void)
     Grant_set_transfer(line(0, "ledger", Ledger_ID, 0), give(held("ledger"), 0));
     CHECK_EQ(finish().result, ST_NOT_TRANSFERABLE);
     begin("self", "child", 1); /* no such own object */
-    Grant_set_self(line(0, "x", Ledger_ID, 0), (enum SelfObject)6);
+    Grant_set_self(line(0, "x", Ledger_ID, 0), (enum SelfObject)99);
     CHECK_EQ(finish().result, ST_BAD_ARGUMENT);
     begin("self", "child", 63); /* more than a start page holds */
     CHECK_EQ(finish().result, ST_BAD_ARGUMENT);

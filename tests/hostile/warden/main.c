@@ -22,6 +22,7 @@
 #include "lib/base/string.h"
 #include "power.client.h"
 #include "process.client.h"
+#include "session.client.h"
 #include "time.client.h"
 #include "warden.h"
 
@@ -33,9 +34,9 @@ struct warden warden;
 int64_t child_run(const char *name);
 
 static const struct hostile_case *const families[] = {
-    forged_cases,   entry_cases,  queue_cases,  pointer_cases, message_cases,
-    transfer_cases, call_cases,   memory_cases, exhaust_cases, fault_cases,
-    death_cases,    launch_cases, ledger_cases, thread_cases,  park_cases,
+    forged_cases, entry_cases,  queue_cases,   pointer_cases, message_cases, transfer_cases,
+    call_cases,   memory_cases, exhaust_cases, fault_cases,   death_cases,   launch_cases,
+    ledger_cases, thread_cases, park_cases,    session_cases,
 };
 
 const struct hostile_case *case_at(unsigned n)
@@ -242,6 +243,7 @@ static void take_roots(void)
     warden.entropy = CAPOS_NEED("entropy", Entropy);
     warden.log = CAPOS_NEED("log", KernelLog);
     warden.power = CAPOS_NEED("power", Power);
+    warden.sessions = CAPOS_NEED("sessions", SessionFactory);
 }
 
 /* A word of the command line, `only=TEXT`: just the cases whose names begin so. */

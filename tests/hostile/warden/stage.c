@@ -13,6 +13,7 @@
 #include "memory.client.h"
 #include "notification.capnp.h"
 #include "process.client.h"
+#include "session.client.h"
 #include "thread.capnp.h"
 #include "time.client.h"
 #include "warden.h"
@@ -25,7 +26,7 @@ enum { HANG_MS = 8000, DETAIL_BYTES = WARDEN_DETAIL_BYTES };
 struct stage {
     const struct hostile_case *c;
     unsigned number;
-    capos_cap_t endpoint, serve, object, note, launcher;
+    capos_cap_t endpoint, serve, object, note, launcher, sessions[ROLES];
     struct child children[ROLES];
     char detail[DETAIL_BYTES];
 };
@@ -64,8 +65,9 @@ static bool make_stage(struct stage *stage)
 
 static void drop_stage(struct stage *stage)
 {
-    const capos_cap_t caps[] = {stage->launcher, stage->note, stage->object, stage->serve,
-                                stage->endpoint};
+    const capos_cap_t caps[] = {stage->launcher,    stage->note,       stage->object,
+                                stage->serve,       stage->endpoint,   stage->sessions[0],
+                                stage->sessions[1], stage->sessions[2]};
     for (unsigned i = 0; i < ARRAY_LEN(caps); i++) {
         if (caps[i] != 0) {
             (void)capos_release_now(caps[i]);
@@ -90,15 +92,23 @@ static bool start_role(struct stage *stage, unsigned role)
         {HOLD_CAPS, "capabilities", 0, SELF_OBJECT_CAPABILITY_MANAGER, CapabilityManager_ID, 0},
         {HOLD_THREADS, "threads", 0, SELF_OBJECT_THREAD_SPAWNER, ThreadSpawner_ID, 0},
         {HOLD_THREADS, "control", 0, SELF_OBJECT_THREAD_CONTROL, ThreadControl_ID, 0},
+        {HOLD_SESSION, "session", 0, SELF_OBJECT_SESSION, Session_ID, 0},
         {HOLD_SELF, "self", 0, SELF_OBJECT_PROCESS_HANDLE, ProcessHandle_ID, 0},
     };
     (void)fmt_format(name, sizeof(name), "case.%c.%u", 'a' + (int)role, stage->number);
+    warden.child_session = 0;
+    if ((stage->c->roles[role].holds & HOLD_SESSION) != 0) {
+        (void)SessionFactory_create(warden.sessions, "case", role, 0, role != 0,
+                                    &stage->sessions[role]);
+        warden.child_session = stage->sessions[role];
+    }
     status_t status = start_child(&stage->children[role], name, stage->c->roles[role].holds,
                                   sources, ARRAY_LEN(sources), stage->c->limits);
     if (status != ST_OK) {
         (void)fmt_format(stage->detail, DETAIL_BYTES, "role %c cannot start: %s", 'a' + (int)role,
                          status_name(status));
     }
+    warden.child_session = 0;
     return status == ST_OK;
 }
 
@@ -110,6 +120,9 @@ static void obey(struct stage *stage, uint64_t bits)
     }
     if ((bits & NOTE_END_B) != 0) {
         (void)ProcessHandle_terminate(stage->children[1].process);
+    }
+    for (unsigned i = 0; (bits & NOTE_CLOSE) != 0 && i < ROLES; i++) {
+        (void)Session_close(stage->sessions[i]);
     }
     if ((bits & NOTE_DESTROY) != 0) {
         (void)Endpoint_destroy(stage->endpoint);
