@@ -342,7 +342,9 @@ void children_kill(struct held *process)
         return;
     }
     status_t status = ProcessHandle_terminate(process->cap);
-    if (status != ST_OK) {
+    if (status == ST_BAD_STATE) {
+        term_printf("@%s has ended already; 'drop @%s' forgets it\n", process->name, process->name);
+    } else if (status != ST_OK) {
         term_error("ProcessHandle.terminate: %s: %s", status_name(status), status_text(status));
     } else if (child != NULL) {
         children_wait(process);

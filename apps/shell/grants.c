@@ -4,6 +4,7 @@
 #include "apps/shell/nearest.h"
 #include "apps/shell/term.h"
 #include "annotations.capnp.h"
+#include "bytestream.capnp.h"
 #include "interfaces.h"
 #include "lib/base/string.h"
 #include "terminal.client.h"
@@ -122,6 +123,12 @@ static bool resolve(struct grant_line *line, struct resolved_grant *out)
         term_error(
             "grant %.*s: the terminal stays with the shell; a program speaks through its stdio",
             SPAN_ARGS(line->name));
+        return false;
+    }
+    if (span_is(line->name, "stdio") && out->held->interface != ByteStream_ID) {
+        term_error("grant stdio: a program's stdio is a ByteStream, and @%s is something else; "
+                   "give it under another name",
+                   out->held->name);
         return false;
     }
     if (line->interface.len > 0 && !resolve_facet(line, out)) {

@@ -67,6 +67,9 @@ static bool short_call(struct parser *p)
         return arguments(p, ')');
     }
     p->command->verb = VERB_SHOW;
+    if (p->command->method.len == 0 && parser_is_punct(p, '(')) {
+        return parser_expected(p, "'.' and a method before the '(', as @name.method(field=value)");
+    }
     return p->token.kind == TOKEN_END
                ? !p->failed
                : parser_expected(p, "'(' and arguments, as @name.method(field=value)");
@@ -251,9 +254,14 @@ static bool unknown_command(struct parser *p, struct span word, size_t at)
 {
     const char *near = nearest_word(word, parse_verbs);
     p->failed = true;
+    if (parser_is_punct(p, '.')) {
+        return parse_fail(p->error, at, "no command '%.*s'; a capability begins with @: @%.*s.",
+                          SPAN_ARGS(word), SPAN_ARGS(word));
+    }
     if (near != NULL) {
-        return parse_fail(p->error, at, "no command '%.*s'; the nearest is '%s'", SPAN_ARGS(word),
-                          near);
+        return parse_fail(p->error, at,
+                          "no command '%.*s'; the nearest is '%s'; 'run %.*s' starts a program",
+                          SPAN_ARGS(word), near, SPAN_ARGS(word));
     }
     return parse_fail(p->error, at,
                       "no command '%.*s'; 'help' lists them, 'run %.*s' starts a program",
@@ -275,7 +283,8 @@ static bool verb_command(struct parser *p)
         p->command->assign = word;
         parser_advance(p);
         if (parser_is_punct(p, '@')) {
-            return short_call(p);
+            return short_call(p) && (p->command->verb == VERB_CALL ||
+                                     parser_expected(p, "'.' and a method to call behind '='"));
         }
         if (parser_is_word(p, "call") || parser_is_word(p, "spawn")) {
             return verb_command(p);

@@ -53,6 +53,11 @@ static bool expected(struct build *build, const struct place *place, const struc
                      const char *what)
 {
     size_t len = node->source.len < 40 ? node->source.len : 40;
+    if (node->kind == NODE_WORD && node->label.len == 0 && node->word.len == place->name.len &&
+        memcmp(node->word.ptr, place->name.ptr, place->name.len) == 0) {
+        return refuse(build, node, "%.*s: its value goes behind a '=', as %.*s=...",
+                      TEXT_ARGS(place->name), TEXT_ARGS(place->name));
+    }
     return refuse(build, node, "%.*s: expected %s, found %.*s%s", TEXT_ARGS(place->name), what,
                   (int)len, node->source.ptr, len < node->source.len ? "..." : "");
 }
@@ -478,8 +483,11 @@ static bool pick_field(struct build *build, struct dyn_struct s, const struct no
     if (!by_order) {
         return refuse(build, node, "a value without a name cannot follow one with a name");
     }
-    if (order >= DescribedField_list_len(fields)) {
-        return refuse(build, node, "there are only %u parameters", DescribedField_list_len(fields));
+    uint32_t count = DescribedField_list_len(fields);
+    if (order >= count) {
+        return count == 0 ? refuse(build, node, "this method takes no parameters")
+                          : refuse(build, node, "this method takes only %u parameter%s", count,
+                                   count == 1 ? "" : "s");
     }
     *out = DescribedField_list_at(fields, order);
     return true;

@@ -151,8 +151,12 @@ TEST(parse_run, "grants are read with their mode and facet")
 
 TEST(parse_messages, "a mistake is told where it is and what was expected")
 {
-    check_message("cpas", 0, "no command 'cpas'; the nearest is 'caps'");
-    check_message("hello", 0, "no command 'hello'; the nearest is 'help'");
+    check_message("cpas", 0,
+                  "no command 'cpas'; the nearest is 'caps'; 'run cpas' starts a program");
+    check_message("hello", 0,
+                  "no command 'hello'; the nearest is 'help'; 'run hello' starts a program");
+    check_message("counter.read()", 0,
+                  "no command 'counter'; a capability begins with @: @counter.");
     check_message("frobnicate", 0,
                   "no command 'frobnicate'; 'help' lists them, 'run frobnicate' starts a program");
     check_message("call", 4, "expected a capability, as @name, but the line ends here");
@@ -177,6 +181,11 @@ TEST(parse_messages, "a mistake is told where it is and what was expected")
     check_message("@timer.now x", 11,
                   "expected '(' and arguments, as @name.method(field=value), found x");
     check_message("x = 5", 4, "expected a call or spawn behind '=', found 5");
+    check_message("x = @counter", 12,
+                  "expected '.' and a method to call behind '=', but the line ends here");
+    check_message(
+        "@counter(1)", 8,
+        "expected '.' and a method before the '(', as @name.method(field=value), found (");
     check_message("caps; ps", 4, "';' has no meaning here");
 }
 

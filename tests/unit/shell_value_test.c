@@ -162,7 +162,9 @@ TEST(value_refusals, "a value that does not fit its field is refused with what w
     check_refused("@c.increment(bye=5)", "no field 'bye' here; the nearest is 'by'");
     check_refused("@c.increment(quantity=5)", "no field 'quantity' here; there are: by");
     check_refused("@c.read(quantity=5)", "no field 'quantity' here; there are none");
-    check_refused("@c.increment(1, 2)", "there are only 1 parameters");
+    check_refused("@c.increment(1, 2)", "this method takes only 1 parameter");
+    check_refused("@c.read(1)", "this method takes no parameters");
+    check_refused("call @c.increment by 1", "by: its value goes behind a '=', as by=...");
     check_refused("@c.increment(by=1, by=2)", "by is there twice");
     check_refused("@c.increment(by=1, 2)", "a value without a name cannot follow one with a name");
     check_refused("@c.increment(@c)", "by: expected a number (Int64), found @c");

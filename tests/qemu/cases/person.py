@@ -65,7 +65,7 @@ def person_values(t):
     all_in(t, guest, "@counter.increment(by=9223372036854775808)", ["error: by: .* is outside -9223372036854775808"])
     all_in(t, guest, "@counter.increment(by=\"5\")", ["error: by: expected a number \\(Int64\\), found \"5\""])
     all_in(t, guest, "@counter.increment(by=5s)", ["error: by: a number without unit"])
-    all_in(t, guest, "@counter.increment(1, 2)", ["error: there are only 1"])
+    all_in(t, guest, "@counter.increment(1, 2)", ["error: this method takes only 1 parameter$"])
     all_in(t, guest, "@timer.sleep(untilNs=1ms)", ["nowNs = "])
     all_in(t, guest, "@entropy.fill(countBytes=8)", ["data = 0x[0-9a-f]{16}"])
     all_in(t, guest, "@entropy.fill(100000)", ["BAD_ARGUMENT", "'help @entropy.fill'"])
@@ -210,7 +210,13 @@ def person_mistakes(t):
     guest = start(t)
     for command, wanted in (
             ("cpas", "no command 'cpas'; the nearest is 'caps'"),
-            ("hello", "the nearest is 'help'|'run hello' starts a program"),
+            ("hello", "the nearest is 'help'; 'run hello' starts a program"),
+            ("counter.read()", "a capability begins with @: @counter"),
+            ("@counter(1)", "expected '.' and a method before the '\\('"),
+            ("@counter.read(1)", "this method takes no parameters"),
+            ("call @counter.increment by 1", "by: its value goes behind a '=', as by=..."),
+            ("x = @counter", "expected '.' and a method to call behind '='"),
+            ("run hello with { stdio: @timer }", "a program's stdio is a ByteStream, and @timer is something else"),
             ("call @timer", "expected a method, as @name.method"),
             ("call timer.now", "expected a capability, as @name, found timer"),
             ("@timer.now", "now"),
@@ -229,5 +235,8 @@ def person_mistakes(t):
             ("@counter.child(\"" + "y" * 3500 + "\")", "larger than the method takes|1 to 31 bytes")):
         printed = say(guest, command)
         t.check(re.search(wanted, printed) is not None, f"`{command[:40]}` says /{wanted}/", printed[-400:])
+    say(guest, "p = @launcher.launch(program=\"hello\", name=\"p\")")
+    say(guest, "wait @p")
+    all_in(t, guest, "kill @p", ["@p has ended already; 'drop @p' forgets it"])
     all_in(t, guest, "@timer.now()", ["nowNs"])
     t.shutdown(guest)
