@@ -137,12 +137,14 @@ static void forget(struct child *child)
     child->used = false;
 }
 
-void children_forget(struct held *process)
+bool children_forget(struct held *process)
 {
     struct child *child = child_of(process);
+    bool lives = child != NULL && !child->ended;
     if (child != NULL) {
         forget(child);
     }
+    return lives;
 }
 
 /* Gives up name, handle and place. */
@@ -225,7 +227,11 @@ static bool open_stdio(struct child *child, const struct command *command, capos
         return true;
     }
     status_t status = stdio_open(child->foreground, &child->stdio, stream);
-    if (status != ST_OK) {
+    if (status == ST_BUSY) {
+        term_error("%d programs started here have a stdio already; wait for one to end, or give "
+                   "this one a stdio of another's",
+                   (int)STDIO_STREAMS);
+    } else if (status != ST_OK) {
         term_error("no stdio for %s: %s: %s", child->program, status_name(status),
                    status_text(status));
     }
@@ -285,6 +291,10 @@ void children_start(struct command *command)
     if (command->assign.len > 0 && names_find(command->assign) != NULL) {
         term_error("the name %.*s is taken; 'drop @%.*s' frees it", SPAN_ARGS(command->assign),
                    SPAN_ARGS(command->assign));
+        return;
+    }
+    if (command->as.len >= NAME_BYTES) {
+        term_error("a name has at most %d bytes", NAME_BYTES - 1);
         return;
     }
     if (!grants_resolve(command, grants)) {

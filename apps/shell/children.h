@@ -23,8 +23,9 @@ bool children_owns(const struct held *process);
 /* Waits for the end of such a process. */
 void children_wait(struct held *process);
 
-/* A name is dropped: if it is a child's, the shell forgets the child; the process goes on. */
-void children_forget(struct held *process);
+/* A name is dropped: if it is a child's, the shell forgets the child; the process goes on. True when it
+ * still runs. */
+bool children_forget(struct held *process);
 
 /* Tells of background programs that have ended since. */
 void children_tell_ends(void);

@@ -22,7 +22,13 @@
 
 #define TEXT_ARGS(text) (int)(text).len, (text).ptr
 
-enum { HISTORY_LINES = 20, HISTORY_BYTES = 120 };
+enum {
+    HISTORY_LINES = 20,
+    HISTORY_BYTES = 120,
+    PAGE_NAME_BYTES = 48,
+    COMMAND_COLUMNS = 33, /* of the general help: left of what it says about them */
+    LINE_COLUMNS = 100,
+};
 
 static capos_cap_t pages;
 static char history[HISTORY_LINES][HISTORY_BYTES];
@@ -206,10 +212,56 @@ static bool show_page_piece(struct span name, uint32_t *offset, bool *found)
     return more;
 }
 
+/* Does the word stand in the first so many columns of a line that begins something? */
+static bool tells_command(const char *line, unsigned columns, struct span word)
+{
+    bool found = false;
+    for (unsigned at = 2; at < columns && line[at] != '\n' && !found; at++) {
+        found = line[at - 1] == ' ' && strncmp(line + at, word.ptr, word.len) == 0 &&
+                strchr(" ,\n", line[at + word.len]) != NULL;
+    }
+    return found && line[2] != ' ';
+}
+
+/* The lines of the general help that are about a command, each with what continues it. */
+static bool show_command_help(unsigned columns, struct span word)
+{
+    bool shows = false;
+    bool any = false;
+    for (const char *line = general_help; *line != '\0';) {
+        const char *next = strchr(line, '\n') + 1;
+        shows = line[2] == ' ' ? shows : tells_command(line, columns, word);
+        any = any || shows;
+        if (shows) {
+            term_printf("%.*s", (int)(next - line), line);
+        }
+        line = next;
+    }
+    return any;
+}
+
+static bool is_command(struct span word)
+{
+    for (const char *const *verb = parse_verbs; *verb != NULL; verb++) {
+        if (span_is(word, *verb)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void show_page(struct span name)
 {
     uint32_t offset = 0;
     bool found = false;
+    if (is_command(name)) {
+        (void)(show_command_help(COMMAND_COLUMNS, name) || show_command_help(LINE_COLUMNS, name));
+        return;
+    }
+    if (name.len >= PAGE_NAME_BYTES) {
+        term_error("no page has a name as long as '%.*s'", SPAN_ARGS(name));
+        return;
+    }
     if (names_find(name) != NULL) {
         term_printf("'help @%.*s' tells about the capability of that name\n", SPAN_ARGS(name));
     }
@@ -350,7 +402,10 @@ static void drop_command(struct command *command)
         term_error("@%s stays: the shell itself lives on it", held->name);
         return;
     }
-    children_forget(held);
+    if (children_forget(held)) {
+        term_printf("the program behind @%s goes on; nothing here can end it any more\n",
+                    held->name);
+    }
     lend_forget(held);
     status_t status = capos_release_now(held->cap);
     names_remove(held);

@@ -31,7 +31,7 @@ enum {
     PARSE_MAX_DEPTH = 12,
     PARSE_TEXT_BYTES = 4096,
     PARSE_MAX_GRANTS = 15, /* with stdio as many as one call transfers */
-    PARSE_MESSAGE_BYTES = 160,
+    PARSE_MESSAGE_BYTES = 256,
 };
 
 /* A part of the line. */
@@ -130,6 +130,10 @@ bool span_is(struct span span, const char *text);
 bool span_equals(struct span a, struct span b);
 
 /* Printf arguments for "%.*s". */
-#define SPAN_ARGS(span) (int)(span).len, (span).ptr != NULL ? (span).ptr : ""
+/* In a message a long one is cut, so that what follows it is read. Names are shorter. */
+#define SPAN_SHOWN_BYTES 64
+#define SPAN_ARGS(span) \
+    (int)((span).len < SPAN_SHOWN_BYTES ? (span).len : SPAN_SHOWN_BYTES), \
+        (span).ptr != NULL ? (span).ptr : ""
 
 #endif

@@ -16,7 +16,7 @@
 #include "apps/shell/parse.h"
 #include "lib/capnp/dynamic.h"
 
-enum { VALUE_MESSAGE_BYTES = 256, VALUE_DEPTH_MAX = 16 };
+enum { VALUE_MESSAGE_BYTES = 320, VALUE_DEPTH_MAX = 16 };
 
 struct value_error {
     struct span at; /* part of the line; ptr NULL when no part of it is at fault */

@@ -181,6 +181,11 @@ TEST(parse_messages, "a mistake is told where it is and what was expected")
     check_message("@timer.now x", 11,
                   "expected '(' and arguments, as @name.method(field=value), found x");
     check_message("x = 5", 4, "expected a call or spawn behind '=', found 5");
+    check_message(
+        "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn", 0,
+        "no command 'nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn'; 'help' "
+        "lists them, 'run nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn' "
+        "starts a program");
     check_message("x = @counter", 12,
                   "expected '.' and a method to call behind '=', but the line ends here");
     check_message(

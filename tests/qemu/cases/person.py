@@ -42,6 +42,10 @@ def person_help(t):
     guest = start(t)
     all_in(t, guest, "help", ["run PROGRAM", "Pages", "^  start "])
     all_in(t, guest, "help start", ["First steps", "@control.shutdown"])
+    t.check(say(guest, "help caps").startswith("  caps [WORD]"), "help tells of a command by its name")
+    all_in(t, guest, "help derive", ["^  derive @CAP as NAME", "a copy that can be taken back"])
+    all_in(t, guest, "help call", ["also: call @CAP.METHOD"])
+    t.check("spawn" not in say(guest, "help drop"), "and of no other")
     all_in(t, guest, "help nowhere", ["error: no page is named 'nowhere'"])
     all_in(t, guest, "help @counter", ["interface Counter", "package counter", r"increment\(by :Int64 = 1\)",
                                        "as CounterReader only: read, info"])
@@ -136,6 +140,21 @@ def person_restart(t):
     t.shutdown(guest)
 
 
+@case("person.many", "eight programs run at once; the ninth is told why not; one whose name is dropped goes on", weight=5)
+def person_many(t):
+    guest = start(t)
+    for number in range(8):
+        all_in(t, guest, f"p{number} = spawn sleeper", [f"@p{number} is sleeper"])
+    all_in(t, guest, "spawn sleeper", ["error: 8 programs run already; wait for one, or kill one"])
+    all_in(t, guest, "drop @p0", ["the program behind @p0 goes on; nothing here can end it any more"])
+    all_in(t, guest, "spawn sleeper", ["error: 8 programs started here have a stdio already; wait for one to end"])
+    all_in(t, guest, "kill @p1", [r"@p1 \(sleeper\) was ended from outside"])
+    all_in(t, guest, "p1 = spawn sleeper", ["@p1 is sleeper"])
+    all_in(t, guest, "kill @p1", [r"@p1 \(sleeper\) was ended from outside"])
+    t.check("goes on" not in say(guest, "x = spawn hello") + say(guest, "wait @x"), "one that has ended does not")
+    t.shutdown(guest)
+
+
 @case("person.keys", "Ctrl-C ends what is in front and nothing else; typed input reaches the program in front", weight=8)
 def person_keys(t):
     guest = start(t)
@@ -216,6 +235,10 @@ def person_mistakes(t):
             ("@counter.read(1)", "this method takes no parameters"),
             ("call @counter.increment by 1", "by: its value goes behind a '=', as by=..."),
             ("x = @counter", "expected '.' and a method to call behind '='"),
+            ("x" * 300, "'run x{64}' starts a program"),
+            ("@timer.now(" + "q" * 300 + "=1)", "no field 'q{64}' here; there are none"),
+            ("help " + "p" * 200, "no page has a name as long as 'p{64}'"),
+            ("run hello as " + "n" * 40, "error: a name has at most 31 bytes"),
             ("run hello with { stdio: @timer }", "a program's stdio is a ByteStream, and @timer is something else"),
             ("call @timer", "expected a method, as @name.method"),
             ("call timer.now", "expected a capability, as @name, found timer"),
