@@ -11,6 +11,11 @@ MAKEFLAGS += --no-builtin-rules -j2
 .SUFFIXES:
 SHELL := /bin/sh
 
+# make takes a blank in a path for the end of a name.
+ifneq ($(word 2,$(CURDIR)),)
+$(error this folder has a blank in its path, and make cannot build there: "$(CURDIR)"; move it to a path without one)
+endif
+
 # Verbs that must work where nothing is installed and nothing builds.
 BARE_GOALS := help doctor deps clean distclean fmt
 BUILDING := $(if $(MAKECMDGOALS),$(filter-out $(BARE_GOALS),$(MAKECMDGOALS)),all)

@@ -26,10 +26,14 @@ static const char *exception_name(enum capos_exception exception)
     return (unsigned)exception < CAPOS_EXC_COUNT ? exception_names[exception] : "unknown";
 }
 
+/* The text is somebody else's: it stays on the line on which it is shown. */
 static size_t explain_exception(const struct capos_call *call, char *buf, size_t size)
 {
     char text[160];
     capos_call_text(call, text, sizeof(text));
+    for (char *at = text; *at != '\0'; at++) {
+        *at = *at == '\n' ? ' ' : *at;
+    }
     return fmt_format(buf, size, "%s%s%s", exception_name(call->exception),
                       text[0] != '\0' ? ": " : "", text);
 }

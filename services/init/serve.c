@@ -152,6 +152,19 @@ void serve_restarted(struct service *s, enum SystemControl_RestartOutcome outcom
     SystemControl_restart_reply(req);
 }
 
+/* How much of a lastEnd goes out, so that all services fit a reply however long their names are. The
+ * log has it whole. */
+enum {
+    STATUS_WORDS = 7 * 8,   /* of one entry, its three pointers among them */
+    STATUS_NAME_BYTES = 32, /* and a program's 64: names of payloads are shorter */
+    STATUS_PROGRAM_BYTES = 64,
+    STATUS_END_BYTES = 96,
+};
+_Static_assert(64 + GRAPH_SERVICES_MAX * (STATUS_WORDS + STATUS_NAME_BYTES + STATUS_PROGRAM_BYTES +
+                                          STATUS_END_BYTES) <=
+                   CONTROL_REPLY,
+               "the status of every service fits one reply");
+
 static void put_status(ServiceStatus_b out, const struct service *s)
 {
     struct capnp_text program = Service_get_program(s->r);
@@ -162,7 +175,7 @@ static void put_status(ServiceStatus_b out, const struct service *s)
     ServiceStatus_set_process_id(out, s->process_id);
     ServiceStatus_set_last_exit_code(out, s->last_exit_code);
     ServiceStatus_set_since_ns(out, s->since_ns);
-    ServiceStatus_set_last_end(out, s->last_end, strlen(s->last_end));
+    ServiceStatus_set_last_end(out, s->last_end, strnlen(s->last_end, STATUS_END_BYTES - 1));
 }
 
 static enum capos_outcome control_services(struct capos_request *req,

@@ -359,6 +359,9 @@ int capos_main(void)
     if (strncmp(first, "stdio-", 6) == 0) {
         stdio_run(first + 6);
     }
+    if (capos_capset_find("serve") != NULL) {
+        return liar_run();
+    }
     if (capos_capset_find("slow") != NULL) {
         return be_slow();
     }

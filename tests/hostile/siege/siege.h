@@ -130,6 +130,9 @@ bool state_same(char *why);
 /* A service was started anew: it is another process by right, and its figures are kept anew. */
 bool state_keep_service(const char *name);
 
+/* A service that answers what it should not; ends when it is told to. */
+int liar_run(void);
+
 /* Ends with the process (never returns): what the shell starts to attack its stdio. */
 NORETURN void stdio_run(const char *mode);
 

@@ -118,3 +118,16 @@ def sources(t):
     t.check(not os.path.exists(f"{out}/inc"), "nothing is unpacked")
     status, text = bare.run("tools/fetch-source", "nothing", cache, out)
     t.check(status != 0 and "no line for 'nothing'" in text, "an unknown name is refused", text)
+
+
+@case("setup.blank", "a clone in a folder whose path has a blank is told so")
+def blank(t):
+    folder = os.path.abspath(f"build/test-logs/{t.entry.name} here")
+    shutil.rmtree(folder, ignore_errors=True)
+    os.makedirs(folder)
+    shutil.copy("Makefile", folder)
+    shutil.copytree("mk", os.path.join(folder, "mk"))
+    done = subprocess.run(["make", "help"], cwd=folder, capture_output=True, text=True, check=False,
+                          env={key: value for key, value in os.environ.items() if not key.startswith("MAKE")})
+    t.check(done.returncode == 2 and "has a blank in its path" in done.stderr and "move it" in done.stderr,
+            "make says what is wrong and what to do", done.stdout + done.stderr)

@@ -97,3 +97,35 @@ def stdio(t):
     t.check("broken at" not in guest.log(), "no check is broken", "\n".join(guest.log().splitlines()[-20:]))
     unharmed("the end of the heir")
     t.shutdown(guest)
+
+
+@case("siege.liar", "no answer of a service, however wrong, harms the shell or steers the screen", weight=10)
+def liar(t):
+    guest = t.boot(archive="test", cmdline="manifest=manifest/stdio", cpus=2, deadline_s=200, quiet_s=60)
+    guest.prompt(seconds=60)
+    for _ in range(12):
+        guest.command("@bad.services()")
+    before = usage(t, guest)
+    for number in range(120):
+        printed = guest.command(("@bad.services()", "@bad.usage()", '@bad.restart(service="x")')[number % 3])
+        t.check(printed.strip() != "", "every answer is told of", printed)
+        t.check("owned" not in printed or r"\u{9b}\u{202e}" in printed.split("owned")[1].splitlines()[0],
+                "controls are shown, escaped", printed)
+        t.check(not re.search(r"^(?!error).*\\x7f", printed, re.MULTILINE), "no text begins a line of its own", printed)
+    t.check(usage(t, guest) == before, "the shell keeps nothing of it", f"before {before}\nafter  {usage(t, guest)}")
+    guest.send("@bad.shutdown()\r")
+    guest.expect(r"shutdown\(\)", seconds=10)
+    guest.pump_for(0.3)
+    guest.send("\x03")
+    guest.expect("interrupted; whether SystemControl.shutdown was done is not known", seconds=20)
+    guest.prompt()
+    printed = guest.command("@bad.reboot()")
+    t.check("DISCONNECTED" in printed, "a service that ends in the midst of a call is told", printed)
+    printed = guest.command("@bad.services()")
+    t.check("DISCONNECTED" not in printed, "its successor answers", printed)
+    t.check(usage(t, guest) == before, "and nothing is left of the one before")
+    shown = bytes(guest.console)
+    for raw in (b"\x1b]", b"\xc2\x9b", b"\xe2\x80\xae", b"\x08", b"\x07"):
+        t.check(raw not in shown, f"the screen never gets {raw!r}")
+    t.check("shell: started" in guest.log() and guest.log().count("shell: started") == 1, "the shell is the one that was started")
+    t.shutdown(guest)
