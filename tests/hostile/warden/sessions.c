@@ -60,14 +60,14 @@ static int64_t smuggle(void)
 /* The other side: answers with what may not cross, first. */
 static int64_t smuggle_back(void)
 {
-    static uint64_t received[16];
+    static uint64_t received[(64 + CASE_MESSAGE_BYTES + 16 * CASE_MAX_CAPS) / 8];
     capos_cap_t endpoint, object;
     CHECK_EQ(new_endpoint(held("ledger"), 64, 0, &endpoint), ST_OK);
     CHECK_EQ(mint_scoped(endpoint, SESSION_SCOPE_SAME_SESSION, &object), ST_OK);
     struct capos_sqe recv = raw_sqe(CAPOS_OP_RECV, held("serve"));
     recv.result = (uintptr_t)received;
     recv.result_len = sizeof(received);
-    recv.accept_count = 1;
+    recv.accept_count = CASE_MAX_CAPS;
     struct capos_cqe cqe = raw_do(recv);
     CHECK_EQ(cqe.cap_count, 1);
     for (unsigned i = 0; i < ROUNDS; i++) {
