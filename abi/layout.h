@@ -14,6 +14,7 @@
 #define CAPOS_MMAP_BASE UINT64_C(0x100000000000) /* first address VirtualMemory chooses */
 #define CAPOS_CAPSET_ADDRESS UINT64_C(0x7ffffe000000)
 #define CAPOS_STACK_TOP UINT64_C(0x7fffff000000) /* guard pages on both sides */
+#define CAPOS_STACK_START (CAPOS_STACK_TOP - 64) /* first stack and thread pointer */
 #define CAPOS_RING_BASE UINT64_C(0x7fffc0000000) /* rings, 16 MiB apart */
 #define CAPOS_RING_STRIDE UINT64_C(0x1000000)
 

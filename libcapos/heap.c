@@ -10,6 +10,7 @@
 #include "capos/heap.h"
 
 #include "capos/start.h"
+#include "capos/thread.h"
 #include "lib/base/bits.h"
 #include "lib/base/string.h"
 #include "memory.client.h"
@@ -46,6 +47,7 @@ static struct {
     size_t used;
     capos_cap_t memory;
     struct block *bins[BINS];
+    struct capos_mutex mutex; /* of all of it, and of the blocks' headers */
 } heap;
 
 static _Alignas(UNIT) uint8_t arena[CAPOS_HEAP_ARENA_BYTES];
@@ -227,12 +229,8 @@ static size_t wanted_size(size_t bytes)
     return size < MIN_BLOCK ? MIN_BLOCK : size;
 }
 
-void *capos_alloc(size_t bytes)
+static void *alloc_locked(size_t size)
 {
-    if (bytes == 0 || bytes > CAPOS_HEAP_RESERVE_BYTES) {
-        return NULL;
-    }
-    size_t size = wanted_size(bytes);
     struct block *b = find(size);
     while (b == NULL) {
         if (!grow(size)) {
@@ -248,6 +246,17 @@ void *capos_alloc(size_t bytes)
     trim(b, size);
     heap.used += block_size(b);
     return (uint8_t *)b + UNIT;
+}
+
+void *capos_alloc(size_t bytes)
+{
+    if (bytes == 0 || bytes > CAPOS_HEAP_RESERVE_BYTES) {
+        return NULL;
+    }
+    capos_mutex_lock(&heap.mutex);
+    void *block = alloc_locked(wanted_size(bytes));
+    capos_mutex_unlock(&heap.mutex);
+    return block;
 }
 
 void *capos_alloc_zeroed(size_t count, size_t bytes)
@@ -279,9 +288,11 @@ void capos_free(void *payload)
     if (payload == NULL) {
         return;
     }
+    capos_mutex_lock(&heap.mutex);
     struct block *b = block_of(payload);
     heap.used -= block_size(b);
     give(b);
+    capos_mutex_unlock(&heap.mutex);
 }
 
 void *capos_realloc(void *payload, size_t bytes)
@@ -289,7 +300,9 @@ void *capos_realloc(void *payload, size_t bytes)
     if (payload == NULL) {
         return capos_alloc(bytes);
     }
+    capos_mutex_lock(&heap.mutex);
     size_t room = block_size(block_of(payload)) - UNIT;
+    capos_mutex_unlock(&heap.mutex);
     if (bytes != 0 && bytes <= room) {
         return payload;
     }
@@ -303,5 +316,8 @@ void *capos_realloc(void *payload, size_t bytes)
 
 struct capos_heap_stats capos_heap_stats(void)
 {
-    return (struct capos_heap_stats){heap.used, heap.size};
+    capos_mutex_lock(&heap.mutex);
+    struct capos_heap_stats stats = {heap.used, heap.size};
+    capos_mutex_unlock(&heap.mutex);
+    return stats;
 }

@@ -40,6 +40,14 @@ void capos_await_any(void);
 void capos_release_queued(void);
 void capos_release_reset(void);
 
+/* Submits all of them: for the end of a thread. */
+void capos_release_all(void);
+
+/* Thread-local storage: its size, a multiple of 64; makes that below this pointer. */
+uint64_t capos_tls_bytes(void);
+void capos_tls_init(uint64_t thread_pointer);
+uint64_t capos_thread_pointer(void);
+
 /* Fills in a call from its completed operation. */
 void capos_call_finish(struct capos_call *call);
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Output: one line buffer, one static call for each of the two sinks. */
+/* Output: one line buffer, one static call for each of the two sinks, under one mutex. */
 #include "capos/print.h"
 
 #include "bytestream.client.h"
 #include "capos/call.h"
 #include "capos/start.h"
+#include "capos/thread.h"
 #include "kernel_log.client.h"
 #include "lib/base/fmt.h"
 #include "lib/base/string.h"
@@ -19,6 +20,7 @@ static struct {
     char text[LINE_BYTES];
     size_t used;
 } line;
+static struct capos_mutex output;
 
 static _Alignas(8) uint8_t params[CAPOS_PARAMS_ROOM(MESSAGE_BYTES, 0)];
 static _Alignas(8) uint8_t result[64];
@@ -91,7 +93,7 @@ static void emit(const char *bytes, size_t count)
     ended = stdio != 0 ? !stream_bytes(stdio, bytes, count) : !log_bytes(bytes, count);
 }
 
-void capos_print_flush(void)
+static void flush(void)
 {
     if (line.used != 0) {
         size_t count = line.used;
@@ -100,26 +102,37 @@ void capos_print_flush(void)
     }
 }
 
-void capos_write(const char *bytes, size_t count)
+void capos_print_flush(void)
 {
-    for (size_t i = 0; i < count; i++) {
-        line.text[line.used++] = bytes[i];
-        if (bytes[i] == '\n' || line.used == LINE_BYTES) {
-            capos_print_flush();
-        }
-    }
+    capos_mutex_lock(&output);
+    flush();
+    capos_mutex_unlock(&output);
 }
 
 static void write_sink(struct fmt_sink *sink, const char *bytes, size_t count)
 {
     (void)sink;
-    capos_write(bytes, count);
+    for (size_t i = 0; i < count; i++) {
+        line.text[line.used++] = bytes[i];
+        if (bytes[i] == '\n' || line.used == LINE_BYTES) {
+            flush();
+        }
+    }
+}
+
+void capos_write(const char *bytes, size_t count)
+{
+    capos_mutex_lock(&output);
+    write_sink(NULL, bytes, count);
+    capos_mutex_unlock(&output);
 }
 
 void capos_vprintf(const char *format, va_list args)
 {
     struct fmt_sink sink = {write_sink};
+    capos_mutex_lock(&output);
     fmt_vto(&sink, format, args);
+    capos_mutex_unlock(&output);
 }
 
 void capos_printf(const char *format, ...)
@@ -146,11 +159,13 @@ void capos_error(const char *format, ...)
     size_t count = fmt_vformat(text, sizeof(text), format, args);
     va_end(args);
     count = count < sizeof(text) ? count : sizeof(text) - 1;
-    capos_print_flush();
+    capos_mutex_lock(&output);
+    flush();
     capos_cap_t stdio = capos_capset_try("stdio", ByteStream_ID);
     if (stdio == 0 || !stream_error(stdio, text, count)) {
         log_bytes(text, count);
     }
+    capos_mutex_unlock(&output);
 }
 
 void capos_log(const char *format, ...)
@@ -160,5 +175,7 @@ void capos_log(const char *format, ...)
     va_start(args, format);
     size_t count = fmt_vformat(text, sizeof(text), format, args);
     va_end(args);
+    capos_mutex_lock(&output);
     log_bytes(text, count < sizeof(text) ? count : sizeof(text) - 1);
+    capos_mutex_unlock(&output);
 }

@@ -14,7 +14,7 @@ enum {
     RELEASE_QUEUE = 64,
 };
 
-static struct {
+static _Thread_local struct {
     struct capos_op ops[RELEASE_OPS];
     capos_cap_t queue[RELEASE_QUEUE];
     uint32_t count;
@@ -36,6 +36,13 @@ void capos_release_queued(void)
             capos_op_submit(op);
         }
     }
+}
+
+void capos_release_all(void)
+{
+    do {
+        capos_push();
+    } while (release.count != 0);
 }
 
 void capos_release(capos_cap_t cap)

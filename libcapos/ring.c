@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The ring client.
+ * The ring client. Each thread has one, and what is begun on it stays there.
  *
  * An operation goes IDLE -> PENDING (our list, in order) -> QUEUED (submission queue and kernel) ->
  * DONE or, with a callback or nobody waiting, through the ready list back to IDLE.
@@ -38,7 +38,7 @@ enum {
     MAX_SEQUENCE_RETRIES = 4,
 };
 
-static struct {
+static _Thread_local struct {
     struct capos_ring_header *header;
     struct capos_sqe *sq;
     const struct capos_cqe *cq;

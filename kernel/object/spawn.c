@@ -317,8 +317,8 @@ static void install_grants(struct process *process, struct spawn_request *req)
 static void start(struct process *process, const struct elf_image *elf)
 {
     struct thread *thread = list_entry(list_first(&process->threads), struct thread, process_link);
-    /* As at a call: the return address's place is below a 16-byte boundary. */
-    thread_start_at(thread, elf->entry, CAPOS_STACK_TOP - 8, CAPOS_CAPSET_ADDRESS);
+    /* Stack and thread pointer begin at one place: docs/decisions/0040-threads-end-with-exit.md. */
+    thread_start_at(thread, elf->entry, CAPOS_STACK_START, CAPOS_CAPSET_ADDRESS);
     lock_acquire(&process->obj.lock);
     process->state = PROCESS_RUNNING;
     lock_release(&process->obj.lock);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The ring client below typed calls: operations of any opcode, waiting, the event loop, releasing.
- * One thread, one ring. See libcapos/ring.c for how it works.
+ * Each thread has its own ring: see libcapos/ring.c for how it works.
  */
 #ifndef CAPOS_RING_H
 #define CAPOS_RING_H

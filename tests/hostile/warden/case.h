@@ -83,7 +83,8 @@ struct hostile_case {
 /* Families of cases; each ends with a case without a name. */
 extern const struct hostile_case forged_cases[], entry_cases[], queue_cases[], pointer_cases[],
     message_cases[], transfer_cases[], call_cases[], memory_cases[], exhaust_cases[], fault_cases[],
-    death_cases[], launch_cases[], ledger_cases[], thread_cases[], park_cases[], session_cases[];
+    death_cases[], launch_cases[], ledger_cases[], thread_cases[], park_cases[], session_cases[],
+    runtime_cases[];
 
 /* Case number n over all families; NULL past the last. */
 const struct hostile_case *case_at(unsigned n);
