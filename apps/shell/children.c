@@ -13,6 +13,7 @@
 #include "apps/shell/loop.h"
 #include "apps/shell/stdio.h"
 #include "apps/shell/term.h"
+#include "capos/handle.h"
 #include "lib/base/string.h"
 #include "process.client.h"
 
@@ -241,16 +242,16 @@ static bool open_stdio(struct child *child, const struct command *command, capos
 static bool start(struct child *child, const struct command *command,
                   const struct resolved_grant *grants)
 {
-    capos_cap_t stream;
-    if (!open_stdio(child, command, &stream)) {
+    CAPOS_OWNED stream = capos_own(0);
+    if (!open_stdio(child, command, &stream.cap)) {
         return false;
     }
-    capos_cap_t process = launch_program(command, grants, stream);
+    capos_cap_t process = launch_program(command, grants, stream.cap);
     if (process == 0) {
-        capos_release(stream);
         close_stdio(child);
         return false;
     }
+    stream.cap = 0; /* the program has it */
     after_moves(command, grants);
     if (!adopt(child, command, process)) {
         close_stdio(child);

@@ -17,6 +17,7 @@
 #define NORETURN __attribute__((noreturn))
 #define COLD __attribute__((cold))
 #define UNUSED __attribute__((unused))
+#define AT_SCOPE_END(function) __attribute__((cleanup(function))) /* of the variable declared */
 #define USED __attribute__((used))
 #define WEAK __attribute__((weak))
 #define PACKED __attribute__((packed))

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The boot archive as init sees it. */
 #include "boot.client.h"
+#include "capos/handle.h"
 #include "init.h"
 #include "lib/base/bits.h"
 #include "memory.client.h"
@@ -48,14 +49,13 @@ bool payload_exists(const char *name)
 
 status_t payload_map(const char *name, const void **bytes, uint64_t *size_bytes)
 {
-    capos_cap_t memory = 0;
+    CAPOS_OWNED memory = capos_own(0);
     uint64_t address = 0;
-    status_t status = payload_open(name, &memory, size_bytes);
+    status_t status = payload_open(name, &memory.cap, size_bytes);
     if (status == ST_OK && *size_bytes != 0) {
-        status = VirtualMemory_map(init.memory, memory, 0, 0, align_up(*size_bytes, 4096),
+        status = VirtualMemory_map(init.memory, memory.cap, 0, 0, align_up(*size_bytes, 4096),
                                    PROTECTION_READ, &address);
     }
-    capos_release(memory);
     *bytes = (const void *)(uintptr_t)address;
     return status;
 }

@@ -5,6 +5,7 @@
 #include "abi/ring.h"
 #include "abi/syscall.h"
 #include "capos/call.h"
+#include "capos/handle.h"
 #include "capos/ring.h"
 #include "capos/start.h"
 #include "libcapos/internal.h"
@@ -413,6 +414,69 @@ TEST(ring_releases_are_batched, "queued releases go to the kernel with the next 
         releases += kernel.order[i] == CAPOS_OP_RELEASE;
     }
     CHECK_EQ(releases, 30);
+}
+
+static unsigned releases_so_far(void)
+{
+    unsigned releases = 0;
+    for (unsigned i = 0; i < 4; i++) {
+        capos_push();
+    }
+    for (unsigned i = 0; i < kernel.consumed; i++) {
+        releases += kernel.order[i] == CAPOS_OP_RELEASE;
+    }
+    return releases;
+}
+
+static capos_cap_t passes_on(capos_cap_t cap)
+{
+    CAPOS_OWNED handle = capos_own(cap);
+    return capos_handle_take(&handle);
+}
+
+static int leaves_early(capos_cap_t cap, bool early)
+{
+    CAPOS_OWNED handle = capos_own(cap);
+    if (early) {
+        return 1;
+    }
+    capos_handle_drop(&handle);
+    return 0;
+}
+
+TEST(handle_scope, "an owned handle releases its capability once, on every way out of its block")
+{
+    setup();
+    {
+        CAPOS_OWNED handle = capos_own(41);
+        CHECK_EQ(handle.cap, 41);
+        CHECK_EQ(releases_so_far(), 0);
+    }
+    CHECK_EQ(releases_so_far(), 1);
+    CHECK_EQ(leaves_early(42, true), 1);
+    CHECK_EQ(releases_so_far(), 2);
+    CHECK_EQ(leaves_early(43, false), 0);
+    CHECK_EQ(releases_so_far(), 3);
+}
+
+TEST(handle_given_up,
+     "a capability that was taken from its handle is not released, one that was replaced is")
+{
+    setup();
+    CHECK_EQ(passes_on(44), 44);
+    CHECK_EQ(releases_so_far(), 0);
+    {
+        CAPOS_OWNED handle = capos_own(45);
+        capos_handle_set(&handle, 46);
+        CHECK_EQ(releases_so_far(), 1);
+        CHECK_EQ(handle.cap, 46);
+    }
+    CHECK_EQ(releases_so_far(), 2);
+    {
+        CAPOS_OWNED nothing = capos_own(0);
+        CHECK_EQ(nothing.cap, 0);
+    }
+    CHECK_EQ(releases_so_far(), 2);
 }
 
 TEST(ring_foreign_completion, "a completion that belongs to nothing is counted and ignored")
