@@ -15,6 +15,7 @@
 #include "mem/aspace.h"
 
 #include "abi/layout.h"
+#include "cap/grant.h"
 #include "cap/ledger.h"
 #include "core/panic.h"
 #include "lib/base/bits.h"
@@ -160,6 +161,9 @@ void region_release(struct region *region)
     if (region->kind == REGION_OBJECT) {
         memory_object_mapping_remove(region->object, (region->rights & ARCH_PROT_WRITE) != 0);
         kobj_unref(&region->object->obj);
+        if (region->route != NULL) {
+            grant_unref(region->route);
+        }
     }
     slab_free(region);
 }

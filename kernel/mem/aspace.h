@@ -31,6 +31,7 @@
 #include "object/pending.h"
 
 struct karray;
+struct grant;
 struct ledger;
 struct memory_object;
 
@@ -114,16 +115,21 @@ status_t aspace_decommit(struct aspace *as, uint64_t address, uint64_t size_byte
 status_t aspace_protect(struct aspace *as, uint64_t address, uint64_t size_bytes,
                         enum Protection protection, struct aspace_op **out);
 
-/* Maps pages of the object, at (*out)->start; takes a ref. What the caller may do with the object was
- * checked by him. ST_BAD_STATE: writable, and it is sealed. ST_NOT_SEALED: executable, and it is not. */
-status_t aspace_map_object(struct aspace *as, struct memory_object *object, uint64_t address,
-                           uint64_t offset_bytes, uint64_t size_bytes, enum Protection protection,
-                           struct aspace_op **out);
+/* Maps pages of the object, at (*out)->start; takes a ref of it and of the route by which the caller
+ * came to it (NULL: the kernel maps). What the caller may do with the object was checked by him. ST_BAD_STATE: writable, and it is sealed. ST_NOT_SEALED: executable, and it is not. */
+status_t aspace_map_object(struct aspace *as, struct memory_object *object, struct grant *route,
+                           uint64_t address, uint64_t offset_bytes, uint64_t size_bytes,
+                           enum Protection protection, struct aspace_op **out);
 
 /* Ends the regions in the range. ST_BAD_STATE: none is there, one reaches out of it, or one is the
  * kernel's. */
 status_t aspace_unmap(struct aspace *as, uint64_t address, uint64_t size_bytes,
                       struct aspace_op **out);
+
+/* Begins to unmap the first mapping from *at on whose route is dead, as far as *budget lasts (one for
+ * each region). ST_NOT_FOUND: there is none, or the space is dying. Another status: ask again. */
+status_t aspace_unmap_dead(struct aspace *as, uint64_t *at, int32_t *budget,
+                           struct aspace_op **out);
 
 /* Runs until the budget (in looks at a page) is spent or it must wait for a CPU; true: it is through.
  * No lock is held. */

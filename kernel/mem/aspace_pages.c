@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* VirtualMemory's operations on pages, as they begin: read, check, charge. aspace_op.c does the work. */
+#include "cap/grant.h"
 #include "cap/ledger.h"
 #include "lib/base/bits.h"
 #include "mem/region.h"
@@ -154,9 +155,9 @@ static status_t begin_map(struct aspace *as, struct region *region, uint64_t add
     return status;
 }
 
-status_t aspace_map_object(struct aspace *as, struct memory_object *object, uint64_t address,
-                           uint64_t offset_bytes, uint64_t size_bytes, enum Protection protection,
-                           struct aspace_op **out)
+status_t aspace_map_object(struct aspace *as, struct memory_object *object, struct grant *route,
+                           uint64_t address, uint64_t offset_bytes, uint64_t size_bytes,
+                           enum Protection protection, struct aspace_op **out)
 {
     unsigned prot;
     if (!work_ok(address != 0 ? address : ARCH_USER_MIN, size_bytes) ||
@@ -180,6 +181,10 @@ status_t aspace_map_object(struct aspace *as, struct memory_object *object, uint
     region->object = object;
     region->first_page = offset_bytes >> PAGE_SHIFT;
     kobj_ref(&object->obj);
+    region->route = route;
+    if (route != NULL) {
+        grant_ref(route);
+    }
     status = begin_map(as, region, address, size_bytes, out);
     if (status != ST_OK) {
         ledger_refund(as->ledger, LEDGER_CLASS_VIRTUAL_PAGES, size_bytes >> PAGE_SHIFT);
@@ -220,6 +225,31 @@ status_t aspace_unmap(struct aspace *as, uint64_t address, uint64_t size_bytes,
          region != NULL && region_start(region) < end;
          region = region_of_node(tree_next(&region->node))) {
         list_push_back(&(*out)->regions, &region->link);
+    }
+    lock_release(&as->lock);
+    return status;
+}
+
+status_t aspace_unmap_dead(struct aspace *as, uint64_t *at, int32_t *budget, struct aspace_op **out)
+{
+    lock_acquire(&as->lock);
+    status_t status = ST_NOT_FOUND;
+    struct region *region = as->dying ? NULL : region_of_node(tree_lower_bound(&as->regions, *at));
+    for (; region != NULL && status == ST_NOT_FOUND;
+         region = region_of_node(tree_next(&region->node))) {
+        *at = region_start(region);
+        if (--*budget <= 0) {
+            status = ST_BUSY;
+        } else if (region->kind == REGION_OBJECT && region->route != NULL &&
+                   !grant_is_live(region->route)) {
+            status = ready(as, region, true);
+            if (status == ST_OK) {
+                status = begin(as, unmap_stages, 0, 0, 0, false, out);
+            }
+            if (status == ST_OK) {
+                list_push_back(&(*out)->regions, &region->link);
+            }
+        }
     }
     lock_release(&as->lock);
     return status;

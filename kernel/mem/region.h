@@ -20,9 +20,10 @@ struct region {
         struct { /* RESERVED: all committed pages lie in here */
             uint64_t span_start, span_end;
         };
-        struct { /* OBJECT: a ref and a mapping count */
+        struct { /* OBJECT: a ref of it and a mapping count */
             struct memory_object *object;
             uint64_t first_page; /* of the object */
+            struct grant *route; /* by which it was mapped, a ref; NULL: the kernel mapped it */
         };
     };
     uint8_t kind;

@@ -249,7 +249,7 @@ static status_t map_segment(struct aspace *as, struct memory_object *object,
     uint64_t address;
     uint64_t size = segment->end - segment->start;
     if (segment->protection != PROTECTION_READ_WRITE) {
-        return aspace_op_finish(aspace_map_object(as, object, segment->start,
+        return aspace_op_finish(aspace_map_object(as, object, NULL, segment->start,
                                                   page_floor(segment->offset), size,
                                                   segment->protection, &op),
                                 &op);

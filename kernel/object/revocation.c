@@ -29,7 +29,27 @@ static bool wait_for_cpus(struct revocation *rev, struct grant *top)
     return grace_passed(&rev->grace);
 }
 
-/* The records of one process, then its slots; true when it is through. */
+/* True when no mapping by a dead route is left. One that another operation works on is waited for. */
+static bool sweep_mappings(struct revocation *rev)
+{
+    for (;;) {
+        if (rev->unmap == NULL) {
+            status_t status =
+                aspace_unmap_dead(&rev->process->aspace, &rev->address, &rev->budget, &rev->unmap);
+            if (status != ST_OK) {
+                return status == ST_NOT_FOUND;
+            }
+        }
+        rev->budget -= ASPACE_SLICE;
+        if (!aspace_op_slice(rev->unmap, ASPACE_SLICE)) {
+            return false;
+        }
+        (void)aspace_op_end(rev->unmap);
+        rev->unmap = NULL;
+    }
+}
+
+/* The records of one process, then its slots, then its mappings; true when it is through. */
 static bool sweep_process(struct revocation *rev)
 {
     while (rev->ring != NULL) {
@@ -39,7 +59,7 @@ static bool sweep_process(struct revocation *rev)
         rev->cursor = 0;
         rev->ring = process_next_ring(rev->process, rev->ring);
     }
-    return table_sweep(&rev->process->table, &rev->cursor, &rev->budget);
+    return table_sweep(&rev->process->table, &rev->cursor, &rev->budget) && sweep_mappings(rev);
 }
 
 static bool sweep(struct revocation *rev, struct grant *top)
@@ -54,6 +74,7 @@ static bool sweep(struct revocation *rev, struct grant *top)
             return true;
         }
         rev->cursor = 0;
+        rev->address = 0;
         rev->ring = process_next_ring(rev->process, NULL);
     }
     return false;

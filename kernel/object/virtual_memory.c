@@ -132,7 +132,7 @@ status_t VirtualMemory_kernel_map(struct invocation *inv, VirtualMemory_map_para
         return ST_NO_METHOD;
     }
     struct aspace_op *op;
-    status = aspace_map_object(target_of(inv), memory_object_of(memory->object),
+    status = aspace_map_object(target_of(inv), memory_object_of(memory->object), memory->route,
                                VirtualMemory_map_params_get_address(params),
                                VirtualMemory_map_params_get_offset_bytes(params),
                                VirtualMemory_map_params_get_size_bytes(params), protection, &op);

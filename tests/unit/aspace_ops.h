@@ -35,7 +35,7 @@ static inline status_t do_map_object(struct aspace *as, struct memory_object *ob
 {
     struct aspace_op *op = NULL;
     status_t status =
-        aspace_map_object(as, object, address, offset_bytes, size_bytes, protection, &op);
+        aspace_map_object(as, object, NULL, address, offset_bytes, size_bytes, protection, &op);
     uint64_t at = status == ST_OK ? op->start : 0;
     status = op_run(status, &op);
     *out = status == ST_OK ? at : *out;

@@ -566,8 +566,8 @@ TEST(aspace_dies_at_work,
         CHECK_EQ(do_commit(&as, BASE + 800 * P, 200 * P, PROTECTION_READ), ST_OK);
         CHECK_EQ(aspace_commit(&as, BASE, 200 * P, PROTECTION_READ, &op[0]), ST_OK);
         CHECK_EQ(aspace_decommit(&as, BASE + 400 * P, 200 * P, &op[1]), ST_OK);
-        CHECK_EQ(aspace_map_object(&as, object, BASE + 1200 * P, 0, 100 * P, PROTECTION_READ_WRITE,
-                                   &op[2]),
+        CHECK_EQ(aspace_map_object(&as, object, NULL, BASE + 1200 * P, 0, 100 * P,
+                                   PROTECTION_READ_WRITE, &op[2]),
                  ST_OK);
         CHECK_EQ(aspace_unmap(&as, BASE + 800 * P, 200 * P, &op[3]), ST_OK);
         bool through[4] = {false};

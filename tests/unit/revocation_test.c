@@ -5,9 +5,11 @@
 
 #include "gen/capabilities.capnp.h"
 #include "gen/endpoint.capnp.h"
+#include "gen/memory.capnp.h"
 #include "gen/notification.capnp.h"
 #include "gen/time.capnp.h"
 #include "ipc/endpoint.h"
+#include "object/memory_object.h"
 #include "object/root.h"
 #include "sched/cpu.h"
 
@@ -301,6 +303,109 @@ TEST(revoke_sleep_recv, "a sleep and a receive through a revoked grant end DISCO
     grant_unref(by_clock.route);
     grant_unref(by_serve.route);
     fixture_end();
+}
+
+/* ---- mappings ---- */
+
+#define MAPPED UINT64_C(0x30000000)
+
+/* What VirtualMemory.map does with a capability of the user's. */
+static void map_by(struct user *user, capos_cap_t memory, uint64_t address, uint64_t pages)
+{
+    struct capability held;
+    struct aspace_op *op;
+    REQUIRE_EQ(user_look(user, memory, &held), ST_OK);
+    status_t status =
+        aspace_map_object(&user->process->aspace, memory_object_of(held.object), held.route,
+                          address, 0, pages * PAGE_BYTES, PROTECTION_READ_WRITE, &op);
+    CHECK_EQ(aspace_op_finish(status, &op), ST_OK);
+}
+
+static struct grant *route_of(struct user *user, capos_cap_t cap)
+{
+    struct capability held = {.route = NULL};
+    CHECK_EQ(user_look(user, cap, &held), ST_OK);
+    grant_ref(held.route);
+    return held.route;
+}
+
+TEST(revoke_mappings,
+     "what was mapped through a revoked grant is mapped no more, however much it is and also "
+     "when its slot was released; other mappings of the same object stay")
+{
+    enum { PAGES = 300 };
+    static char bytes[PAGES * PAGE_BYTES];
+    fixture_start(2);
+    struct user *a = user_new("a"), *b = user_new("b");
+    capos_cap_t memory = user_memory(a, bytes, sizeof(bytes), false);
+    capos_cap_t lent = user_pass_below(a, memory, b, MemoryObject_FACET);
+    struct grant *route = route_of(b, lent);
+    struct capability held;
+    REQUIRE_EQ(user_look(a, memory, &held), ST_OK);
+    struct memory_object *object = memory_object_of(held.object);
+    map_by(a, memory, MAPPED, 2);
+    map_by(b, lent, MAPPED, PAGES);
+    map_by(b, lent, MAPPED + 2 * PAGES * PAGE_BYTES, 1);
+    CHECK(user_ptr(b, MAPPED) != NULL && user_ptr(a, MAPPED) != NULL);
+    CHECK_EQ(user_release(b, lent), ST_OK);
+    CHECK(user_ptr(b, MAPPED) != NULL);
+    struct revocation rev = {.step = 0};
+    for (unsigned slices = 0; !revocation_slice(&rev, route); slices++) {
+        REQUIRE(slices < 1000);
+        (void)host_settle(10); /* other CPUs hear of the shoot-down */
+    }
+    CHECK_PTR_EQ(user_ptr(b, MAPPED), NULL);
+    CHECK_PTR_EQ(user_ptr(b, MAPPED + (PAGES - 1) * PAGE_BYTES), NULL);
+    CHECK_PTR_EQ(user_ptr(b, MAPPED + 2 * PAGES * PAGE_BYTES), NULL);
+    CHECK(user_ptr(a, MAPPED) != NULL);
+    CHECK_EQ(atomic_load_relaxed(&route->refs), 1);
+    CHECK_EQ(memory_object_seal(object), ST_BUSY); /* a's mapping counts, and nobody else's */
+    struct aspace_op *op;
+    REQUIRE_EQ(aspace_unmap(&a->process->aspace, MAPPED, 2 * PAGE_BYTES, &op), ST_OK);
+    while (!aspace_op_slice(op, ASPACE_SLICE)) {
+        (void)host_settle(10);
+    }
+    CHECK_EQ(aspace_op_end(op), ST_OK);
+    CHECK_EQ(memory_object_seal(object), ST_OK);
+    grant_unref(route);
+    fixture_end();
+}
+
+TEST(revoke_mapping_dies,
+     "a process that ends while what it mapped is taken away leaves nothing behind")
+{
+    enum { PAGES = 300 };
+    static char bytes[PAGES * PAGE_BYTES];
+    for (unsigned cut = 1; cut < 12; cut++) {
+        pid_t child = fork();
+        if (child != 0) {
+            int how = 1;
+            waitpid(child, &how, 0);
+            CHECK_EQ(how, 0);
+            continue;
+        }
+        fixture_start_seed(1, cut);
+        struct user *a = user_new("a"), *b = user_new("b");
+        capos_cap_t memory = user_memory(a, bytes, sizeof(bytes), false);
+        capos_cap_t lent = user_pass_below(a, memory, b, MemoryObject_FACET);
+        struct grant *route = route_of(b, lent);
+        map_by(b, lent, MAPPED, PAGES);
+        struct revocation rev = {.step = 0};
+        bool done = false;
+        for (unsigned i = 0; i < cut && !done; i++) {
+            done = revocation_slice(&rev, route);
+        }
+        process_end(b->process, PROCESS_ENDED_TERMINATED, 0, NULL);
+        host_interrupt(0, ARCH_VECTOR_RESCHEDULE);
+        while (!done) {
+            (void)host_settle(20);
+            done = revocation_slice(&rev, route);
+        }
+        user_ended(b);
+        grant_unref(route);
+        fixture_end();
+        exit(test_failures != 0);
+    }
 }
 
 /* ---- bounds ---- */
