@@ -677,6 +677,8 @@ TEST(process_dies_with_everything,
 
 /* ---- Launcher ---- */
 
+static capos_cap_t bound_session; /* of the launchers made now; 0: none */
+
 static capos_cap_t new_launcher(const char *program, uint32_t max_children)
 {
     uint64_t words[WORDS];
@@ -693,9 +695,11 @@ static capos_cap_t new_launcher(const char *program, uint32_t max_children)
     Limit_set_ledger_class(Limit_list_b_at(limits, 1), LEDGER_CLASS_KERNEL_PAGES);
     Limit_set_amount(Limit_list_b_at(limits, 1), 60);
     ProcessSpawner_new_launcher_params_set_max_children(params, max_children);
-    struct capos_transfer xfer = copy_of(image);
-    struct capos_cqe cqe = user_call(parent, spawner, ProcessSpawner_ID,
-                                     ProcessSpawner_new_launcher_ORDINAL, &builder, &xfer, 1, NULL);
+    struct capos_transfer xfers[2] = {copy_of(image), copy_of(bound_session)};
+    ProcessSpawner_new_launcher_params_set_session(params, bound_session != 0 ? 1 : UINT16_MAX);
+    struct capos_cqe cqe =
+        user_call(parent, spawner, ProcessSpawner_ID, ProcessSpawner_new_launcher_ORDINAL, &builder,
+                  xfers, bound_session != 0 ? 2 : 1, NULL);
     CHECK(cqe.result >= 0);
     return cqe.first_cap;
 }
@@ -712,6 +716,49 @@ static struct capos_cqe launch(capos_cap_t launcher, const char *program)
         user_call(parent, launcher, Launcher_ID, Launcher_launch_ORDINAL, &builder, NULL, 0, NULL);
     fixture_settle();
     return cqe;
+}
+
+TEST(launcher_session,
+     "a launcher bound to a session starts in it, gives nothing there that may not cross, "
+     "and starts nothing when it is closed")
+{
+    start(2);
+    struct session *session;
+    bound_session = new_session(SessionRef_FACET, &session);
+    capos_cap_t launcher = new_launcher("tool", 2);
+    bound_session = 0;
+    struct snapshot before = snap();
+    const capos_cap_t gifts[] = {user_endpoint(parent, 64, 0), user_notification(parent)};
+    const struct line lines[] = {{"x", Endpoint_ID, 0, -1, 0}, {"x", Notification_ID, 0, -1, 0}};
+    for (unsigned i = 0; i < 2; i++) {
+        uint64_t words[WORDS];
+        struct capnp_builder builder;
+        capnp_builder_init(&builder, words, sizeof(words));
+        Launcher_launch_params_b params = Launcher_launch_params_init(&builder);
+        Launcher_launch_params_set_program(params, "tool", 4);
+        Launcher_launch_params_set_name(params, "child", 5);
+        const struct request request = {.lines = &lines[i], .line_count = 1};
+        fill_lines(Launcher_launch_params_init_grants(params, 1), &request);
+        struct capos_transfer xfer = copy_of(gifts[i]);
+        struct capos_cqe cqe = user_call(parent, launcher, Launcher_ID, Launcher_launch_ORDINAL,
+                                         &builder, &xfer, 1, NULL);
+        fixture_settle();
+        if (i == 0) {
+            CHECK_EQ(cqe.result, ST_NOT_TRANSFERABLE);
+        } else {
+            CHECK(cqe.result >= 0);
+            struct user *child = user_adopt(process_behind(cqe.first_cap));
+            CHECK_PTR_EQ(child->process->session, session);
+            user_exit(child, 0);
+            CHECK_EQ(user_release(parent, cqe.first_cap), ST_OK);
+        }
+        CHECK_EQ(user_release(parent, gifts[i]), ST_OK);
+    }
+    check_unchanged(&before);
+    session->living++;
+    atomic_store_seq_cst(&session->state, SESSION_STATE_CLOSED);
+    CHECK_EQ(launch(launcher, "tool").result, ST_BAD_STATE);
+    fixture_end();
 }
 
 TEST(launcher_children,

@@ -8,9 +8,11 @@
 #include "case.h"
 #include "endpoint.capnp.h"
 #include "kernel_log.capnp.h"
+#include "grants.capnp.h"
 #include "ledger.capnp.h"
 #include "lib/base/string.h"
 #include "memory.capnp.h"
+#include "thread.capnp.h"
 #include "time.capnp.h"
 
 enum { MANY = 2048 };
@@ -293,6 +295,86 @@ static int64_t die_full(void)
     return 0;
 }
 
+/* A copy of the log below a grant of its own, whose handle is let go of. */
+static status_t make_derived(capos_cap_t *out)
+{
+    struct {
+        uint64_t message[5];
+        uint64_t number;
+        struct capos_transfer transfer;
+    } params = {{ROOT(3) | UINT64_C(1) << 48}, raw.sequence++, {.cap = minter}};
+    struct capos_sqe sqe =
+        raw_call_sqe(held("capabilities"), CapabilityManager_ID, CapabilityManager_derive_ORDINAL,
+                     &params, sizeof(params.message), result, sizeof(result));
+    sqe.xfer_count = 1;
+    sqe.accept_count = 2;
+    struct capos_cqe cqe = raw_do(sqe);
+    if (cqe.result < 0) {
+        return cqe.result;
+    }
+    CHECK_EQ(cqe.cap_count, 2);
+    *out = cqe.first_cap;
+    return release(result[cqe.result / 8 + 2]);
+}
+
+static int64_t grants(void)
+{
+    CHECK_EQ(make_notification(&minter), ST_OK);
+    use_up(make_derived, LEDGER_CLASS_GRANTS);
+    return 0;
+}
+
+static void sleeps(uint64_t argument, struct capos_ring_header *ring)
+{
+    (void)argument;
+    (void)ring;
+    for (;;) {
+        (void)capos_sys_enter(1, CAPOS_FOREVER);
+    }
+}
+
+/* A thread takes one of its class, and of calls, waiters and timers what its ring may need. */
+static int64_t threads_of(unsigned ledger_class, unsigned most)
+{
+    enum { STACK_WORDS = 256, STACKS = 8 };
+    static uint64_t stacks[STACKS][STACK_WORDS] __attribute__((aligned(16)));
+    struct capos_cqe cqe = {0};
+    unsigned count = 0;
+    for (; count < STACKS; count++) {
+        uint64_t top = (uintptr_t)&stacks[count][STACK_WORDS - 1];
+        cqe = raw_do(CALL(held("threads"), ThreadSpawner, spawn,
+                          MESSAGE((uintptr_t)sleeps, top, 0, 16), 40, result, sizeof(result)));
+        if (cqe.result < 0) {
+            break;
+        }
+    }
+    CHECK_EQ(cqe.result, ST_QUOTA);
+    CHECK_EQ(raw_quota_class(), ledger_class);
+    CHECK_EQ(count, most);
+    CHECK_WORKS();
+    return 0;
+}
+
+static int64_t threads(void)
+{
+    return threads_of(LEDGER_CLASS_THREADS, 2);
+}
+
+static int64_t thread_calls(void)
+{
+    return threads_of(LEDGER_CLASS_CALLS, 1);
+}
+
+static int64_t thread_waiters(void)
+{
+    return threads_of(LEDGER_CLASS_WAITERS, 1);
+}
+
+static int64_t thread_timers(void)
+{
+    return threads_of(LEDGER_CLASS_TIMERS, 1);
+}
+
 /* An endpoint may have to end a vacancy: it is a timer. */
 static int64_t timers(void)
 {
@@ -300,13 +382,17 @@ static int64_t timers(void)
     return 0;
 }
 
-#define LIMITED(name_, function, sentence_, ...) \
+#define LIMITED_HOLDING(holds_, name_, function, sentence_, ...) \
     { \
-        .name = name_, .sentence = sentence_, \
-        .roles = {{.run = function, .holds = HOLD_USUAL | HOLD_ECHO}}, .limits = { \
+        .name = name_, .sentence = sentence_, .roles = {{.run = function, .holds = holds_}}, \
+        .limits = { \
             __VA_ARGS__ \
         } \
     }
+#define LIMITED(name_, function, sentence_, ...) \
+    LIMITED_HOLDING(HOLD_USUAL | HOLD_ECHO, name_, function, sentence_, __VA_ARGS__)
+#define THREADED(name_, function, sentence_, ...) \
+    LIMITED_HOLDING(HOLD_USUAL | HOLD_THREADS, name_, function, sentence_, __VA_ARGS__)
 
 const struct hostile_case exhaust_cases[] = {
     LIMITED("full.slots", slots, "slots run out, and come back", {LEDGER_CLASS_SLOTS, true, 40}),
@@ -328,6 +414,15 @@ const struct hostile_case exhaust_cases[] = {
     LIMITED("full.waiters", waiters, "what waits was paid for with the ring", {0}),
     LIMITED("full.timers", timers, "timers run out, and come back",
             {LEDGER_CLASS_TIMERS, true, 80}),
+    LIMITED("full.grants", grants, "grants run out, and come back",
+            {LEDGER_CLASS_GRANTS, true, 30}),
+    THREADED("full.threads", threads, "threads run out", {LEDGER_CLASS_THREADS, true, 3}),
+    THREADED("full.thread-calls", thread_calls, "a thread whose ring cannot be paid for is none",
+             {LEDGER_CLASS_CALLS, true, 127}),
+    THREADED("full.thread-waiters", thread_waiters, "nor one whose waits cannot",
+             {LEDGER_CLASS_WAITERS, true, 127}),
+    THREADED("full.thread-timers", thread_timers, "nor one whose deadlines cannot",
+             {LEDGER_CLASS_TIMERS, true, 130}),
     LIMITED("full.death", die_full, "a process that has used up all gives up all", {0}),
     {.name = NULL},
 };
