@@ -5,12 +5,15 @@
  * (docs/reference/bench.md): a warm-up of a tenth, ten batches, median, least and most.
  * Every result is checked; a wrong one ends the program with a code.
  */
+#include <stdatomic.h>
+
 #include "capabilities.capnp.h"
 #include "capos/start.h"
 #include "counter.capnp.h"
 #include "grants.capnp.h"
 #include "ledger.capnp.h"
 #include "process.capnp.h"
+#include "thread.capnp.h"
 #include "notification.capnp.h"
 #include "time.capnp.h"
 #include "raw.h"
@@ -389,7 +392,8 @@ static void holder_grant(Grant_list_b list, uint32_t index, const char *name, ui
     Grant_set_transfer(grant, (uint16_t)index);
 }
 
-static capos_cap_t launch_holder(capos_cap_t lease, capos_cap_t bell)
+/* A program of the set that gets the lease and the bell, and has rung it. */
+static capos_cap_t launch_holder(const char *program, capos_cap_t lease, capos_cap_t bell)
 {
     uint64_t words[160];
     uint64_t result[8];
@@ -397,7 +401,7 @@ static capos_cap_t launch_holder(capos_cap_t lease, capos_cap_t bell)
     struct capnp_builder builder;
     capnp_builder_init(&builder, words, sizeof(words) - 64);
     Launcher_launch_params_b params = Launcher_launch_params_init(&builder);
-    Launcher_launch_params_set_program(params, "bench/holder", 12);
+    Launcher_launch_params_set_program(params, program, strlen(program));
     Launcher_launch_params_set_name(params, "holder", 6);
     Grant_list_b grants = Launcher_launch_params_init_grants(params, HOLDER_GRANTS);
     holder_grant(grants, 0, "lease", Timer_ID);
@@ -451,7 +455,7 @@ static uint64_t revoke_many(capos_cap_t bell)
     capos_cap_t cap, grant;
     derive(&cap, &grant);
     for (unsigned i = 0; i < HOLDERS; i++) {
-        holders[i] = launch_holder(cap, bell);
+        holders[i] = launch_holder("bench/holder", cap, bell);
     }
     release(cap);
     uint64_t spent = revoke(grant);
@@ -462,19 +466,171 @@ static uint64_t revoke_many(capos_cap_t bell)
     return spent;
 }
 
-static void measure_revoke_slots(void)
+static capos_cap_t new_bell(void)
 {
     uint64_t words[4] = {0};
     uint64_t result[16];
-    uint64_t values[BATCHES];
     int32_t bytes =
         call_with(ledger_cap, Ledger_ID, Ledger_new_notification_ORDINAL, words, 8, 0, result);
     raw_require(bytes > 0, 51);
-    capos_cap_t bell = records_of(result, bytes)->cap;
+    return records_of(result, bytes)->cap;
+}
+
+static void measure_revoke_slots(void)
+{
+    uint64_t values[BATCHES];
+    capos_cap_t bell = new_bell();
     for (unsigned batch = 0; batch < BATCHES; batch++) {
         values[batch] = revoke_many(bell) * 10 / (HOLDERS * HELD);
     }
     report("revoke.slot", values);
+}
+
+/* ---- waiting for each other ---- */
+
+static capos_cap_t pong_bell;
+
+/* Signal the other, and wait for its signal. */
+static void bench_notify(uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        struct capos_sqe *sqe = raw_sqe(&ring);
+        raw_clear(sqe);
+        sqe->op = CAPOS_OP_SIGNAL;
+        sqe->cap = pong_bell;
+        sqe->params = 4;
+        sqe = raw_sqe(&ring);
+        raw_clear(sqe);
+        sqe->op = CAPOS_OP_WAIT;
+        sqe->method = CAPOS_EVENT_SIGNALLED;
+        sqe->cap = pong_bell;
+        sqe->params = 8;
+        raw_publish(&ring);
+        raw_require(raw_enter(2, CAPOS_FOREVER) == 2, 71);
+        raw_require(raw_reap(&ring) == ST_OK, 72);
+        raw_require(raw_reap(&ring) == CAPOS_EVENT_SIGNALLED, 73);
+        raw_reaped(&ring);
+    }
+}
+
+static void measure_notify(void)
+{
+    pong_bell = new_bell();
+    capos_cap_t ponger = launch_holder("bench/ponger", timer_cap, pong_bell);
+    measure("notify.pingpong", bench_notify, 20000);
+    end_holder(ponger);
+}
+
+/* Threads: raw ones, each with a stack here and a ring that the kernel names. */
+static uint8_t thread_stack[4096] __attribute__((aligned(64)));
+static capos_cap_t threads_cap;
+static _Atomic uint32_t
+    ball; /* whose turn it is: 0 the first thread's, 1 the second's, 2 nobody's */
+
+typedef void (*thread_fn)(uint64_t argument, uint8_t *base);
+
+static capos_cap_t spawn_thread(thread_fn entry)
+{
+    uint64_t *params = (uint64_t *)(void *)ring.payload;
+    params[0] = UINT64_C(4) << 32;
+    params[1] = (uint64_t)entry;
+    params[2] = (uint64_t)thread_stack + sizeof(thread_stack) - 64 - 8;
+    params[3] = 0;
+    params[4] = 16;
+    struct capos_sqe *sqe = raw_sqe(&ring);
+    raw_clear(sqe);
+    sqe->op = CAPOS_OP_CALL;
+    sqe->flags = CAPOS_SQE_INLINE;
+    sqe->method = ThreadSpawner_spawn_ORDINAL;
+    sqe->accept_count = 1;
+    sqe->cap = threads_cap;
+    sqe->interface = ThreadSpawner_ID;
+    sqe->params_len = 40;
+    sqe->result = CAPOS_PAYLOAD_SLOT_BYTES;
+    sqe->result_len = 32;
+    enter_and_reap(1, 16);
+    return records_of((const uint64_t *)(void *)(ring.payload + CAPOS_PAYLOAD_SLOT_BYTES), 16)->cap;
+}
+
+/* Waits for the thread and lets go of its handle, in one entry. */
+static void join(capos_cap_t handle)
+{
+    struct capos_sqe *sqe = raw_sqe(&ring);
+    raw_clear(sqe);
+    sqe->op = CAPOS_OP_WAIT;
+    sqe->method = CAPOS_EVENT_EXIT;
+    sqe->cap = handle;
+    sqe = raw_sqe(&ring);
+    raw_clear(sqe);
+    sqe->op = CAPOS_OP_RELEASE;
+    sqe->cap = handle;
+    raw_publish(&ring);
+    raw_require(raw_enter(2, CAPOS_FOREVER) == 2, 74);
+    raw_require(raw_reap(&ring) + raw_reap(&ring) == CAPOS_EVENT_EXIT + ST_OK, 75);
+    raw_reaped(&ring);
+}
+
+static void ends(uint64_t argument, uint8_t *base)
+{
+    (void)argument, (void)base;
+    capos_sys_exit_thread(0);
+}
+
+static void bench_thread(uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        join(spawn_thread(ends));
+    }
+}
+
+/* Gives the ball away and parks until it is back; both in one entry. */
+static inline void pass_ball(struct raw_ring *own, uint32_t to, uint32_t mine)
+{
+    atomic_store_explicit(&ball, to, memory_order_release);
+    struct capos_sqe *sqe = raw_sqe(own);
+    raw_clear(sqe);
+    sqe->op = CAPOS_OP_UNPARK;
+    sqe->params = (uint64_t)&ball;
+    sqe->interface = 1;
+    sqe = raw_sqe(own);
+    raw_clear(sqe);
+    sqe->op = CAPOS_OP_PARK;
+    sqe->params = (uint64_t)&ball;
+    sqe->interface = to;
+    raw_publish(own);
+    raw_require(raw_enter(2, CAPOS_FOREVER) == 2, 76);
+    raw_require(raw_reap(own) >= 0, 77);
+    raw_require(raw_reap(own) >= 0, 78);
+    raw_reaped(own);
+    raw_require(atomic_load_explicit(&ball, memory_order_acquire) == mine || mine == 1, 79);
+}
+
+static void returns_ball(uint64_t argument, uint8_t *base)
+{
+    struct raw_ring own;
+    (void)argument;
+    raw_open_at(&own, base);
+    while (atomic_load_explicit(&ball, memory_order_acquire) != 2) {
+        pass_ball(&own, 0, 1);
+    }
+    capos_sys_exit_thread(0);
+}
+
+static void bench_park(uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        pass_ball(&ring, 1, 0);
+    }
+}
+
+static void measure_park(void)
+{
+    capos_cap_t other = spawn_thread(returns_ball);
+    measure("park.pingpong", bench_park, 20000);
+    atomic_store_explicit(&ball, 2, memory_order_release);
+    struct capos_sqe sqe = {.op = CAPOS_OP_UNPARK, .params = (uint64_t)&ball, .interface = 1};
+    raw_require(raw_run(&ring, &sqe) == 1, 80);
+    join(other);
 }
 
 int capos_main(void)
@@ -489,6 +645,7 @@ int capos_main(void)
     launcher_cap = raw_cap("launcher");
     manager_cap = raw_cap("capabilities");
     ledger_cap = raw_cap("ledger");
+    threads_cap = raw_cap("threads");
     memset(message, 0x5a, sizeof(message));
     build_launch();
 
@@ -500,6 +657,9 @@ int capos_main(void)
     measure("ipc.roundtrip.4k", bench_roundtrip_4k, 20000);
     measure("ipc.roundtrip.cap", bench_roundtrip_cap, 20000);
     measure("call.cancel", bench_cancel, 20000);
+    measure_notify();
+    measure_park();
+    measure("thread.lifecycle", bench_thread, 20000);
     measure("process.lifecycle", bench_process, 2000);
     measure_revoke();
     measure_revoke_slots();

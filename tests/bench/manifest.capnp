@@ -40,6 +40,7 @@ const manifest :M.Manifest = (
         (name = "launcher", interface = "Launcher", source = (launcher = "null")),
         (name = "capabilities", interface = "CapabilityManager", source = (self = capabilityManager)),
         (name = "ledger", interface = "Ledger", source = (self = ledger)),
+        (name = "threads", interface = "ThreadSpawner", source = (self = threadSpawner)),
         (name = "echo", interface = "Counter",
          source = (export = (service = "echo", export = "echo"))),
         (name = "carrier", interface = "Counter",
@@ -51,5 +52,5 @@ const manifest :M.Manifest = (
       ringEntries = 64,
     ),
   ],
-  launchSets = [(name = "null", programs = ["bench/null", "bench/holder"], maxChildren = 100)],
+  launchSets = [(name = "null", programs = ["bench/null", "bench/holder", "bench/ponger"], maxChildren = 100)],
 );

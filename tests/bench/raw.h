@@ -26,9 +26,8 @@ struct raw_ring {
     uint64_t sequence;
 };
 
-static inline void raw_open(struct raw_ring *ring)
+static inline void raw_open_at(struct raw_ring *ring, uint8_t *base)
 {
-    uint8_t *base = (uint8_t *)capos_capset()->ring;
     ring->header = (volatile struct capos_ring_header *)(void *)base;
     ring->sq = (struct capos_sqe *)(void *)(base + ring->header->sq_offset);
     ring->cq = (volatile struct capos_cqe *)(void *)(base + ring->header->cq_offset);
@@ -39,6 +38,11 @@ static inline void raw_open(struct raw_ring *ring)
     ring->sq_mask = ring->header->sq_entries - 1;
     ring->cq_mask = ring->header->cq_entries - 1;
     ring->sequence = ring->header->next_sequence;
+}
+
+static inline void raw_open(struct raw_ring *ring)
+{
+    raw_open_at(ring, (uint8_t *)capos_capset()->ring);
 }
 
 static inline int64_t raw_enter(uint64_t min_complete, uint64_t deadline_ns)
