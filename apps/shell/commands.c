@@ -338,14 +338,14 @@ static void wait_for_event(const struct held *held, uint16_t event, uint64_t bit
     int32_t result = loop_op(&op, &interrupted);
     if (interrupted) {
         term_printf("no longer waiting for @%s\n", held->name);
+    } else if (event == CAPOS_EVENT_DEAD && (result >= 0 || result == ST_DISCONNECTED)) {
+        term_printf("@%s is dead\n", held->name); /* now, or it was before */
     } else if (result < 0) {
         term_error("waiting for @%s: %s: %s", held->name, status_name(result), status_text(result));
     } else if (event == CAPOS_EVENT_SIGNALLED) {
         term_printf("bits 0x%llx\n", (unsigned long long)op.cqe.signal);
-    } else if (event == CAPOS_EVENT_EXIT) {
-        term_printf("ended with exit code %lld\n", (long long)op.cqe.signal);
     } else {
-        term_printf("@%s is dead\n", held->name);
+        term_printf("ended with exit code %lld\n", (long long)op.cqe.signal);
     }
 }
 

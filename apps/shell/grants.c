@@ -119,6 +119,12 @@ static bool resolve(struct grant_line *line, struct resolved_grant *out)
     if (out->held == NULL) {
         return false;
     }
+    if (!out->held->live) {
+        term_error(
+            "grant %.*s: @%s is dead: revoked, or its object has ended; 'drop @%s' forgets it",
+            SPAN_ARGS(line->name), out->held->name, out->held->name);
+        return false;
+    }
     if (out->held->interface == TerminalSession_ID) {
         term_error(
             "grant %.*s: the terminal stays with the shell; a program speaks through its stdio",
@@ -139,6 +145,7 @@ static bool resolve(struct grant_line *line, struct resolved_grant *out)
 
 bool grants_resolve(struct command *command, struct resolved_grant *out)
 {
+    names_refresh(); /* which of them live */
     for (unsigned i = 0; i < command->grant_count; i++) {
         for (unsigned j = 0; j < i; j++) {
             if (span_equals(command->grants[i].name, command->grants[j].name)) {

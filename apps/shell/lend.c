@@ -143,7 +143,7 @@ static void keep(const struct held *from, const struct command *command)
     held->grant = capos_call_take(&derive_call, 1, GrantHandle_ID);
     names_refresh();
     term_printf("@%s is what @%s is%s%s; 'revoke @%s' takes it back\n", held->name, from->name,
-                command->args != NULL ? ", with less methods" : "",
+                command->args != NULL ? ", with fewer methods" : "",
                 command->lasts != NULL ? ", for a time" : "", held->name);
 }
 
