@@ -90,7 +90,7 @@ static ALWAYS_INLINE struct cap_slot *live_slot(const struct cap_table *table, c
 
 static ALWAYS_INLINE bool slot_is_usable(const struct cap_slot *slot)
 {
-    return LIKELY(grant_is_live(slot->route) && !kobj_is_dead(slot->object));
+    return LIKELY(grant_is_live(slot->route) && !object_has_ended(slot->object));
 }
 
 static capos_cap_t id_of(const struct cap_slot *slot, uint32_t index)
@@ -466,7 +466,11 @@ void table_install(struct cap_table *table, capos_cap_t id, const struct capabil
 {
     uint64_t caller[2] = {0, 0};
     struct dropped held = {.object = NULL};
+    struct grant *mint = cap->object->mint;
     note_holder(table, cap->route);
+    if (mint != NULL) {
+        note_holder(table, mint);
+    }
     if (cap->ktype == 0) {
         siphash128(table->session_key, cap->object->caller_id, caller);
     }
@@ -488,7 +492,8 @@ void table_install(struct cap_table *table, capos_cap_t id, const struct capabil
     slot->scope = cap->scope;
     slot->last_hop = (uint8_t)hop;
     slot->state = CAP_LIVE;
-    if (UNLIKELY(atomic_load_seq_cst(&cap->route->live) == 0)) {
+    if (UNLIKELY(atomic_load_seq_cst(&cap->route->live) == 0 ||
+                 (mint != NULL && atomic_load_seq_cst(&mint->live) == 0))) {
         sweep_slot(slot, &held);
     }
     lock_release(&table->lock);

@@ -51,6 +51,12 @@ struct capability {
     uint8_t scope;      /* enum SessionScope */
 };
 
+/* It is dead, or the grant by which it was minted is. */
+static inline bool object_has_ended(struct kobj *object)
+{
+    return kobj_is_dead(object) || (object->mint != NULL && !grant_is_live(object->mint));
+}
+
 /* All fields: the table's lock. */
 struct cap_slot {
     struct kobj *object;

@@ -37,6 +37,7 @@ void kobj_init(struct kobj *obj, uint8_t ktype, const struct kobj_ops *ops, stru
     obj->ktype = ktype;
     obj->ops = ops;
     obj->ledger = ledger;
+    obj->mint = NULL;
     obj->id = kobj_next_id();
     obj->caller_id = obj->id;
     list_init(&obj->waiters);

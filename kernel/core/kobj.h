@@ -20,6 +20,7 @@
 #include "core/lock.h"
 #include "lib/base/list.h"
 
+struct grant;
 struct ledger;
 struct kobj;
 struct record;
@@ -52,6 +53,7 @@ struct kobj {
     uint8_t ktype;              /* [I] KTYPE_* of the main interface; 0 for served objects */
     const struct kobj_ops *ops; /* [I] */
     struct ledger *ledger; /* [I] charged for this object; holds a ref; NULL for the kernel's own */
+    struct grant *mint;    /* [I] served objects: they die with it; a ref. NULL for all others */
     uint64_t id;           /* [I] unique since boot; for logs */
     uint64_t caller_id;    /* [I] what caller references are made from: id, or the endpoint's */
     struct list waiters;   /* [o] records of WAIT, and at times a mark: see ring/wait.c */

@@ -156,7 +156,7 @@ static enum fault prepare(struct delivery *delivery, status_t *status_out)
     delivery->ncaps = 0;
     /* The object called may have died with its server's instance while the call waited; the successor
      * may have given its key to another. */
-    if (UNLIKELY(!grant_is_live(call->route))) {
+    if (UNLIKELY(record_is_cut_off(call))) {
         *status_out = ST_DISCONNECTED;
         return FAULT_CALLER;
     }

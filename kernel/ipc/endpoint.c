@@ -30,7 +30,7 @@ static uint32_t endpoint_poll(struct kobj *obj, uint32_t mask, uint64_t bits, ui
         struct served *served = list_entry(node, struct served, idle_link);
         list_push_back(&endpoint->reported, node);
         if (grant_is_live(
-                served->mint)) { /* else an earlier instance's: its key means nothing now */
+                served->obj.mint)) { /* else an earlier instance's: its key means nothing now */
             *signal_out = served->key;
             return CAPOS_EVENT_NO_CLIENTS;
         }
@@ -255,7 +255,7 @@ static void served_no_slots(struct kobj *obj)
     struct endpoint *endpoint = served->endpoint;
     bool report = false;
     lock_acquire(&endpoint->obj.lock);
-    if (!kobj_is_dead(&endpoint->obj) && grant_is_live(served->mint) &&
+    if (!kobj_is_dead(&endpoint->obj) && grant_is_live(served->obj.mint) &&
         !list_linked(&served->idle_link)) {
         kobj_ref(obj);
         list_push_back(&endpoint->idle, &served->idle_link);
@@ -289,7 +289,7 @@ static void served_destroy(struct kobj *obj)
     lock_acquire(&endpoint->obj.lock);
     list_remove(&served->closed_link);
     lock_release(&endpoint->obj.lock);
-    struct grant *mint = served->mint;
+    struct grant *mint = served->obj.mint;
     slab_free(served);
     ledger_refund(ledger, LEDGER_CLASS_SERVED_OBJECTS, 1);
     kobj_unref(&endpoint->obj);
@@ -316,7 +316,7 @@ static status_t served_create(const struct minting *what, struct served **out)
     served->obj.caller_id = what->endpoint->obj.id;
     served->endpoint = what->endpoint;
     kobj_ref(&what->endpoint->obj);
-    served->mint = what->route;
+    served->obj.mint = what->route;
     grant_ref(what->route);
     served->key = what->key;
     served->interface = what->interface;

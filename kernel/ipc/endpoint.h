@@ -58,7 +58,6 @@ struct endpoint {
 struct served {
     struct kobj obj;              /* ktype 0; caller_id is the endpoint's */
     struct endpoint *endpoint;    /* [I] a ref */
-    struct grant *mint;           /* [I] a ref: it dies with this */
     uint64_t key;                 /* [I] */
     uint64_t interface;           /* [I] */
     struct list_node idle_link;   /* endpoint's lock */

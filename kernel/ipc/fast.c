@@ -133,7 +133,7 @@ static ALWAYS_INLINE bool find_target(struct ring *ring, const struct words *w, 
         out->facet = slot->facet;
         out->caller[0] = slot->caller[0];
         out->caller[1] = slot->caller[1];
-        good = LIKELY(grant_is_live(served->mint) &&
+        good = LIKELY(grant_is_live(served->obj.mint) &&
                       params_len(w) <= out->endpoint->max_message_bytes);
         if (LIKELY(good)) {
             kobj_ref(&served->obj);

@@ -128,7 +128,7 @@ bool endpoint_refuses_locked(const struct endpoint *endpoint)
 static status_t check_call(struct op *op, const struct endpoint *endpoint,
                            const struct served *served, const struct op_transfers *xfers)
 {
-    if (UNLIKELY(!grant_is_live(served->mint))) {
+    if (UNLIKELY(!grant_is_live(served->obj.mint))) {
         return ST_DISCONNECTED;
     }
     if (UNLIKELY(op->sqe->params_len > endpoint->max_message_bytes)) {

@@ -47,6 +47,16 @@ static ALWAYS_INLINE bool find_call(struct reply *reply, uint64_t call_id)
     return false;
 }
 
+/* What comes by a call hangs below the way that the call took, unless its sender made a fresh one. */
+static void adopt_route(const struct reply *reply, struct capability *cap)
+{
+    if (!cap->route->fresh || cap->route->ledger != reply->op->process->ledger) {
+        grant_unref(cap->route);
+        cap->route = reply->call->route;
+        grant_ref(cap->route);
+    }
+}
+
 static status_t take_caps(struct reply *reply)
 {
     struct cap_table *table = &reply->op->process->table;
@@ -56,6 +66,7 @@ static status_t take_caps(struct reply *reply)
             return status;
         }
         reply->ncaps++;
+        adopt_route(reply, &reply->caps[i]);
         if (!session_may_pass(reply->op->process, reply->call->ring->process->session,
                               &reply->caps[i])) {
             return ST_NOT_TRANSFERABLE;

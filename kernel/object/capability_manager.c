@@ -43,8 +43,8 @@ static void fill(CapabilityInfo_b info, const struct listed *entry)
     CapabilityInfo_set_methods(info, entry->cap.facet);
     CapabilityInfo_set_transfer_mode(info, (enum TransferMode)entry->cap.mode);
     CapabilityInfo_set_scope(info, (enum SessionScope)entry->cap.scope);
-    CapabilityInfo_set_live(info,
-                            grant_is_live(entry->cap.route) && !kobj_is_dead(entry->cap.object));
+    CapabilityInfo_set_live(info, grant_is_live(entry->cap.route) &&
+                                      !object_has_ended(entry->cap.object));
     CapabilityInfo_set_origin(info, origin, strlen(origin));
 }
 

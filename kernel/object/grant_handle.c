@@ -405,7 +405,7 @@ static void fill_holder(Holder_b out, const struct holder *holder)
     Holder_set_id(out, holder->id);
     Holder_set_interface(out, holder->cap.interface);
     Holder_set_methods(out, holder->cap.facet);
-    Holder_set_live(out, grant_is_live(route) && !kobj_is_dead(holder->cap.object));
+    Holder_set_live(out, grant_is_live(route) && !object_has_ended(holder->cap.object));
     Holder_set_depth(out, route->depth);
     Holder_set_origin(out, route->origin, strlen(route->origin));
 }

@@ -97,7 +97,8 @@ static inline bool record_is_inline(const struct record *rec)
 /* The capability that led to the target has been revoked. */
 static inline bool record_is_cut_off(const struct record *rec)
 {
-    return rec->route != NULL && !grant_is_live(rec->route);
+    return (rec->route != NULL && !grant_is_live(rec->route)) ||
+           (rec->held->mint != NULL && !grant_is_live(rec->held->mint));
 }
 
 /* Under the target's lock: QUEUED and of this generation -> CLAIMED, out of the target's list. */

@@ -267,8 +267,12 @@ void op_wait(struct op *op)
         return;
     }
     struct kobj *obj = waited_on(&cap);
-    struct record *rec = record_alloc(op->ring, op->position, obj, cap.route);
+    kobj_ref(cap.object);
+    grant_ref(cap.route);
+    struct record *rec = record_alloc_held(op->ring, op->position, obj, cap.object, cap.route);
     if (rec == NULL) {
+        struct capability again = cap;
+        capability_put(&again);
         capability_put(&cap);
         op_complete(op, ST_DISCONNECTED);
         return;

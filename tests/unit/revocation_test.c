@@ -305,6 +305,135 @@ TEST(revoke_sleep_recv, "a sleep and a receive through a revoked grant end DISCO
     fixture_end();
 }
 
+static struct grant *route_of(struct user *user, capos_cap_t cap)
+{
+    struct capability held = {.route = NULL};
+    CHECK_EQ(user_look(user, cap, &held), ST_OK);
+    grant_ref(held.route);
+    return held.route;
+}
+
+/* ---- what comes by a call ---- */
+
+/* The server answers the call that waits for it, with a copy of a capability. */
+static void answer_with(struct user *server, capos_cap_t serve, capos_cap_t cap)
+{
+    struct capos_sqe recv = sqe_recv(server, serve, 512, 2);
+    struct capos_received header;
+    struct capos_transfer xfer = {.cap = cap};
+    REQUIRE_EQ(user_do(server, &recv).result, sizeof(header));
+    user_read(server, recv.result, &header, sizeof(header));
+    struct capos_sqe back = sqe_return(server, header.call_id, user_message(server, NULL, 0), 0);
+    sqe_transfers(server, &back, user_ring(server)->next_sequence, &xfer, 1);
+    CHECK_EQ(user_do(server, &back).result, ST_OK);
+}
+
+static struct capos_sqe call_for_one(struct user *user, capos_cap_t cap)
+{
+    struct capos_sqe sqe = call(user, cap);
+    sqe.accept_count = 1;
+    return sqe;
+}
+
+TEST(revoke_results,
+     "what a call brought goes with the way that the call took, in every copy; the server's own "
+     "stays")
+{
+    fixture_start(1);
+    struct user *server = user_new("server"), *a = user_new("a"), *b = user_new("b");
+    capos_cap_t endpoint = user_endpoint(server, 256, 2), note = user_notification(server);
+    capos_cap_t directory = user_pass_below(server, user_mint(server, endpoint, 7), a, 1);
+    struct capos_sqe open = call_for_one(a, directory);
+    user_start(a, &open);
+    answer_with(server, endpoint, note);
+    struct capos_cqe cqe = user_expect(a, open.user_data);
+    CHECK_EQ(cqe.cap_count, 1);
+    struct capability held;
+    CHECK_EQ(user_look(a, cqe.first_cap, &held), ST_OK);
+    struct grant *route = route_of(a, directory);
+    CHECK_PTR_EQ(held.route, route);
+    capos_cap_t copy = user_pass_below(a, cqe.first_cap, b, 1);
+    end_all(route);
+    CHECK_EQ(user_look(a, cqe.first_cap, &held), ST_DISCONNECTED);
+    CHECK_EQ(user_look(b, copy, &held), ST_DISCONNECTED);
+    CHECK_EQ(user_look(server, note, &held), ST_OK);
+    grant_unref(route);
+    fixture_end();
+}
+
+TEST(revoke_results_fresh,
+     "a capability under a fresh route of its sender's keeps it when it is returned; one that "
+     "somebody else made fresh does not")
+{
+    fixture_start(1);
+    struct user *broker = user_new("broker"), *a = user_new("a");
+    capos_cap_t endpoint = user_endpoint(broker, 256, 2);
+    capos_cap_t service = user_pass_below(broker, user_mint(broker, endpoint, 7), a, 1);
+    struct plain_object *object = plain_object_new(fixture_roots()->ledger, KTYPE_NOTIFICATION);
+    struct grant *mine = NULL, *foreign = derive(fixture_roots()->grant);
+    CHECK_EQ(grant_derive(fixture_roots()->grant, broker->process->ledger, "lease", 5, &mine),
+             ST_OK);
+    mine->fresh = true;
+    foreign->fresh = true;
+    struct grant *routes[] = {mine, foreign}, *wanted[] = {mine, route_of(a, service)};
+    for (unsigned i = 0; i < 2; i++) {
+        struct capability held;
+        struct capos_sqe ask = call_for_one(a, service);
+        user_start(a, &ask);
+        answer_with(broker, endpoint, put_plain(broker, object, routes[i]));
+        CHECK_EQ(user_look(a, user_expect(a, ask.user_data).first_cap, &held), ST_OK);
+        CHECK_PTR_EQ(held.route, wanted[i]);
+    }
+    grant_unref(wanted[1]);
+    grant_unref(mine);
+    grant_unref(foreign);
+    kobj_unref(&object->obj);
+    fixture_end();
+}
+
+TEST(revoke_minted,
+     "what an instance minted dies with it by whatever way it was come by: calls and waits end, "
+     "slots are swept, and a capability that arrives late is born dead")
+{
+    fixture_start(1);
+    struct user *owner = user_new("owner"), *instance = user_new("instance"), *a = user_new("a");
+    capos_cap_t endpoint = user_endpoint(owner, 256, 2);
+    capos_cap_t serve = user_pass_below(owner, endpoint, instance, EndpointServe_FACET);
+    capos_cap_t exported = user_pass_below(owner, user_mint(owner, endpoint, 1), a, 1);
+    struct capos_sqe open = call_for_one(a, exported);
+    user_start(a, &open);
+    answer_with(instance, serve, user_mint(instance, serve, 5));
+    capos_cap_t file = user_expect(a, open.user_data).first_cap;
+    struct capability held;
+    REQUIRE_EQ(user_look(a, file, &held), ST_OK);
+    struct kobj *object = held.object;
+    kobj_ref(object);
+    struct capos_sqe queued = call(a, file), dead = sqe_wait(a, file, CAPOS_EVENT_DEAD, 0);
+    struct capos_sqe patient = call(a, exported);
+    user_start(a, &queued);
+    user_start(a, &dead);
+    user_start(a, &patient);
+    CHECK_EQ(completions(a), 0);
+    user_terminate(instance);
+    CHECK_EQ(completions(a), 2);
+    struct capos_cqe one = {0}, two = {0};
+    CHECK(user_reap(a, &one) && user_reap(a, &two));
+    bool swapped = one.user_data == dead.user_data;
+    CHECK_EQ((swapped ? two : one).result, ST_DISCONNECTED);
+    CHECK_EQ((swapped ? one : two).result, CAPOS_EVENT_DEAD);
+    CHECK_EQ(user_look(a, file, &held), ST_DISCONNECTED);
+    CHECK_EQ(atomic_load_relaxed(&object->slots), 0);
+    CHECK_EQ(user_look(a, exported, &held), ST_OK);
+    struct capability late = {.object = object, .route = route_of(a, exported), .facet = 1};
+    capos_cap_t id = 0;
+    kobj_ref(object);
+    CHECK_EQ(table_insert(&a->process->table, &late, CAP_HOP_RECEIVED, &id), ST_OK);
+    CHECK_EQ(user_look(a, id, &held), ST_DISCONNECTED);
+    CHECK_EQ(atomic_load_relaxed(&object->slots), 0);
+    kobj_unref(object);
+    fixture_end();
+}
+
 /* ---- mappings ---- */
 
 #define MAPPED UINT64_C(0x30000000)
@@ -319,14 +448,6 @@ static void map_by(struct user *user, capos_cap_t memory, uint64_t address, uint
         aspace_map_object(&user->process->aspace, memory_object_of(held.object), held.route,
                           address, 0, pages * PAGE_BYTES, PROTECTION_READ_WRITE, &op);
     CHECK_EQ(aspace_op_finish(status, &op), ST_OK);
-}
-
-static struct grant *route_of(struct user *user, capos_cap_t cap)
-{
-    struct capability held = {.route = NULL};
-    CHECK_EQ(user_look(user, cap, &held), ST_OK);
-    grant_ref(held.route);
-    return held.route;
 }
 
 TEST(revoke_mappings,
