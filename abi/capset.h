@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What a new process finds. Entry registers (x86_64): RDI = address of the capset pages (below,
- * mapped read-only), all other general registers zero, RSP = top of the stack, 16-aligned as at a
- * call (RSP + 8 is a multiple of 16), direction flag clear.
+ * mapped read-only), RSI = the thread's ring, all other general registers zero, RSP = CAPOS_STACK_START
+ * (abi/layout.h), which is the thread pointer too: a multiple of 64 with room for a word above it;
+ * direction flag clear.
  */
 #ifndef CAPOS_ABI_CAPSET_H
 #define CAPOS_ABI_CAPSET_H

@@ -210,10 +210,12 @@ bool table_destroy_slice(struct cap_table *table, uint32_t max)
 {
     table->first_free = 0;
     table->free_count = 0;
-    for (uint32_t n = 0; n < max && table->capacity != 0; n++) {
-        struct dropped held;
+    while (max != 0 && table->capacity != 0) {
+        struct dropped held = {0};
         lock_acquire(&table->lock); /* a revocation may be sweeping it */
-        shrink(table, &held);
+        for (; max != 0 && table->capacity != 0 && held.object == NULL; max--) {
+            shrink(table, &held);
+        }
         lock_release(&table->lock);
         drop(&held);
     }

@@ -330,12 +330,11 @@ static ALWAYS_INLINE void put_receive(struct ring *ring, const struct words *w,
 /* Everything under the locks; false: nothing was done. The call is done with but for its refs. */
 static ALWAYS_INLINE bool answer(struct ring *ring, const struct words *w,
                                  struct endpoint *endpoint, struct grant *route,
-                                 struct record *call, uint32_t generation, const uint8_t *message,
-                                 uint64_t position)
+                                 struct ring *client, struct record *call, uint32_t generation,
+                                 const uint8_t *message, uint64_t position)
 {
     struct cpu *cpu = cpu_this();
     struct process *process = ring->process;
-    struct ring *client = call->ring;
     uint32_t len = params_len(w);
     lock_acquire(&endpoint->obj.lock);
     lock_acquire(&process->inflight_lock);
@@ -379,7 +378,7 @@ static ALWAYS_INLINE bool answer_call(struct ring *ring, const struct words *w,
     if (LIKELY(index < client->cq_entries)) {
         struct record *call = record_at(client, index);
         uint32_t generation = (uint32_t)(id >> (RING_INDEX_BITS + RING_ID_BITS));
-        done = answer(ring, w, endpoint, route, call, generation, message, position);
+        done = answer(ring, w, endpoint, route, client, call, generation, message, position);
         if (LIKELY(done)) {
             struct grant *call_route = call->route;
             struct kobj *held = call->held;

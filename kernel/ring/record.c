@@ -43,21 +43,21 @@ static void deadline_passed(struct timer *timer, uint32_t generation)
     }
 }
 
-void records_init(struct ring *ring)
+struct record *record_make(struct ring *ring)
 {
-    for (uint32_t i = 0; i < ring->cq_entries; i++) {
-        struct record *rec = record_at(ring, i);
-        rec->ring = ring;
-        rec->index = (uint16_t)i;
-        rec->next = (uint16_t)(i + 1 < ring->cq_entries ? i + 2 : 0);
-        list_node_init(&rec->link);
-        list_init(&rec->followers);
-        list_node_init(&rec->ring_link);
-        list_node_init(&rec->active_link);
-        list_node_init(&rec->server_link);
-        timer_init(&rec->deadline, deadline_passed, ring);
+    if (ring->records_made == ring->cq_entries) {
+        return NULL;
     }
-    ring->free_record = 1;
+    struct record *rec = record_at(ring, ring->records_made);
+    rec->ring = ring;
+    rec->index = ring->records_made++;
+    list_node_init(&rec->link);
+    list_init(&rec->followers);
+    list_node_init(&rec->ring_link);
+    list_node_init(&rec->active_link);
+    list_node_init(&rec->server_link);
+    timer_init(&rec->deadline, deadline_passed, ring);
+    return rec;
 }
 
 bool ring_prepare_record(struct ring *ring)

@@ -77,8 +77,8 @@ struct record {
 
 static_assert(sizeof(struct record) <= RECORD_BYTES, "records fit their places");
 
-/* Prepares all records of a new ring. */
-void records_init(struct ring *ring);
+/* The next record of the ring that was never used; NULL when there is none. Ring locked, or alone. */
+struct record *record_make(struct ring *ring);
 
 /* The record of the SQE that the ring's drain holds (it was copied there): active, not yet on any list;
  * state CLAIMED, owned by the caller. Takes a ref of target and route (NULL: no capability leads to it). The CQ slot was checked by the

@@ -12,16 +12,18 @@ static ALWAYS_INLINE struct record *record_at(struct ring *ring, uint32_t index)
     return (struct record *)(void *)(page + (index % RECORDS_PER_PAGE) * RECORD_BYTES);
 }
 
-/* A free record becomes the spare one; NULL when all are in use. Ring locked, or alone. */
+/* A free record becomes the spare one; NULL when all are in use. Ring locked, or alone. Records are made
+ * ready when they are first needed, for most rings need few of theirs. */
 static ALWAYS_INLINE void record_refill(struct ring *ring)
 {
     uint16_t first = ring->free_record;
-    struct record *spare = NULL;
     if (LIKELY(first != 0)) {
-        spare = record_at(ring, first - 1u);
+        struct record *spare = record_at(ring, first - 1u);
         ring->free_record = spare->next;
+        ring->spare = spare;
+    } else {
+        ring->spare = record_make(ring);
     }
-    ring->spare = spare;
 }
 
 /* The spare record becomes active in this state. Takes over the refs. Ring locked, or alone. */

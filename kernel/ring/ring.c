@@ -254,7 +254,6 @@ status_t ring_create(struct process *process, struct thread *thread, uint64_t us
         return ST_QUOTA;
     }
     write_header(ring, total_bytes);
-    records_init(ring);
     status_t status = aspace_map_kernel(&process->aspace, &ring->user_address, &ring->shared, true);
     if (status != ST_OK) {
         registry_remove(ring);
@@ -266,28 +265,25 @@ status_t ring_create(struct process *process, struct thread *thread, uint64_t us
     return ST_OK;
 }
 
-static void abort_record(struct ring *ring, struct record *rec)
-{
-    lock_acquire(&ring->lock);
-    bool active = rec->target != NULL;
-    uint32_t generation = atomic_load_relaxed(&rec->generation);
-    lock_release(&ring->lock);
-    if (active) {
-        (void)record_abort(rec, generation, ST_DISCONNECTED);
-    }
-}
-
-/* Aborts active records, looking at a slice of them; true when none is active. */
+/* Aborts active records, a slice of them; true when none is active. One that cannot end at once goes to the
+ * back of the line. */
 static bool abort_some(struct ring *ring)
 {
     for (uint32_t i = 0; i < CLOSE_SLICE_RECORDS; i++) {
-        abort_record(ring, record_at(ring, ring->close_cursor));
-        ring->close_cursor = (ring->close_cursor + 1) % ring->cq_entries;
+        lock_acquire(&ring->lock);
+        struct list_node *node = list_first(&ring->active);
+        if (node == NULL) {
+            lock_release(&ring->lock);
+            return true;
+        }
+        struct record *rec = list_entry(node, struct record, active_link);
+        list_unlink(node);
+        list_push_back(&ring->active, node);
+        uint32_t generation = atomic_load_relaxed(&rec->generation);
+        lock_release(&ring->lock);
+        (void)record_abort(rec, generation, ST_DISCONNECTED);
     }
-    lock_acquire(&ring->lock);
-    bool none = atomic_load_relaxed(&ring->outstanding) == 0;
-    lock_release(&ring->lock);
-    return none;
+    return false;
 }
 
 bool ring_hold(struct ring *ring)

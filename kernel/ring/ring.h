@@ -71,10 +71,10 @@ struct ring {
     bool wait_stalled;            /* [r] what the waiting cap_enter will answer */
     uint32_t record_generation;   /* [r] */
     uint16_t free_record;         /* [r] index + 1 */
-    bool closing;                 /* [r] no new record */
-    uint32_t close_cursor;        /* [c] of ring_close_slice */
-    struct list active;           /* [r] records, the newest first */
-    struct list call_heads;       /* [r] first queued call per endpoint; see ipc/queue.c */
+    uint16_t records_made;  /* [r] records below this index were used; the others are all zero */
+    bool closing;           /* [r] no new record */
+    struct list active;     /* [r] records, the newest first */
+    struct list call_heads; /* [r] first queued call per endpoint; see ipc/queue.c */
 };
 
 /* Takes a spare record out of the free ones; false: there is none. */
