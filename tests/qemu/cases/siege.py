@@ -41,6 +41,7 @@ def siege_case(name, sentence, cpus, kernel, weight):
 siege_case("siege.1", "no client of a service breaks it, harms another or leaves anything with it; one CPU", 1, "kernel.elf",
            40)
 siege_case("siege.4", "the same with four CPUs", 4, "kernel.elf", 40)
+siege_case("siege.debug", "the checking kernel finds no broken invariant under a siege; two CPUs", 2, "debug/kernel.elf", 60)
 
 
 GRANTS = "log: @log, timer: @timer"
