@@ -94,12 +94,13 @@ enum capos_opcode {
 
 /* SQE flags. Unknown ones are refused. */
 enum capos_sqe_flag {
-    CAPOS_SQE_LINK = 1 << 0,      /* (later) */
-    CAPOS_SQE_PIPELINE = 1 << 1,  /* (later) */
-    CAPOS_SQE_KEEP = 1 << 2,      /* (later) */
-    CAPOS_SQE_QUIET = 1 << 3,     /* (later) no completion on success */
-    CAPOS_SQE_INLINE = 1 << 4,    /* params, and a CALL's result, are offsets in the payload area */
-    CAPOS_SQE_MULTISHOT = 1 << 5, /* (later) WAIT only */
+    CAPOS_SQE_LINK = 1 << 0,     /* the next SQE starts when this one has succeeded */
+    CAPOS_SQE_PIPELINE = 1 << 1, /* (later) */
+    CAPOS_SQE_KEEP = 1 << 2,     /* (later) */
+    CAPOS_SQE_QUIET = 1 << 3,    /* no completion on success */
+    CAPOS_SQE_INLINE = 1 << 4,   /* params, and a CALL's result, are offsets in the payload area */
+    CAPOS_SQE_MULTISHOT =
+        1 << 5, /* WAIT only: stays armed after an event, which is told with MORE */
     CAPOS_SQE_FLAGS_ALL = (1 << 6) - 1,
 };
 
@@ -133,6 +134,7 @@ enum capos_cqe_flag {
     CAPOS_CQE_EXCEPTION = 1 << 3, /* exception: result is ST_EXCEPTION */
     CAPOS_CQE_NEEDED = 1 << 4,    /* needed: bytes (RESULT_TOO_SMALL) or quota class (QUOTA) */
     CAPOS_CQE_INLINE = 1 << 5, /* RECV with INLINE: it lies in the payload slot, not the buffer */
+    CAPOS_CQE_MORE = 1 << 6,   /* MULTISHOT: another completion of this entry will come */
 };
 
 struct capos_cqe {

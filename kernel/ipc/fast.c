@@ -150,7 +150,7 @@ static ALWAYS_INLINE struct record *simple_receive(struct endpoint *endpoint)
     struct list_node *node = endpoint->receives.head.next;
     struct record *receive = list_entry(node, struct record, link);
     bool simple = node != &endpoint->receives.head && list_empty(&endpoint->callers) &&
-                  !kobj_is_dead(&endpoint->obj) && record_is_inline(receive) &&
+                  !kobj_is_dead(&endpoint->obj) && receive->sqe.flags == CAPOS_SQE_INLINE &&
                   !receive->deadline.armed;
     return LIKELY(simple) ? receive : NULL;
 }
@@ -301,7 +301,7 @@ static ALWAYS_INLINE bool simple_call(const struct record *call, uint32_t genera
 {
     return LIKELY(atomic_load_relaxed(&call->server) == process &&
                   atomic_load_relaxed(&call->generation) == generation &&
-                  call->target == &endpoint->obj && record_is_inline(call) &&
+                  call->target == &endpoint->obj && call->sqe.flags == CAPOS_SQE_INLINE &&
                   len <= call->sqe.result_len && len <= endpoint->max_message_bytes &&
                   !call->deadline.armed && call->promised == 0);
 }

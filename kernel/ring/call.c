@@ -147,7 +147,7 @@ static void complete_success(struct op *op, struct kernel_call *call, struct cap
     }
     bool told = op_write_result(op, 0, results->base, (uint32_t)len);
     if (inv->reserved_caps == 0) {
-        ring_post(op->ring, op->sqe->user_data, told ? (int32_t)len : ST_BAD_ADDRESS, 0, 0, 0);
+        op_post(op, told ? (int32_t)len : ST_BAD_ADDRESS, 0, 0, 0);
         return;
     }
     told = told && write_records(op, inv, (uint32_t)len);
@@ -162,8 +162,8 @@ static void complete_success(struct op *op, struct kernel_call *call, struct cap
         return;
     }
     bool caps = inv->result_cap_count != 0;
-    ring_post(op->ring, op->sqe->user_data, (int32_t)len, caps ? CAPOS_CQE_CAPS : 0,
-              (uint16_t)inv->result_cap_count, caps ? inv->result_ids[0] : 0);
+    op_post(op, (int32_t)len, caps ? CAPOS_CQE_CAPS : 0, (uint16_t)inv->result_cap_count,
+            caps ? inv->result_ids[0] : 0);
 }
 
 static void complete_refusal(struct op *op, struct invocation *inv, status_t status)

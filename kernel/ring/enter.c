@@ -17,12 +17,14 @@
 #include "object/process.h"
 #include "object/thread.h"
 #include "ring/op.h"
+#include "ring/defer.h"
 #include "ring/quick.h"
 #include "ring/record_inline.h"
 #include "ring/ring.h"
 #include "sched/cpu.h"
 #include "sched/sched.h"
 
+/* DRAIN_MORE: cap_enter has more to do before it answers or waits. */
 enum drain { DRAIN_EMPTY, DRAIN_STALLED, DRAIN_MORE, DRAIN_BAD, DRAIN_RESUMED };
 
 enum { SQE_WORDS = sizeof(struct capos_sqe) / 8 };
@@ -32,6 +34,11 @@ static void op_unsupported(struct op *op)
     op_complete(op, ST_UNSUPPORTED);
 }
 
+static void op_nop(struct op *op)
+{
+    op_complete(op, ST_OK);
+}
+
 /* The bits of the SQE's words that an operation refuses: all that it does not understand. Word 0 is op,
  * pipe_index, flags, method, xfer_count, accept_count; word 5 is params_len and result_len. */
 #define W0_OP UINT64_C(0xff)
@@ -39,6 +46,8 @@ static void op_unsupported(struct op *op)
 #define W0_METHOD (UINT64_C(0xffff) << 32)
 #define W0_XFER (UINT64_C(0xff) << 48)
 #define W0_ACCEPT (UINT64_C(0xff) << 56)
+/* Flags of every operation. */
+#define FLAGS_COMMON ((uint64_t)(CAPOS_SQE_QUIET | CAPOS_SQE_LINK))
 #define W5_PARAMS UINT64_C(0xffffffff)
 #define W5_RESULT (UINT64_C(0xffffffff) << 32)
 #define ALL UINT64_MAX
@@ -46,7 +55,7 @@ static void op_unsupported(struct op *op)
 
 struct op_entry {
     op_fn run;
-    uint64_t word0; /* of word 0 */
+    uint64_t word0; /* of word 0; flags other than INLINE are looked at apart */
     bool reserve;   /* may use the CQ reserve */
     bool strict;    /* `words` refuse something */
     uint64_t
@@ -54,7 +63,7 @@ struct op_entry {
 };
 
 static const struct op_entry ops[CAPOS_OP_COUNT + 1] = {
-    [CAPOS_OP_NOP] = {op_unsupported, NOT(W0_OP), false, true, {ALL, 0, ALL, ALL, ALL, ALL, ALL}},
+    [CAPOS_OP_NOP] = {op_nop, NOT(W0_OP), false, true, {ALL, 0, ALL, ALL, ALL, ALL, ALL}},
     [CAPOS_OP_CALL] =
         {op_call, NOT(W0_OP | W0_INLINE | W0_METHOD | W0_XFER | W0_ACCEPT), false, false, {0}},
     [CAPOS_OP_RECV] = {op_recv,
@@ -89,10 +98,32 @@ static ALWAYS_INLINE const struct op_entry *entry_of(uint8_t opcode)
     return &ops[LIKELY(opcode < CAPOS_OP_COUNT) ? opcode : CAPOS_OP_COUNT];
 }
 
-/* Copies the SQE out of shared memory, each word loaded once; *plain_out: no bit is set that the op does
- * not understand. Written out, for it is the hottest code of all and compilers leave a loop a loop. */
+/* Bits of a copied SQE that its operation does not understand, flags that it does set aside. */
+NOINLINE static uint64_t strange_bits(const struct op_entry *entry, const struct capos_sqe *sqe)
+{
+    const uint64_t *words = (const uint64_t *)(const void *)sqe;
+    uint64_t strange = words[0] & entry->word0 & ~((FLAGS_COMMON | SQE_SPENT) << 16);
+    if (sqe->op == CAPOS_OP_WAIT && (sqe->flags & FLAGS_COMMON) == 0) {
+        strange &= ~((uint64_t)CAPOS_SQE_MULTISHOT << 16);
+    }
+    for (unsigned i = 1; entry->strict && i < SQE_WORDS; i++) {
+        strange |= words[i] & entry->words[i - 1];
+    }
+    return strange;
+}
+
+enum kind { KIND_PLAIN, KIND_FLAGGED, KIND_STRANGE };
+
+NOINLINE static enum kind kind_of(const struct op_entry *entry, const struct capos_sqe *sqe)
+{
+    bool known = (sqe->flags & ~CAPOS_SQE_FLAGS_ALL) == 0 && strange_bits(entry, sqe) == 0;
+    return known ? KIND_FLAGGED : KIND_STRANGE;
+}
+
+/* Copies the SQE out of shared memory, each word loaded once; *kind_out: whether it has flags, or a bit
+ * that the op does not understand. Written out, for it is the hottest code of all and compilers leave a loop a loop. */
 static ALWAYS_INLINE const struct op_entry *sqe_take(const uint8_t *shared, struct capos_sqe *sqe,
-                                                     bool *plain_out)
+                                                     enum kind *kind_out)
 {
     static_assert(SQE_WORDS == 8, "all are copied");
     uint64_t w0 = ring_load(shared), w1 = ring_load(shared + 8), w2 = ring_load(shared + 16),
@@ -114,7 +145,7 @@ static ALWAYS_INLINE const struct op_entry *sqe_take(const uint8_t *shared, stru
     words[5] = w5;
     words[6] = w6;
     words[7] = w7;
-    *plain_out = LIKELY(strange == 0);
+    *kind_out = LIKELY(strange == 0) ? KIND_PLAIN : kind_of(entry, sqe);
     return entry;
 }
 
@@ -142,19 +173,30 @@ static ALWAYS_INLINE bool cq_head_read(struct ring *ring, struct capos_ring_head
 }
 
 /* An SQE that transfers spends the ring's number whatever becomes of it. */
-static void refuse(struct op *op)
+static void refuse(struct op *op, status_t status)
 {
     bool transfers = op->sqe->op == CAPOS_OP_CALL || op->sqe->op == CAPOS_OP_RETURN ||
                      op->sqe->op == CAPOS_OP_RETURN_RECV;
     if (!transfers || op->sqe->xfer_count == 0 || op_spend_number(op)) {
-        op_unsupported(op);
+        op_complete(op, status);
     }
 }
 
-/* The next SQE may be taken although only the reserve is left: its operation is one of those. */
-static bool may_use_reserve(const struct ring *ring, const struct op_entry *entry, bool plain)
+/* Takes back the CQ slots of records that ended without a completion. True: there is ordinary room now. */
+NOINLINE static bool ring_reclaim(struct ring *ring)
 {
-    return plain && entry->reserve && ring->claimed - ring->cq_head_seen < ring->cq_entries;
+    lock_acquire(&ring->lock);
+    ring->claimed -= ring->released;
+    ring->released = 0;
+    lock_release(&ring->lock);
+    return ring->claimed - ring->cq_head_seen < ring->cq_ordinary;
+}
+
+/* The next SQE may be taken although only the reserve is left: its operation is one of those. */
+static bool may_use_reserve(const struct ring *ring, const struct op_entry *entry, enum kind kind)
+{
+    return kind != KIND_STRANGE && entry->reserve &&
+           ring->claimed - ring->cq_head_seen < ring->cq_entries;
 }
 
 static ALWAYS_INLINE void write_cqe(struct ring *ring, uint64_t user_data, uint64_t outcome,
@@ -213,48 +255,118 @@ static ALWAYS_INLINE uint64_t take_short(struct ring *ring, uint64_t position, u
     return position + 1;
 }
 
-/* Takes any SQE, the whole of it read into the spare record. False: there is no room for its completion. */
-NOINLINE static bool take_long(struct ring *ring, uint64_t position, bool ordinary)
+bool ring_has_room(struct ring *ring, uint64_t completions)
+{
+    return ring->claimed - ring->cq_head_seen + completions <= ring->cq_ordinary ||
+           (ring_reclaim(ring),
+            ring->claimed - ring->cq_head_seen + completions <= ring->cq_ordinary);
+}
+
+/* There is room for an ordinary completion. Slots that were claimed and then not needed count for room once
+ * it matters. */
+static ALWAYS_INLINE bool has_room(struct ring *ring)
+{
+    return LIKELY(ring->claimed - ring->cq_head_seen < ring->cq_ordinary) || ring_reclaim(ring);
+}
+
+void ring_dispatch(struct op *op)
+{
+    const struct op_entry *entry = entry_of(op->sqe->op);
+    STEP(what((uintptr_t)entry->run));
+    if (strange_bits(entry, op->sqe) == 0) {
+        entry->run(op);
+    } else {
+        refuse(op, ST_UNSUPPORTED);
+    }
+}
+
+/* SQEs of the chain that begins at `position`, before `tail`; 0: it has no end there, or is too long. */
+static uint32_t chain_length(struct ring *ring, uint64_t position, uint64_t tail)
+{
+    const uint64_t link = (uint64_t)CAPOS_SQE_LINK << 16;
+    for (uint32_t n = 1; n <= CAPOS_MAX_LINK && position + n <= tail; n++) {
+        if ((ring_load(ring_sqe(ring, position + n - 1)) & link) == 0) {
+            return n;
+        }
+    }
+    return 0;
+}
+
+/* Takes a chain. Returns the position behind it, the same when there is no room or it is to be refused. */
+static uint64_t take_chain(struct ring *ring, uint64_t position, uint64_t tail)
+{
+    uint32_t n = chain_length(ring, position, tail);
+    if (n == 0) {
+        lock_acquire(&ring->lock);
+        ring->refusing = true;
+        atomic_store_relaxed(&ring->ready, atomic_load_relaxed(&ring->ready) + DEFER_ARM);
+        lock_release(&ring->lock);
+        return position;
+    }
+    if (!ring_has_room(ring, n)) {
+        return position;
+    }
+    defer_chain(ring, position, n);
+    return position + n;
+}
+
+/* Takes any SQE, the whole of it read into the spare record, and with it the chain that it begins. Returns
+ * the position it got to: the same when there is no room, or the SQEs are to be refused. */
+NOINLINE static uint64_t take_long(struct ring *ring, uint64_t position, uint64_t tail,
+                                   bool ordinary)
 {
     if (UNLIKELY(ring->spare == NULL) && !ring_prepare_record(ring)) {
-        return false;
+        return position;
     }
-    bool plain;
+    enum kind kind;
     struct op op;
     op.sqe = &ring->spare->sqe;
-    const struct op_entry *entry = sqe_take(ring_sqe(ring, position), op.sqe, &plain);
-    if (UNLIKELY(!ordinary) && !may_use_reserve(ring, entry, plain)) {
-        return false;
+    const struct op_entry *entry = sqe_take(ring_sqe(ring, position), op.sqe, &kind);
+    if (UNLIKELY(!ordinary) && !may_use_reserve(ring, entry, kind)) {
+        return position;
     }
     op.ring = ring;
     op.process = ring->process;
     op.position = position;
     STEP(what((uintptr_t)entry->run));
-    if (LIKELY(plain)) {
+    if (LIKELY(kind == KIND_PLAIN)) {
         entry->run(&op);
+    } else if ((op.sqe->flags & CAPOS_SQE_LINK) != 0) {
+        return take_chain(ring, position, tail);
+    } else if (kind == KIND_STRANGE) {
+        refuse(&op, ST_UNSUPPORTED);
+    } else if ((op.sqe->flags & CAPOS_SQE_MULTISHOT) != 0 && !ring_has_room(ring, 2)) {
+        return position;
     } else {
-        refuse(&op);
+        entry->run(&op);
     }
-    return true;
+    return position + 1;
 }
 
 /* Takes the SQE at `position`, and perhaps some of those behind it before `end`. Returns the position it got
  * to: the same when there is no room for a completion. *long_out: it may have taken a while. */
 static ALWAYS_INLINE uint64_t take(struct ring *ring, uint64_t position, uint64_t end,
-                                   bool *long_out)
+                                   uint64_t tail, bool *long_out)
 {
-    uint64_t used = ring->claimed - ring->cq_head_seen;
-    bool ordinary = LIKELY(used < ring->cq_ordinary);
+    bool ordinary = has_room(ring);
     *long_out = false;
     if (ordinary) {
-        uint64_t room = end == position + 1 ? 1 : ring->cq_ordinary - used;
+        uint64_t room =
+            end == position + 1 ? 1 : ring->cq_ordinary - (ring->claimed - ring->cq_head_seen);
         uint64_t next = take_short(ring, position, end, room);
         if (next != position) {
             return next;
         }
     }
     *long_out = true;
-    return take_long(ring, position, ordinary) ? position + 1 : position;
+    return take_long(ring, position, tail, ordinary);
+}
+
+/* Deferred SQEs, or a chain to refuse, come before the next SQE. */
+static ALWAYS_INLINE bool must_go_on(const struct ring *ring)
+{
+    return UNLIKELY(atomic_load_relaxed(&ring->ready) != 0) &&
+           (defer_any_ready(ring) || ring->refusing);
 }
 
 /* Takes up to one slice of SQEs, up to `tail`. */
@@ -266,11 +378,15 @@ NOINLINE static enum drain drain_slice(struct ring *ring, uint64_t tail)
     bool was_long;
     do {
         before = position;
-        position = take(ring, position, end, &was_long);
-    } while (LIKELY(position != before) && position != end &&
-             (!was_long || arch_cycles() - started <= RING_SLICE_CYCLES));
+        position = take(ring, position, end, tail, &was_long);
+    } while (
+        LIKELY(position != before) && position < end &&
+        (!was_long || (arch_cycles() - started <= RING_SLICE_CYCLES && LIKELY(!must_go_on(ring)))));
     ring->sq_head = position;
     ring_store_release(&ring->header->sq_head, position);
+    if (UNLIKELY(must_go_on(ring))) {
+        return DRAIN_MORE;
+    }
     return UNLIKELY(position == before) ? DRAIN_STALLED
            : position != tail           ? DRAIN_MORE
                                         : DRAIN_EMPTY;
@@ -289,13 +405,18 @@ static ALWAYS_INLINE enum drain drain_single(struct ring *ring, struct capos_rin
                                              uint64_t tail, uint32_t min_complete,
                                              uint64_t deadline_ns)
 {
-    bool ordinary = LIKELY(ring->claimed - ring->cq_head_seen < ring->cq_ordinary);
+    bool ordinary = has_room(ring);
     if (!ordinary || take_short(ring, tail - 1, tail, 1) != tail) {
         if (ordinary && will_wait(ring, min_complete, deadline_ns) && ipc_fast(ring, tail - 1)) {
             return DRAIN_RESUMED;
         }
-        if (UNLIKELY(!take_long(ring, tail - 1, ordinary))) {
-            return DRAIN_STALLED;
+        if (UNLIKELY(take_long(ring, tail - 1, tail, ordinary) != tail)) {
+            return ring->refusing ? DRAIN_MORE : DRAIN_STALLED;
+        }
+        if (UNLIKELY(defer_any_ready(ring))) {
+            ring->sq_head = tail;
+            ring_store_release(&header->sq_head, tail);
+            return DRAIN_MORE;
         }
     }
     ring->sq_head = tail;
@@ -333,14 +454,25 @@ static ALWAYS_INLINE uint64_t answer_of(const struct ring *ring, uint64_t ready,
     return ready | (stalled ? CAPOS_ENTER_STALLED : 0);
 }
 
+/* A drain would go further than the one before the wait: deferred SQEs, or room that nothing is reaped for. */
+static ALWAYS_INLINE bool can_go_on_locked(const struct ring *ring, bool stalled)
+{
+    return !list_empty(&ring->ready_list) || (!stalled && !list_empty(&ring->unarmed)) ||
+           (stalled && ring->released != 0);
+}
+
 uint64_t ring_answer_locked(struct ring *ring)
 {
+    if (UNLIKELY(can_go_on_locked(ring, ring->wait_stalled))) {
+        return RING_AGAIN;
+    }
     return answer_of(ring, ready_now(ring), ring->wait_stalled);
 }
 
 bool ring_wait_over_locked(struct ring *ring)
 {
-    if (LIKELY(ring->wait_min == 0) || ready_now(ring) < ring->wait_min) {
+    if (LIKELY(ring->wait_min == 0) ||
+        (ready_now(ring) < ring->wait_min && !can_go_on_locked(ring, ring->wait_stalled))) {
         return false;
     }
     ring->wait_min = 0;
@@ -351,19 +483,30 @@ void ring_wake(struct ring *ring, uint64_t result)
 {
     struct thread *thread = ring->thread;
     timer_cancel(&thread->deadline);
-    arch_syscall_set_result(&thread->arch, result);
+    if (UNLIKELY(result == RING_AGAIN)) {
+        arch_syscall_restart(&thread->arch);
+    } else {
+        arch_syscall_set_result(&thread->arch, result);
+    }
     sched_wake(thread);
 }
 
-void ring_post(struct ring *ring, uint64_t user_data, int32_t result, uint16_t flags,
-               uint16_t cap_count, uint64_t extra)
+void op_post(struct op *op, int32_t result, uint16_t flags, uint16_t cap_count, uint64_t extra)
 {
-    post_own(ring, user_data, outcome_word(result, flags, cap_count), extra);
+    if (UNLIKELY((op->sqe->flags & (CAPOS_SQE_QUIET | CAPOS_SQE_LINK)) != 0)) {
+        if ((op->sqe->flags & CAPOS_SQE_LINK) != 0) {
+            defer_ended_now(op, result);
+        }
+        if ((op->sqe->flags & CAPOS_SQE_QUIET) != 0 && result >= 0) {
+            return;
+        }
+    }
+    post_own(op->ring, op->sqe->user_data, outcome_word(result, flags, cap_count), extra);
 }
 
-void ring_post_result(struct ring *ring, uint64_t user_data, int32_t result)
+void op_post_result(struct op *op, int32_t result)
 {
-    post_own(ring, user_data, (uint32_t)result, 0);
+    op_post(op, result, 0, 0, 0);
 }
 
 void ring_wait_expired(struct timer *timer, uint32_t generation)
@@ -410,6 +553,11 @@ static void wait_or_answer(struct ring *ring, uint32_t min_complete, uint64_t de
     lock_acquire(&ring->lock);
     uint64_t ready = ready_now(ring);
     bool enough = ready >= min_complete || (stalled && ready != 0);
+    if (UNLIKELY(can_go_on_locked(ring, stalled))) {
+        lock_release(&ring->lock);
+        arch_syscall_restart(&thread->arch);
+        return;
+    }
     if (enough || passed) {
         lock_release(&ring->lock);
         arch_syscall_set_result(&thread->arch, answer_of(ring, ready, stalled) |
@@ -448,16 +596,84 @@ static ALWAYS_INLINE void set_flags(struct capos_ring_header *header, bool stall
     }
 }
 
+/* Refuses SQEs up to the end of a chain that cannot be one, as far as there are any and there is room. */
+static enum drain refuse_chain(struct ring *ring, struct capos_ring_header *header)
+{
+    uint64_t tail = ring_load_acquire(&header->sq_tail);
+    if (tail - ring->sq_head > ring->sq_entries || !cq_head_read(ring, header)) {
+        return DRAIN_BAD;
+    }
+    for (unsigned i = 0; i < RING_SLICE_SQES; i++) {
+        if (ring->sq_head == tail) {
+            return DRAIN_EMPTY;
+        }
+        if (!ring_has_room(ring, 1) || (ring->spare == NULL && !ring_prepare_record(ring))) {
+            return DRAIN_STALLED;
+        }
+        enum kind kind;
+        struct op op = {ring, ring->process, ring->sq_head, &ring->spare->sqe};
+        (void)sqe_take(ring_sqe(ring, op.position), op.sqe, &kind);
+        ring->sq_head++;
+        ring_store_release(&header->sq_head, ring->sq_head);
+        bool last = (op.sqe->flags & CAPOS_SQE_LINK) == 0;
+        op.sqe->flags &= CAPOS_SQE_INLINE;
+        refuse(&op, ST_BAD_ARGUMENT);
+        if (last) {
+            lock_acquire(&ring->lock);
+            ring->refusing = false;
+            atomic_store_relaxed(&ring->ready, atomic_load_relaxed(&ring->ready) - DEFER_ARM);
+            lock_release(&ring->lock);
+            break;
+        }
+    }
+    return DRAIN_MORE;
+}
+
+/* One slice of what is to be done: what was consumed before, then new SQEs. */
+static enum drain go_on(struct ring *ring, struct capos_ring_header *header, uint32_t min_complete,
+                        uint64_t deadline_ns)
+{
+    enum defer defer = DEFER_DONE;
+    if (atomic_load_relaxed(&ring->ready) != 0) {
+        if (!cq_head_read(ring, header)) {
+            return DRAIN_BAD;
+        }
+        defer = defer_run(ring);
+        if (defer == DEFER_LEFT) {
+            return DRAIN_MORE;
+        }
+    }
+    enum drain drained = ring->refusing ? refuse_chain(ring, header)
+                                        : drain(ring, header, min_complete, deadline_ns);
+    return drained == DRAIN_EMPTY && defer == DEFER_STARVED ? DRAIN_STALLED : drained;
+}
+
+/* What takes more than one slice. DRAIN_RESUMED: the system call is answered, or made again. */
+NOINLINE static enum drain enter_slices(struct ring *ring, struct capos_ring_header *header,
+                                        uint32_t min_complete, uint64_t deadline_ns)
+{
+    for (;;) {
+        if (arch_interrupt_pending() || process_is_exiting(ring->process)) {
+            arch_syscall_restart(&ring->thread->arch);
+            return DRAIN_RESUMED;
+        }
+        STEP(end());
+        enum drain drained = go_on(ring, header, min_complete, deadline_ns);
+        if (drained != DRAIN_MORE) {
+            return drained;
+        }
+    }
+}
+
 void ring_enter(struct ring *ring, uint32_t min_complete, uint64_t deadline_ns)
 {
     struct capos_ring_header *header = ring_header(ring);
-    enum drain drained;
-    while ((drained = drain(ring, header, min_complete, deadline_ns)) == DRAIN_MORE) {
-        if (arch_interrupt_pending() || process_is_exiting(ring->process)) {
-            arch_syscall_restart(&ring->thread->arch);
-            return;
-        }
-        STEP(end());
+    enum drain drained = DRAIN_MORE;
+    if (LIKELY(atomic_load_relaxed(&ring->ready) == 0)) {
+        drained = drain(ring, header, min_complete, deadline_ns);
+    }
+    if (UNLIKELY(drained == DRAIN_MORE)) {
+        drained = enter_slices(ring, header, min_complete, deadline_ns);
     }
     if (LIKELY(drained == DRAIN_RESUMED)) {
         return;

@@ -30,9 +30,15 @@ void op_cancel(struct op *op);
 void op_park(struct op *op);
 void op_unpark(struct op *op);
 
+/* Completion without a record: the drain made sure of a CQ slot. Nothing is posted, and the slot not claimed,
+ * when a QUIET entry succeeds. */
+void op_post(struct op *op, int32_t result, uint16_t flags, uint16_t cap_count, uint64_t extra);
+/* The same with no flags and nothing else to say. */
+void op_post_result(struct op *op, int32_t result);
+
 static inline void op_complete_needed(struct op *op, status_t status, uint32_t needed)
 {
-    ring_post(op->ring, op->sqe->user_data, status, CAPOS_CQE_NEEDED, 0, (uint64_t)needed << 32);
+    op_post(op, status, CAPOS_CQE_NEEDED, 0, (uint64_t)needed << 32);
 }
 
 /* Posts a plain completion of this SQE; with ST_QUOTA it names the class. */
@@ -41,7 +47,7 @@ static inline void op_complete(struct op *op, int32_t result)
     if (UNLIKELY(result == ST_QUOTA)) {
         op_complete_needed(op, result, (uint32_t)ledger_refused());
     } else {
-        ring_post_result(op->ring, op->sqe->user_data, result);
+        op_post_result(op, result);
     }
 }
 
@@ -61,6 +67,8 @@ void op_end_transfers(struct op *op, const struct op_transfers *xfers, bool comm
 
 /* For an SQE that is refused before anything else is looked at: its number counts all the same. */
 bool op_spend_number(struct op *op);
+/* The same without a completion: false, nothing was spent. */
+bool op_try_spend_number(struct op *op);
 
 /* Parameters of op->sqe, an INLINE one's resolved (ring/buffer.h), into kernel memory; false: not
  * readable. Lengths are multiples of 8. */

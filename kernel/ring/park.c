@@ -59,7 +59,7 @@ int32_t park_outcome_locked(struct kobj *obj, const struct record *rec)
 void park_unlink(struct kobj *obj, struct record *rec)
 {
     list_remove(&rec->link);
-    if (rec->sqe.op == CAPOS_OP_PARK) {
+    if (rec->sqe.op == CAPOS_OP_PARK && (rec->sqe.flags & SQE_DEFERRED) == 0) {
         tree_remove(tree_of(obj), &rec->parked);
     }
 }

@@ -12,6 +12,7 @@
 #include "object/invoke.h"
 #include "object/process.h"
 #include "ring/buffer.h"
+#include "ring/defer.h"
 #include "ring/record_inline.h"
 #include "ring/wait.h"
 
@@ -153,6 +154,7 @@ bool record_queue_locked(struct record *rec, struct list *list)
         return false;
     }
     rec->state = RECORD_QUEUED;
+    list_node_init(&rec->link); /* ipc/fast.c leaves it as it was */
     if (list != NULL) {
         list_push_back(list, &rec->link);
     }
@@ -206,7 +208,12 @@ void record_post(struct record *rec, int32_t result, uint16_t flags, uint16_t ca
     struct grant *route = rec->route;
     (void)timer_cancel(&rec->deadline);
     lock_acquire(&ring->lock);
-    record_retire_locked(ring, rec, outcome_word(result, flags, cap_count), extra);
+    if (UNLIKELY((rec->sqe.flags & SQE_FLAGGED) != 0) && defer_ended_locked(rec, result)) {
+        ring->released++;
+    } else {
+        record_put_cqe_locked(ring, rec, outcome_word(result, flags, cap_count), extra);
+    }
+    record_free_locked(ring, rec);
     bool wake = ring_wait_over_locked(ring);
     uint64_t answer = wake ? ring_answer_locked(ring) : 0;
     lock_release(&ring->lock);
@@ -217,6 +224,45 @@ void record_post(struct record *rec, int32_t result, uint16_t flags, uint16_t ca
     if (wake) { /* last: who is woken may look at what it is charged for */
         ring_wake(ring, answer);
     }
+}
+
+void record_event(struct record *rec, int32_t events, uint64_t signal)
+{
+    struct ring *ring = rec->ring;
+    struct kobj *target = rec->target;
+    lock_acquire(&target->lock);
+    rec->armed = false;
+    bool queued = record_queue_locked(rec, NULL);
+    lock_acquire(&ring->lock);
+    record_put_cqe_locked(ring, rec, outcome_word(events, CAPOS_CQE_SIGNAL | CAPOS_CQE_MORE, 0),
+                          signal);
+    if (queued) {
+        defer_unarmed_locked(rec);
+    }
+    bool wake = ring_wait_over_locked(ring);
+    uint64_t answer = wake ? ring_answer_locked(ring) : 0;
+    lock_release(&ring->lock);
+    lock_release(&target->lock);
+    if (wake) {
+        ring_wake(ring, answer);
+    }
+    if (!queued) {
+        record_finish(rec, rec->doom, rec->doom > 0 ? CAPOS_CQE_SIGNAL : 0, 0, 0);
+    }
+}
+
+void record_dissolve(struct record *rec)
+{
+    struct ring *ring = rec->ring;
+    struct kobj *held = rec->held;
+    lock_acquire(&rec->target->lock);
+    record_let_go_locked(rec);
+    lock_release(&rec->target->lock);
+    lock_acquire(&ring->lock);
+    record_free_locked(ring, rec);
+    ring->claimed--;
+    lock_release(&ring->lock);
+    kobj_unref(held);
 }
 
 void record_finish(struct record *rec, int32_t result, uint16_t flags, uint16_t cap_count,

@@ -10,6 +10,7 @@
  *   CLAIMED -> INFLIGHT     a call was delivered and awaits its RETURN
  *   INFLIGHT -> CLAIMED     cancel, deadline, death of client or server
  *   INFLIGHT, no server     claimed by RETURN: see C5
+ * A deferred SQE (ring/defer.h) is QUEUED on its own process, on no list of it.
  *   CLAIMED -> FREE         record_finish: the completion is posted
  * Invariants: C1 only the claimer may finish. C2 cancel, deadline and exit that find a record
  * CLAIMED write `doom` and go; the claimer looks at it under the target's lock before it lets go.
@@ -36,6 +37,13 @@
 struct process;
 struct ring;
 
+/* Bits of the kernel's copy of sqe.flags; user space cannot set them. */
+enum {
+    SQE_DEFERRED = 1 << 15,  /* not carried out yet */
+    SQE_CANCELLED = 1 << 14, /* and it will not be: an earlier entry of its chain failed [r] */
+    SQE_SPENT = 1 << 13,     /* its transfer number was spent when it was consumed */
+};
+
 enum record_state { RECORD_FREE, RECORD_QUEUED, RECORD_CLAIMED, RECORD_INFLIGHT };
 
 enum { RECORD_MAX_CAPS = 16, RECORD_BYTES = 512, RECORDS_PER_PAGE = 4096 / RECORD_BYTES };
@@ -44,7 +52,7 @@ enum { RECORD_MAX_CAPS = 16, RECORD_BYTES = 512, RECORDS_PER_PAGE = 4096 / RECOR
 struct record {
     struct list_node link;      /* [o] in a list of the target; stays there while RETURN works */
     struct list followers;      /* [o] endpoint: later calls of the same ring, when this is first */
-    struct list_node ring_link; /* [r] endpoint: in ring->call_heads */
+    struct list_node ring_link; /* [r] in ring->call_heads (endpoint), ready or unarmed (defer.h) */
     struct list_node active_link; /* [r] in ring->active */
     struct list_node server_link; /* [f] in the server's inflight list */
     struct ring *ring;            /* [I] for good */
@@ -60,10 +68,12 @@ struct record {
     _Atomic uint32_t generation; /* [a] 31 bits; set under [r], 0 again under [o] */
     uint16_t index;              /* [I] for good */
     uint16_t next;               /* [r] free list: index + 1 */
+    uint16_t chain_next;         /* [r] LINK: index + 1 of the deferred record after this one */
     uint8_t promised;            /* [I] slots of the table promised for capabilities that come */
     uint8_t state;               /* [o] enum record_state; FREE also under [r] */
     uint8_t xfer_count;          /* [I] captured transfers not yet ended */
     bool heads_ring;             /* [o] call: linked by ring_link */
+    bool armed; /* [o] MULTISHOT: has a CQ slot for an event beside that for its end */
     _Atomic bool
         sleeping; /* [a] a late deadline may look at it: its deadline is its purpose (Timer.sleep) */
     status_t doom;      /* [o] */
@@ -124,6 +134,11 @@ void record_complete(struct record *rec, status_t status);
 /* The second half of record_finish, for a record that its target let go of (record_let_go_locked). */
 void record_post(struct record *rec, int32_t result, uint16_t flags, uint16_t cap_count,
                  uint64_t extra);
+/* For a CLAIMED record of a MULTISHOT wait: posts the event and leaves the record QUEUED, on no list of its
+ * target, until its ring's thread arms it again; finished when it was doomed meanwhile. */
+void record_event(struct record *rec, int32_t events, uint64_t signal);
+/* For a CLAIMED record without a route: frees it without a completion and gives its CQ slot back. Own thread only. */
+void record_dissolve(struct record *rec);
 /* CLAIMED, or INFLIGHT and claimed by RETURN: nobody finds it any more. Under the target's lock. */
 void record_let_go_locked(struct record *rec);
 

@@ -52,19 +52,30 @@ static ALWAYS_INLINE struct record *record_activate(struct ring *ring, uint64_t 
     return rec;
 }
 
-/* Posts the completion of a record that its target let go of, and frees it. Ring locked; the refs it held
- * are the caller's. */
-static ALWAYS_INLINE void record_retire_locked(struct ring *ring, struct record *rec,
-                                               uint64_t outcome, uint64_t extra)
+static ALWAYS_INLINE void record_put_cqe_locked(struct ring *ring, const struct record *rec,
+                                                uint64_t outcome, uint64_t extra)
 {
     uint64_t tail = atomic_load_relaxed(&ring->cq_tail);
     ring_put_cqe(ring, tail, rec->sqe.user_data, outcome, extra);
     ring_publish(ring, tail + 1);
+}
+
+/* Frees a record that its target let go of. Ring locked; the refs it held are the caller's. */
+static ALWAYS_INLINE void record_free_locked(struct ring *ring, struct record *rec)
+{
     list_unlink(&rec->active_link);
     rec->target = NULL;
     rec->next = ring->free_record;
     ring->free_record = (uint16_t)(rec->index + 1);
     atomic_store_release(&ring->outstanding, atomic_load_relaxed(&ring->outstanding) - 1);
+}
+
+/* The same after its completion was posted. */
+static ALWAYS_INLINE void record_retire_locked(struct ring *ring, struct record *rec,
+                                               uint64_t outcome, uint64_t extra)
+{
+    record_put_cqe_locked(ring, rec, outcome, extra);
+    record_free_locked(ring, rec);
 }
 
 static ALWAYS_INLINE uint64_t outcome_word(int32_t result, uint16_t flags, uint16_t cap_count)

@@ -7,7 +7,7 @@
  * checked value is used: a nonsense index gives ST_BAD_RING and consumes nothing.
  *
  * Invariants: R1 an SQE is consumed only with a CQ slot in hand: posted + outstanding records never
- * exceed cq_entries. R2 ordinary operations leave cq_entries - cq_ordinary slots for those of the reserve
+ * exceed cq_entries; `claimed` minus `released` is their sum. R2 ordinary operations leave cq_entries - cq_ordinary slots for those of the reserve
  * (CANCEL, RELEASE, FINISH, RETURN, UNPARK, SIGNAL). R3 wait_min is non-zero exactly while the
  * thread is BLOCKED, and whoever zeroes it wakes the thread. R4 a record is active exactly while it
  * is in `active`. Lock: `lock` (rank LOCK_RING) for all that is marked [r].
@@ -66,6 +66,7 @@ struct ring {
     uint64_t next_sequence; /* [c] transfer number expected */
     _Atomic uint64_t cq_tail;     /* [r] private copy */
     _Atomic uint32_t outstanding; /* [r] active records */
+    uint32_t released;            /* [r] of `claimed`: given back by records that ended quietly */
     uint32_t wait_min;            /* [r] */
     uint32_t wait_generation;     /* [r] counts waits, so that a late deadline does nothing */
     bool wait_stalled;            /* [r] what the waiting cap_enter will answer */
@@ -73,6 +74,11 @@ struct ring {
     uint16_t free_record;         /* [r] index + 1 */
     uint16_t records_made;  /* [r] records below this index were used; the others are all zero */
     bool closing;           /* [r] no new record */
+    _Atomic uint32_t ready; /* [r] counts `ready_list`, and in the upper half what else is to be
+                                   done before SQEs are taken: see ring/defer.h */
+    bool refusing;          /* [c] SQEs are refused up to the end of a chain */
+    struct list ready_list; /* [r] deferred records that may be carried out */
+    struct list unarmed;    /* [r] MULTISHOT waits that need a CQ slot for their next event */
     struct list active;     /* [r] records, the newest first */
     struct list call_heads; /* [r] first queued call per endpoint; see ipc/queue.c */
 };
@@ -109,13 +115,6 @@ void ring_wait_expired(struct timer *timer, uint32_t generation);
 
 /* Ends a blocked wait without a result (its process is exiting). True when it was blocked. */
 bool ring_abort_wait(struct ring *ring);
-
-/* Completion without a record: the caller made sure of a CQ slot in this very drain. */
-void ring_post(struct ring *ring, uint64_t user_data, int32_t result, uint16_t flags,
-               uint16_t cap_count, uint64_t extra);
-
-/* The same with no flags and nothing else to say. */
-void ring_post_result(struct ring *ring, uint64_t user_data, int32_t result);
 
 /* Ring by call id: a process-independent registry. The ring stays while `ring_put` is owed. */
 struct ring *ring_get(uint32_t id);
@@ -213,7 +212,10 @@ static ALWAYS_INLINE uint8_t *ring_inline(struct ring *ring, uint64_t offset, ui
     return ring_at(ring, ring->payload_offset + offset);
 }
 
-/* After a completion was posted, under the lock; true when the thread's wait is over: the caller unlocks,
+/* What ring_wake is given when cap_enter is to be made again: there is more to drain. */
+#define RING_AGAIN (UINT64_C(1) << 62)
+
+/* After a record ended, under the lock; true when the thread's wait is over: the caller unlocks,
  * then ring_wake. */
 bool ring_wait_over_locked(struct ring *ring);
 void ring_wake(struct ring *ring, uint64_t result);

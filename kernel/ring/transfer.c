@@ -54,8 +54,7 @@ bool op_probe_result(struct op *op, uint32_t len)
 
 static void complete_bad_sequence(struct op *op)
 {
-    ring_post(op->ring, op->sqe->user_data, ST_BAD_SEQUENCE, CAPOS_CQE_SEQUENCE, 0,
-              op->ring->next_sequence);
+    op_post(op, ST_BAD_SEQUENCE, CAPOS_CQE_SEQUENCE, 0, op->ring->next_sequence);
 }
 
 static uint64_t area_offset(const struct op *op)
@@ -63,16 +62,24 @@ static uint64_t area_offset(const struct op *op)
     return align_up(op->sqe->params_len, 8);
 }
 
-bool op_spend_number(struct op *op)
+bool op_try_spend_number(struct op *op)
 {
     uint64_t number;
     if (!read_at(op, area_offset(op), &number, sizeof(number)) ||
         number != op->ring->next_sequence) {
-        complete_bad_sequence(op);
         return false;
     }
     op->ring->next_sequence++;
     ring_store(&ring_header(op->ring)->next_sequence, op->ring->next_sequence);
+    return true;
+}
+
+bool op_spend_number(struct op *op)
+{
+    if ((op->sqe->flags & SQE_SPENT) == 0 && !op_try_spend_number(op)) {
+        complete_bad_sequence(op);
+        return false;
+    }
     return true;
 }
 

@@ -99,12 +99,21 @@ static void settle(struct kobj *obj)
     }
 }
 
+/* Ends a wait, or tells of an event that does not end it. */
+static void tell(struct record *rec, int32_t result, uint64_t signal)
+{
+    const int32_t last = CAPOS_EVENT_DEAD | CAPOS_EVENT_EXIT; /* nothing comes after these */
+    if ((rec->sqe.flags & CAPOS_SQE_MULTISHOT) != 0 && result > 0 && (result & last) == 0) {
+        record_event(rec, result, signal);
+    } else {
+        record_finish(rec, result, result > 0 ? CAPOS_CQE_SIGNAL : 0, 0, result > 0 ? signal : 0);
+    }
+}
+
 static void wake(struct kobj *obj, const struct wakenings *wakenings)
 {
     for (unsigned i = 0; i < wakenings->count; i++) {
-        int32_t result = wakenings->list[i].result;
-        record_finish(wakenings->list[i].rec, result, result > 0 ? CAPOS_CQE_SIGNAL : 0, 0,
-                      wakenings->list[i].signal);
+        tell(wakenings->list[i].rec, wakenings->list[i].result, wakenings->list[i].signal);
     }
     settle(obj);
 }
@@ -245,6 +254,29 @@ static bool wait_now(struct kobj *obj, struct record *rec, int32_t *result_out,
     return !queued;
 }
 
+/* Waits from here on. No lock held; the record is CLAIMED and nobody's any more. */
+static void wait_begin(struct kobj *obj, struct record *rec)
+{
+    int32_t result;
+    uint64_t signal;
+    if (wait_now(obj, rec, &result, &signal)) {
+        /* An event that was taken is told, even when the deadline passed in the same moment. */
+        tell(rec, result != 0 ? result : rec->doom, signal);
+        settle(obj);
+    }
+}
+
+/* `claimed` counts the slot for an event as well. */
+void wait_arm(struct record *rec)
+{
+    struct kobj *obj = rec->target;
+    rec->armed = true;
+    rec->ring->claimed++;
+    kobj_ref(obj);
+    wait_begin(obj, rec);
+    kobj_unref(obj);
+}
+
 /* Where the waiters of a capability queue: a served object's end comes with its endpoint. */
 static struct kobj *waited_on(const struct capability *cap)
 {
@@ -279,13 +311,10 @@ void op_wait(struct op *op)
     }
     rec->facet = op->sqe->params != 0 ? op->sqe->params : UINT64_MAX;
     record_arm(rec, op->sqe->deadline_ns);
-    int32_t result;
-    uint64_t signal;
-    if (wait_now(obj, rec, &result, &signal)) {
-        /* An event that was taken is told, even when the deadline passed in the same moment. */
-        int32_t final = result != 0 ? result : rec->doom;
-        record_finish(rec, final, final > 0 ? CAPOS_CQE_SIGNAL : 0, 0, final > 0 ? signal : 0);
-        settle(obj);
+    if ((op->sqe->flags & CAPOS_SQE_MULTISHOT) != 0) {
+        wait_arm(rec);
+    } else {
+        wait_begin(obj, rec);
     }
     capability_put(&cap);
 }

@@ -19,6 +19,10 @@ bool waiter_queue_locked(struct kobj *obj, struct record *rec);
 /* A slice of that job: for struct scans. */
 bool kobj_scan_slice(struct job *job);
 
+/* For a CLAIMED record of a MULTISHOT wait, by its ring's thread, with room for a completion: claims a CQ
+ * slot for the next event and waits for it. */
+void wait_arm(struct record *rec);
+
 /* Sets dead (under the lock) and notifies. */
 void kobj_kill(struct kobj *obj);
 

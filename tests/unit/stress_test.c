@@ -29,6 +29,8 @@ enum {
     MAX_CAPS = 4, /* of an endpoint */
 };
 
+#define QUIET_MARK (UINT64_C(1) << 63)
+
 struct awaited {
     uint64_t user_data; /* 0: free */
     uint64_t position;
@@ -134,6 +136,15 @@ static void complete(struct actor *actor, const struct capos_cqe *cqe)
 {
     unsigned place = (unsigned)(cqe->user_data % PENDING);
     struct awaited *pending = &actor->pending[place];
+    if ((cqe->user_data & QUIET_MARK) != 0 && cqe->result < 0) {
+        return;
+    }
+    if ((cqe->flags & CAPOS_CQE_MORE) != 0) {
+        if (pending->user_data != cqe->user_data || cqe->result != CAPOS_EVENT_SIGNALLED) {
+            FAIL("an event nobody waits for");
+        }
+        return;
+    }
     actor->completed++;
     if (pending->user_data != cqe->user_data) {
         FAIL("a completion nobody waits for");
@@ -416,6 +427,23 @@ static void fill(struct actor *actor, struct capos_sqe *sqe)
     }
 }
 
+/* Some say QUIET, and then nobody waits for them; some are chained to the next, if there is one. */
+static void set_flags(struct actor *actor, struct capos_sqe *sqe)
+{
+    bool small = sqe->op == CAPOS_OP_NOP || sqe->op >= CAPOS_OP_WAIT;
+    if (small && pick(actor, 6) == 0) {
+        sqe->flags |= CAPOS_SQE_QUIET;
+        sqe->user_data |= QUIET_MARK;
+    }
+    if (pick(actor, 4) == 0) {
+        sqe->flags |= CAPOS_SQE_LINK;
+    }
+    if (sqe->op == CAPOS_OP_WAIT && sqe->flags == 0 && pick(actor, 2) == 0 &&
+        sqe->method == CAPOS_EVENT_SIGNALLED) {
+        sqe->flags = CAPOS_SQE_MULTISHOT;
+    }
+}
+
 static void submit_one(struct actor *actor)
 {
     struct user *user = actor->user;
@@ -430,8 +458,10 @@ static void submit_one(struct actor *actor)
     struct capos_sqe sqe = {
         .user_data = actor->count, .params = params_of(place), .result = result_of(place)};
     fill(actor, &sqe);
+    set_flags(actor, &sqe);
+    bool awaited = (sqe.user_data & QUIET_MARK) == 0;
     actor->pending[place] =
-        (struct awaited){.user_data = sqe.user_data,
+        (struct awaited){.user_data = awaited ? sqe.user_data : 0,
                          .position = user->sq_tail,
                          .slot = (sqe.flags & CAPOS_SQE_INLINE) != 0 ? slot_of(actor, place) : 0,
                          .op = sqe.op,
@@ -440,7 +470,7 @@ static void submit_one(struct actor *actor)
     memcpy(user_ptr(user, ring->user_address + ring->sq_offset + slot * sizeof(sqe)), &sqe,
            sizeof(sqe));
     __atomic_store_n(&header->sq_tail, ++user->sq_tail, __ATOMIC_RELEASE);
-    actor->submitted++;
+    actor->submitted += awaited;
 }
 
 /* A child sleeps a few times, or many times, and exits. */
