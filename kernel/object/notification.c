@@ -59,9 +59,5 @@ void notification_signal(struct kobj *obj, uint64_t bits)
     struct notification *notification = CONTAINER_OF(obj, struct notification, obj);
     lock_acquire(&obj->lock);
     notification->pending |= bits;
-    bool waiters = !list_empty(&obj->waiters);
-    lock_release(&obj->lock);
-    if (waiters) {
-        kobj_notify(obj);
-    }
+    kobj_notify_unlock(obj);
 }

@@ -127,10 +127,16 @@ static void scans_push(struct scans *scans, struct kobj *obj)
 
 void kobj_notify(struct kobj *obj)
 {
-    struct wakenings wakenings = {.count = 0};
+    lock_acquire(&obj->lock);
+    kobj_notify_unlock(obj);
+}
+
+void kobj_notify_unlock(struct kobj *obj)
+{
+    struct wakenings wakenings;
     struct list_node *at = &obj->waiters.head;
     bool leave = false;
-    lock_acquire(&obj->lock);
+    wakenings.count = 0;
     if (UNLIKELY(obj->scan != SCAN_NONE)) {
         obj->scan = SCAN_AGAIN;
     } else if (!scan_locked(obj, &at, UINT64_MAX, &wakenings)) {
@@ -199,31 +205,25 @@ void kobj_kill(struct kobj *obj)
 {
     lock_acquire(&obj->lock);
     atomic_store_release(&obj->dead, 1);
-    lock_release(&obj->lock);
-    kobj_notify(obj);
+    kobj_notify_unlock(obj);
 }
 
 /* The ordinal whose facet bit each event needs, by interface. DEAD needs any capability. */
 static bool wait_allowed(const struct capability *cap, uint32_t mask)
 {
     static const struct {
-        uint8_t ktype;
         uint8_t ordinal;
-        uint32_t events;
-    } table[] = {
-        {KTYPE_NOTIFICATION, Notification_wait_ORDINAL, CAPOS_EVENT_SIGNALLED},
-        {KTYPE_INTERRUPT, 0, CAPOS_EVENT_SIGNALLED},
-        {KTYPE_PROCESS_HANDLE, 0, CAPOS_EVENT_EXIT},
-        {KTYPE_THREAD_HANDLE, 0, CAPOS_EVENT_EXIT},
-        {KTYPE_ENDPOINT, Endpoint_wait_clients_ORDINAL,
-         CAPOS_EVENT_NO_CLIENTS | CAPOS_EVENT_SESSION_CLOSED},
+        uint8_t events;
+    } kinds[KTYPE_COUNT] = {
+        [KTYPE_NOTIFICATION] = {Notification_wait_ORDINAL, CAPOS_EVENT_SIGNALLED},
+        [KTYPE_INTERRUPT] = {0, CAPOS_EVENT_SIGNALLED},
+        [KTYPE_PROCESS_HANDLE] = {0, CAPOS_EVENT_EXIT},
+        [KTYPE_THREAD_HANDLE] = {0, CAPOS_EVENT_EXIT},
+        [KTYPE_ENDPOINT] = {Endpoint_wait_clients_ORDINAL,
+                            CAPOS_EVENT_NO_CLIENTS | CAPOS_EVENT_SESSION_CLOSED},
     };
-    uint32_t allowed = CAPOS_EVENT_DEAD;
-    for (unsigned i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-        if (table[i].ktype == cap->ktype && (cap->facet >> table[i].ordinal & 1) != 0) {
-            allowed |= table[i].events;
-        }
-    }
+    bool held = (cap->facet >> kinds[cap->ktype].ordinal & 1) != 0;
+    uint32_t allowed = CAPOS_EVENT_DEAD | (held ? kinds[cap->ktype].events : 0u);
     return (mask & ~allowed) == 0;
 }
 

@@ -12,6 +12,8 @@
  * dozen are looked at here, the others by a job. Takes obj->lock; no lock of rank OBJECT or above is
  * held. */
 void kobj_notify(struct kobj *obj);
+/* The same for who holds obj->lock, and loses it. */
+void kobj_notify_unlock(struct kobj *obj);
 
 /* record_queue_locked among the waiters of obj: behind a round that is under way. */
 bool waiter_queue_locked(struct kobj *obj, struct record *rec);
