@@ -18,8 +18,8 @@
 /* Bytes of extended (FPU, vector) state per thread on this machine; 64-byte alignment wanted. */
 size_t arch_fpu_size(void);
 
-/* Makes a fresh user thread: all registers zero but these. `fpu` is arch_fpu_size() bytes, 64-byte
- * aligned, owned by the caller, made initial here. `aspace` may be changed while it is not running. */
+/* Makes a fresh user thread: all registers zero but these. `fpu` is arch_fpu_size() zeroed
+ * bytes, 64-byte aligned, owned by the caller, made initial here. `aspace` may be changed while it is not running. */
 void arch_thread_init(struct arch_thread *thread, struct arch_aspace *aspace, void *fpu,
                       struct uaddr entry, struct uaddr stack, uint64_t arg0, uint64_t arg1);
 

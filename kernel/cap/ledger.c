@@ -94,7 +94,7 @@ struct ledger *ledger_create_root(const uint64_t limits[LEDGER_CLASSES])
 status_t ledger_charge_all(struct ledger *ledger, const uint64_t amounts[LEDGER_CLASSES])
 {
     for (unsigned c = 0; c < LEDGER_CLASSES; c++) {
-        if (ledger_charge(ledger, (enum LedgerClass)c, amounts[c]) != ST_OK) {
+        if (amounts[c] != 0 && ledger_charge(ledger, (enum LedgerClass)c, amounts[c]) != ST_OK) {
             while (c-- > 0) {
                 ledger_refund(ledger, (enum LedgerClass)c, amounts[c]);
             }
@@ -219,7 +219,9 @@ void ledger_refund(struct ledger *ledger, enum LedgerClass ledger_class, uint64_
 void ledger_refund_all(struct ledger *ledger, const uint64_t amounts[LEDGER_CLASSES])
 {
     for (unsigned c = 0; c < LEDGER_CLASSES; c++) {
-        ledger_refund(ledger, (enum LedgerClass)c, amounts[c]);
+        if (amounts[c] != 0) {
+            ledger_refund(ledger, (enum LedgerClass)c, amounts[c]);
+        }
     }
 }
 

@@ -75,7 +75,6 @@ void fpu_init(void *area)
 {
     uint16_t fcw = FCW_INITIAL;
     uint32_t mxcsr = MXCSR_INITIAL;
-    memset(area, 0, area_bytes);
     memcpy((char *)area + FCW_OFFSET, &fcw, sizeof(fcw));
     memcpy((char *)area + MXCSR_OFFSET, &mxcsr, sizeof(mxcsr));
 }
