@@ -7,7 +7,7 @@
  * KERNEL (ring, capset: user calls may not touch them), GUARD (never mapped). No page is ever
  * writable and executable, and only a sealed object is mapped executable. No demand paging.
  *
- * Operations on pages begin in one short step, which refuses what can be refused, and go on in slices:
+ * Operations on pages do in one step what is little; what is more goes on in slices:
  * aspace_op_slice until true, then aspace_op_end. Meanwhile their regions are busy (ST_BUSY to others).
  * `committed` pages of a reservation lie in its span: from the first to the last page committed;
  * decommitting at an end shortens it by what was named, decommitting all of it empties it.
@@ -52,25 +52,23 @@ struct aspace_found {
     uint8_t *page; /* in the direct map */
 };
 
-struct aspace_stage;
-
 /* An operation on pages. It belongs to whoever runs it, a slice at a time; [l] the space's lock. */
 struct aspace_op {
-    struct pending pending;           /* when it goes on as a job */
-    struct aspace *as;                /* [I] */
-    const struct aspace_stage *stage; /* the one it is in */
-    status_t status;                  /* of the whole */
-    struct list regions;              /* [l] busy with it; work is on the first */
-    struct list gone;                 /* regions out of the tree, to be released */
-    uint64_t start, end;              /* the pages, or those of the first region */
-    uint64_t at;                      /* where it is */
-    uint64_t marked;                  /* [at, marked) waits until all CPUs have forgotten it */
-    uint64_t ticket;                  /* of arch_tlb_shoot, for that */
-    uint64_t pages, tables;           /* charged, and not used yet */
-    struct paddr chain;               /* zeroed frames for them, linked through their first words */
-    uint64_t chained;                 /* so many */
-    uint8_t prot;                     /* arch_prot bits */
-    bool fresh;                       /* the region was made by it */
+    struct pending pending;                                      /* when it goes on as a job */
+    struct aspace *as;                                           /* [I] */
+    status_t (*const *stage)(struct aspace_op *op, int *budget); /* the one it is in */
+    status_t status;                                             /* of the whole */
+    struct list regions;    /* [l] busy with it; work is on the first */
+    struct list gone;       /* regions out of the tree, to be released */
+    uint64_t start, end;    /* the pages, or those of the first region */
+    uint64_t at;            /* where it is */
+    uint64_t marked;        /* [at, marked) waits until all CPUs have forgotten it */
+    uint64_t ticket;        /* of arch_tlb_shoot, for that */
+    uint64_t pages, tables; /* charged, and not used yet */
+    struct paddr chain;     /* zeroed frames for them, linked through their first words */
+    uint64_t chained;       /* so many */
+    uint8_t prot;           /* arch_prot bits */
+    bool fresh;             /* the region was made by it */
 };
 
 /* [I] immutable  [l] lock */
@@ -99,7 +97,8 @@ bool aspace_destroy_slice(struct aspace *as);
  * A refusal changes nothing; ST_BUSY: another operation is at work there. */
 status_t aspace_reserve(struct aspace *as, uint64_t address, uint64_t size_bytes, uint64_t *out);
 
-/* With ST_OK the operation in *out must be run to its end; what it then says is the result. */
+/* With ST_PENDING there is more to do: the operation in *out must be run to its end; what it then says
+ * is the result. */
 
 /* The range lies in one reservation and no page of it is committed (ST_BAD_STATE). PROTECTION_NONE
  * is refused: uncommitted pages are that. */
@@ -115,10 +114,11 @@ status_t aspace_decommit(struct aspace *as, uint64_t address, uint64_t size_byte
 status_t aspace_protect(struct aspace *as, uint64_t address, uint64_t size_bytes,
                         enum Protection protection, struct aspace_op **out);
 
-/* Maps pages of the object, at (*out)->start; takes a ref of it and of the route by which the caller
- * came to it (NULL: the kernel maps). What the caller may do with the object was checked by him. ST_BAD_STATE: writable, and it is sealed. ST_NOT_SEALED: executable, and it is not. */
+/* Maps pages of the object, at *address; takes a ref of it and of the route by which the caller came
+ * to it (NULL: the kernel maps). What the caller may do with the object was checked by him.
+ * ST_BAD_STATE: writable, and it is sealed. ST_NOT_SEALED: executable, and it is not. */
 status_t aspace_map_object(struct aspace *as, struct memory_object *object, struct grant *route,
-                           uint64_t address, uint64_t offset_bytes, uint64_t size_bytes,
+                           uint64_t *address, uint64_t offset_bytes, uint64_t size_bytes,
                            enum Protection protection, struct aspace_op **out);
 
 /* Ends the regions in the range. ST_BAD_STATE: none is there, one reaches out of it, or one is the
@@ -136,7 +136,7 @@ status_t aspace_unmap_dead(struct aspace *as, uint64_t *at, int32_t *budget,
 bool aspace_op_slice(struct aspace_op *op, int budget);
 /* Gives it back; its status. */
 status_t aspace_op_end(struct aspace_op *op);
-/* All of it, when it began with ST_OK: for a space that no CPU has loaded, and small work. */
+/* The rest, if there is one: for a space that no CPU has loaded. */
 status_t aspace_op_finish(status_t begun, struct aspace_op **op);
 
 /* Kernel-placed pages (ring, capset): they stay the caller's; the region is of kind KERNEL. *address

@@ -8,8 +8,7 @@
  *   fill      takes the frames and table pages that were charged, zeroed: the last thing that can fail
  *   work      maps, changes rights, or unmaps
  *   drain     gives back what was not needed
- *   settle    the regions are free for others
- * A small one does all of that in one step, a large one goes on as a job.
+ * and at its end the regions are free for others. A small one does all of that in one step, a large one goes on as a job.
  *
  * Unmapping takes two looks at a page. The first hides it: the entry keeps the frame, but no CPU finds
  * it any more. When every CPU has forgotten it, the second takes the frame out and frees it. So a frame
@@ -73,8 +72,10 @@ static status_t stage_drain(struct aspace_op *op, int *budget)
         }
         frame_free(chain_pop(op));
     }
-    ledger_refund(op->as->ledger, LEDGER_CLASS_FRAMES, op->pages);
-    ledger_refund(op->as->ledger, LEDGER_CLASS_KERNEL_PAGES, op->tables);
+    if ((op->pages | op->tables) != 0) {
+        ledger_refund(op->as->ledger, LEDGER_CLASS_FRAMES, op->pages);
+        ledger_refund(op->as->ledger, LEDGER_CLASS_KERNEL_PAGES, op->tables);
+    }
     return ST_OK;
 }
 
@@ -137,14 +138,21 @@ static void span_grow(struct region *region, uint64_t start, uint64_t end)
     }
 }
 
+/* Adds the tables that are missing; without any charged, none is. */
+static void prepare(struct aspace_op *op, uint64_t at, uint64_t pages)
+{
+    bool prepared =
+        op->tables == 0 || arch_map_prepare(&op->as->arch, uaddr(at), pages, table_take, op);
+    KASSERT(prepared);
+}
+
 static status_t work_commit(struct aspace_op *op, int *budget)
 {
     struct region *region = region_of_op(op);
     uint64_t from = op->at;
     uint64_t stop = piece(op, budget);
     uint64_t pages = (stop - from) >> PAGE_SHIFT;
-    bool prepared = arch_map_prepare(&op->as->arch, uaddr(from), pages, table_take, op);
-    KASSERT(prepared);
+    prepare(op, from, pages);
     for (; op->at < stop; op->at += PAGE_BYTES) {
         arch_map_page(&op->as->arch, uaddr(op->at), chain_pop(op), op->prot);
     }
@@ -160,9 +168,7 @@ static status_t work_map(struct aspace_op *op, int *budget)
     const struct region *region = region_of_op(op);
     uint64_t stop = piece(op, budget);
     uint64_t page = region->first_page + ((op->at - op->start) >> PAGE_SHIFT);
-    bool prepared = arch_map_prepare(&op->as->arch, uaddr(op->at), (stop - op->at) >> PAGE_SHIFT,
-                                     table_take, op);
-    KASSERT(prepared);
+    prepare(op, op->at, (stop - op->at) >> PAGE_SHIFT);
     for (; op->at < stop; op->at += PAGE_BYTES) {
         struct paddr frame = memory_object_frame(region->object, (uint32_t)page++);
         arch_map_page(&op->as->arch, uaddr(op->at), frame, op->prot);
@@ -267,59 +273,21 @@ static status_t work_unmap(struct aspace_op *op, int *budget)
     return ST_OK;
 }
 
-/* The regions are free for others; those of a map that did not happen, and those that were unmapped,
- * end. A dying space keeps what is in the tree for its destruction. */
-static status_t settle(struct aspace_op *op, int *budget)
-{
-    struct region *region;
-    (void)budget;
-    while ((region = region_of_op(op)) != NULL) {
-        list_remove(&region->link);
-        if (op->fresh && op->status != ST_OK) {
-            region_remove(op->as, region);
-            list_push_back(&op->gone, &region->link);
-        }
-    }
-    return ST_OK;
-}
-
 /* ---- running ---- */
 
-#define STAGES_END \
-    {stage_drain, false}, {settle, true}, \
-    { \
-        NULL, false \
-    }
-static const struct aspace_stage undo_stages[] = {STAGES_END};
-const struct aspace_stage commit_stages[] = {
-    {check_empty, true}, {stage_fill, false}, {work_commit, true}, STAGES_END};
-const struct aspace_stage decommit_stages[] = {{work_decommit, true}, STAGES_END};
-const struct aspace_stage protect_stages[] = {
-    {check_mapped, true}, {work_protect, true}, STAGES_END};
-const struct aspace_stage map_stages[] = {{stage_fill, false}, {work_map, true}, STAGES_END};
-const struct aspace_stage unmap_stages[] = {{work_unmap, true}, STAGES_END};
+static const aspace_stage undo_stages[] = {stage_drain, NULL};
+const aspace_stage commit_stages[] = {check_empty, stage_fill, work_commit, stage_drain, NULL};
+const aspace_stage decommit_stages[] = {work_decommit, NULL};
+const aspace_stage protect_stages[] = {check_mapped, work_protect, NULL};
+const aspace_stage map_stages[] = {stage_fill, work_map, stage_drain, NULL};
+const aspace_stage unmap_stages[] = {work_unmap, NULL};
 
-static status_t run_stage(struct aspace_op *op, int *budget)
+/* True when the last stage is through. The lock is held. */
+static bool run_stages(struct aspace_op *op, int budget)
 {
-    struct aspace *as = op->as;
-    const struct aspace_stage *stage = op->stage;
-    if (!stage->locked) {
-        return stage->run(op, budget);
-    }
-    lock_acquire(&as->lock);
-    bool gives_up = as->dying && stage->run != settle;
-    status_t status = gives_up ? ST_BAD_STATE : stage->run(op, budget);
-    lock_release(&as->lock);
-    return status;
-}
-
-bool aspace_op_slice(struct aspace_op *op, int budget)
-{
-    while (op->stage->run != NULL) {
-        status_t status = run_stage(op, &budget);
-        for (struct list_node *node; (node = list_pop_front(&op->gone)) != NULL;) {
-            region_release(list_entry(node, struct region, link));
-        }
+    while (*op->stage != NULL) {
+        bool gives_up = op->as->dying && *op->stage != stage_drain;
+        status_t status = gives_up ? ST_BAD_STATE : (*op->stage)(op, &budget);
         if (status == ST_PENDING) {
             return false;
         }
@@ -329,38 +297,94 @@ bool aspace_op_slice(struct aspace_op *op, int budget)
     return true;
 }
 
-struct aspace_op *aspace_op_new(struct aspace *as, const struct aspace_stage *stages)
+bool aspace_op_slice(struct aspace_op *op, int budget)
 {
-    bool own = !as->op_used;
-    struct aspace_op *op = own ? &as->op : slab_alloc(as->ledger, sizeof(*op));
+    lock_acquire(&op->as->lock);
+    bool through = run_stages(op, budget);
+    lock_release(&op->as->lock);
+    return through;
+}
+
+struct aspace_op *aspace_op_new(struct aspace *as, const aspace_stage *stages, uint64_t start,
+                                uint64_t end)
+{
+    struct aspace_op *op = as->op_used ? slab_alloc(as->ledger, sizeof(*op)) : &as->op;
     if (op != NULL) {
         as->op_used = true;
         as->ops++;
-        *op = (struct aspace_op){.as = as, .stage = stages, .chain = PADDR_NONE};
+        op->as = as;
+        op->stage = stages;
+        op->status = ST_OK;
         list_init(&op->regions);
         list_init(&op->gone);
+        op->start = op->at = op->marked = start;
+        op->end = end;
+        op->ticket = 0;
+        op->pages = op->tables = op->chained = 0;
+        op->chain = PADDR_NONE;
+        op->fresh = false;
     }
     return op;
 }
 
-status_t aspace_op_end(struct aspace_op *op)
+/* The regions are free for others; that of a map that did not happen ends, too. *gone gets what is to
+ * be released without the lock. */
+static status_t end_locked(struct aspace_op *op, struct list *gone)
 {
     struct aspace *as = op->as;
+    struct region *region;
     status_t status = op->status;
-    bool own = op == &as->op;
-    if (!own) {
+    list_init(gone);
+    list_splice_back(gone, &op->gone);
+    while ((region = region_of_op(op)) != NULL) {
+        list_remove(&region->link);
+        if (op->fresh && status != ST_OK) {
+            region_remove(as, region);
+            list_push_back(gone, &region->link);
+        }
+    }
+    if (op == &as->op) {
+        as->op_used = false;
+    } else {
         slab_free(op);
     }
-    lock_acquire(&as->lock);
-    as->op_used = as->op_used && !own;
     as->ops--;
+    return status;
+}
+
+static void release_all(struct list *gone)
+{
+    for (struct list_node *node; (node = list_pop_front(gone)) != NULL;) {
+        region_release(list_entry(node, struct region, link));
+    }
+}
+
+status_t aspace_op_end(struct aspace_op *op)
+{
+    struct list gone;
+    lock_acquire(&op->as->lock);
+    struct aspace *as = op->as;
+    status_t status = end_locked(op, &gone);
     lock_release(&as->lock);
+    release_all(&gone);
+    return status;
+}
+
+status_t aspace_op_go(struct aspace *as, status_t status, struct aspace_op **op)
+{
+    struct list gone;
+    list_init(&gone);
+    if (status == ST_OK) {
+        status = run_stages(*op, ASPACE_AT_ONCE) ? end_locked(*op, &gone) : ST_PENDING;
+    }
+    lock_release(&as->lock);
+    release_all(&gone);
     return status;
 }
 
 status_t aspace_op_finish(status_t status, struct aspace_op **op)
 {
-    if (status != ST_OK) {
+    if (status != ST_PENDING) {
         return status;
     }
     while (!aspace_op_slice(*op, ASPACE_SLICE)) {

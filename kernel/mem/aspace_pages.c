@@ -26,23 +26,22 @@ static status_t ready(const struct aspace *as, const struct region *region, bool
 }
 
 /* Charges and begins; from here on the operation must be run. The lock is held. */
-static status_t begin(struct aspace *as, const struct aspace_stage *stages, uint64_t start,
-                      uint64_t end, uint64_t frames, bool tables, struct aspace_op **out)
+static status_t begin(struct aspace *as, const aspace_stage *stages, uint64_t start, uint64_t end,
+                      uint64_t frames, bool tables, struct aspace_op **out)
 {
     uint64_t missing =
         tables ? arch_map_missing(&as->arch, uaddr(start), (end - start) >> PAGE_SHIFT) : 0;
-    if (ledger_charge(as->ledger, LEDGER_CLASS_FRAMES, frames) != ST_OK) {
+    if (frames != 0 && ledger_charge(as->ledger, LEDGER_CLASS_FRAMES, frames) != ST_OK) {
         return ST_QUOTA;
     }
-    bool charged = ledger_charge(as->ledger, LEDGER_CLASS_KERNEL_PAGES, missing) == ST_OK;
-    struct aspace_op *op = charged ? aspace_op_new(as, stages) : NULL;
+    bool charged =
+        missing == 0 || ledger_charge(as->ledger, LEDGER_CLASS_KERNEL_PAGES, missing) == ST_OK;
+    struct aspace_op *op = charged ? aspace_op_new(as, stages, start, end) : NULL;
     if (op == NULL) {
         ledger_refund(as->ledger, LEDGER_CLASS_KERNEL_PAGES, charged ? missing : 0);
         ledger_refund(as->ledger, LEDGER_CLASS_FRAMES, frames);
         return ST_QUOTA;
     }
-    op->start = op->at = op->marked = start;
-    op->end = end;
     op->pages = frames;
     op->tables = missing;
     *out = op;
@@ -67,11 +66,10 @@ status_t aspace_commit(struct aspace *as, uint64_t address, uint64_t size_bytes,
         (*out)->prot = (uint8_t)prot;
         list_push_back(&(*out)->regions, &region->link);
         if (region->committed == 0 || address >= region->span_end || end <= region->span_start) {
-            (*out)->at = end; /* known to be empty: there is nothing to look at */
+            (*out)->stage++; /* known to be empty: there is nothing to look at */
         }
     }
-    lock_release(&as->lock);
-    return status;
+    return aspace_op_go(as, status, out);
 }
 
 status_t aspace_decommit(struct aspace *as, uint64_t address, uint64_t size_bytes,
@@ -93,8 +91,7 @@ status_t aspace_decommit(struct aspace *as, uint64_t address, uint64_t size_byte
     if (status == ST_OK) {
         list_push_back(&(*out)->regions, &region->link);
     }
-    lock_release(&as->lock);
-    return status;
+    return aspace_op_go(as, status, out);
 }
 
 static bool may_protect(const struct region *region, unsigned prot)
@@ -122,11 +119,10 @@ status_t aspace_protect(struct aspace *as, uint64_t address, uint64_t size_bytes
         (*out)->prot = (uint8_t)prot;
         list_push_back(&(*out)->regions, &region->link);
         if (region->kind == REGION_OBJECT || region->committed == region_pages(region)) {
-            (*out)->at = end; /* known to be mapped */
+            (*out)->stage++; /* known to be mapped */
         }
     }
-    lock_release(&as->lock);
-    return status;
+    return aspace_op_go(as, status, out);
 }
 
 static bool inside_object(const struct memory_object *object, uint64_t offset_bytes,
@@ -137,30 +133,32 @@ static bool inside_object(const struct memory_object *object, uint64_t offset_by
            size_bytes <= total - offset_bytes;
 }
 
-static status_t begin_map(struct aspace *as, struct region *region, uint64_t address,
-                          uint64_t size_bytes, struct aspace_op **out)
+static status_t begin_map(struct aspace *as, struct region *region, uint64_t *address,
+                          uint64_t size_bytes, struct aspace_op **out, bool *begun)
 {
+    uint64_t at = *address;
     lock_acquire(&as->lock);
-    status_t status = region_place(as, ZONE_PROGRAM, &address, size_bytes);
+    status_t status = region_place(as, ZONE_PROGRAM, &at, size_bytes);
     if (status == ST_OK) {
-        status = begin(as, map_stages, address, address + size_bytes, 0, true, out);
+        status = begin(as, map_stages, at, at + size_bytes, 0, true, out);
     }
-    if (status == ST_OK) {
+    *begun = status == ST_OK;
+    if (*begun) {
         (*out)->prot = region->rights;
         (*out)->fresh = true;
-        region_insert(as, region, address, address + size_bytes);
+        region_insert(as, region, at, at + size_bytes);
         list_push_back(&(*out)->regions, &region->link);
+        *address = at;
     }
-    lock_release(&as->lock);
-    return status;
+    return aspace_op_go(as, status, out);
 }
 
 status_t aspace_map_object(struct aspace *as, struct memory_object *object, struct grant *route,
-                           uint64_t address, uint64_t offset_bytes, uint64_t size_bytes,
+                           uint64_t *address, uint64_t offset_bytes, uint64_t size_bytes,
                            enum Protection protection, struct aspace_op **out)
 {
     unsigned prot;
-    if (!work_ok(address != 0 ? address : ARCH_USER_MIN, size_bytes) ||
+    if (!work_ok(*address != 0 ? *address : ARCH_USER_MIN, size_bytes) ||
         !inside_object(object, offset_bytes, size_bytes) || !protection_bits(protection, &prot)) {
         return ST_BAD_ARGUMENT;
     }
@@ -185,8 +183,9 @@ status_t aspace_map_object(struct aspace *as, struct memory_object *object, stru
     if (route != NULL) {
         grant_ref(route);
     }
-    status = begin_map(as, region, address, size_bytes, out);
-    if (status != ST_OK) {
+    bool begun;
+    status = begin_map(as, region, address, size_bytes, out, &begun);
+    if (!begun) {
         ledger_refund(as->ledger, LEDGER_CLASS_VIRTUAL_PAGES, size_bytes >> PAGE_SHIFT);
         region_release(region);
     }
@@ -226,8 +225,7 @@ status_t aspace_unmap(struct aspace *as, uint64_t address, uint64_t size_bytes,
          region = region_of_node(tree_next(&region->node))) {
         list_push_back(&(*out)->regions, &region->link);
     }
-    lock_release(&as->lock);
-    return status;
+    return aspace_op_go(as, status, out);
 }
 
 status_t aspace_unmap_dead(struct aspace *as, uint64_t *at, int32_t *budget, struct aspace_op **out)

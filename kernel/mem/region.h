@@ -89,16 +89,17 @@ void region_release(struct region *region);
 uint64_t region_empty(struct aspace *as, struct region *region, uint64_t at, uint64_t end,
                       int *budget);
 
-/* One stage of an operation, run with the lock held or not. ST_PENDING: there is more. */
-struct aspace_stage {
-    status_t (*run)(struct aspace_op *op, int *budget);
-    bool locked;
-};
+/* One stage of an operation: ST_PENDING when there is more to do. The lock is held. */
+typedef status_t (*aspace_stage)(struct aspace_op *op, int *budget);
+extern const aspace_stage commit_stages[], decommit_stages[], protect_stages[], map_stages[],
+    unmap_stages[];
 
 /* A new operation, with its stages; NULL: quota. The lock is held. */
-struct aspace_op *aspace_op_new(struct aspace *as, const struct aspace_stage *stages);
+struct aspace_op *aspace_op_new(struct aspace *as, const aspace_stage *stages, uint64_t start,
+                                uint64_t end);
 
-extern const struct aspace_stage commit_stages[], decommit_stages[], protect_stages[], map_stages[],
-    unmap_stages[];
+/* Runs what began with ST_OK as far as one step goes, and gives the lock back: the result, or
+ * ST_PENDING. */
+status_t aspace_op_go(struct aspace *as, status_t begun, struct aspace_op **op);
 
 #endif

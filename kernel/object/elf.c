@@ -246,10 +246,10 @@ static status_t map_segment(struct aspace *as, struct memory_object *object,
                             const struct segment *segment)
 {
     struct aspace_op *op;
-    uint64_t address;
+    uint64_t address = segment->start;
     uint64_t size = segment->end - segment->start;
     if (segment->protection != PROTECTION_READ_WRITE) {
-        return aspace_op_finish(aspace_map_object(as, object, NULL, segment->start,
+        return aspace_op_finish(aspace_map_object(as, object, NULL, &address,
                                                   page_floor(segment->offset), size,
                                                   segment->protection, &op),
                                 &op);

@@ -27,14 +27,10 @@ status_t VirtualMemory_kernel_reserve(struct invocation *inv, VirtualMemory_rese
     return status;
 }
 
-/* A slice; true when all is done, and those who are parked on a word that is gone have been told. */
-static bool slice(struct aspace_op *op, int budget)
+/* Those who are parked on a word that is gone look again. */
+static void tell_parked(struct aspace *as)
 {
-    if (!aspace_op_slice(op, budget)) {
-        return false;
-    }
-    kobj_notify(&CONTAINER_OF(op->as, struct process, aspace)->obj);
-    return true;
+    kobj_notify(&CONTAINER_OF(as, struct process, aspace)->obj);
 }
 
 /* The answer to a map says where; that to the others is empty. */
@@ -44,9 +40,10 @@ static bool go_on(struct job *job)
     uint64_t words[4];
     size_t len = 0;
     struct capnp_builder builder;
-    if (!slice(op, ASPACE_SLICE)) {
+    if (!aspace_op_slice(op, ASPACE_SLICE)) {
         return false;
     }
+    tell_parked(op->as);
     capnp_builder_init(&builder, words, sizeof(words));
     if (op->fresh) {
         VirtualMemory_map_results_set_address(VirtualMemory_map_results_init(&builder), op->start);
@@ -59,14 +56,19 @@ static bool go_on(struct job *job)
     return true;
 }
 
-/* What began is done at once when it is little, else answered later. */
-static status_t run(struct invocation *inv, status_t begun, struct aspace_op **out)
+/* What is not done yet is answered later. */
+static status_t finish(struct invocation *inv, status_t status, struct aspace_op **op)
 {
-    if (begun != ST_OK) {
-        return begun;
+    return status == ST_PENDING ? pending_start(&(*op)->pending, inv, go_on) : status;
+}
+
+/* The same for what takes pages away. */
+static status_t finish_removal(struct invocation *inv, status_t status, struct aspace_op **op)
+{
+    if (status == ST_OK) {
+        tell_parked(target_of(inv));
     }
-    struct aspace_op *op = *out;
-    return slice(op, ASPACE_AT_ONCE) ? aspace_op_end(op) : pending_start(&op->pending, inv, go_on);
+    return finish(inv, status, op);
 }
 
 status_t VirtualMemory_kernel_commit(struct invocation *inv, VirtualMemory_commit_params_r params,
@@ -74,11 +76,11 @@ status_t VirtualMemory_kernel_commit(struct invocation *inv, VirtualMemory_commi
 {
     struct aspace_op *op;
     (void)results;
-    return run(inv,
-               aspace_commit(target_of(inv), VirtualMemory_commit_params_get_address(params),
-                             VirtualMemory_commit_params_get_size_bytes(params),
-                             VirtualMemory_commit_params_get_protection(params), &op),
-               &op);
+    return finish(inv,
+                  aspace_commit(target_of(inv), VirtualMemory_commit_params_get_address(params),
+                                VirtualMemory_commit_params_get_size_bytes(params),
+                                VirtualMemory_commit_params_get_protection(params), &op),
+                  &op);
 }
 
 status_t VirtualMemory_kernel_decommit(struct invocation *inv,
@@ -87,10 +89,11 @@ status_t VirtualMemory_kernel_decommit(struct invocation *inv,
 {
     struct aspace_op *op;
     (void)results;
-    return run(inv,
-               aspace_decommit(target_of(inv), VirtualMemory_decommit_params_get_address(params),
-                               VirtualMemory_decommit_params_get_size_bytes(params), &op),
-               &op);
+    return finish_removal(
+        inv,
+        aspace_decommit(target_of(inv), VirtualMemory_decommit_params_get_address(params),
+                        VirtualMemory_decommit_params_get_size_bytes(params), &op),
+        &op);
 }
 
 status_t VirtualMemory_kernel_protect(struct invocation *inv, VirtualMemory_protect_params_r params,
@@ -98,11 +101,11 @@ status_t VirtualMemory_kernel_protect(struct invocation *inv, VirtualMemory_prot
 {
     struct aspace_op *op;
     (void)results;
-    return run(inv,
-               aspace_protect(target_of(inv), VirtualMemory_protect_params_get_address(params),
-                              VirtualMemory_protect_params_get_size_bytes(params),
-                              VirtualMemory_protect_params_get_protection(params), &op),
-               &op);
+    return finish(inv,
+                  aspace_protect(target_of(inv), VirtualMemory_protect_params_get_address(params),
+                                 VirtualMemory_protect_params_get_size_bytes(params),
+                                 VirtualMemory_protect_params_get_protection(params), &op),
+                  &op);
 }
 
 /* The methods of a memory object's facet that a mapping of this protection needs. */
@@ -132,14 +135,14 @@ status_t VirtualMemory_kernel_map(struct invocation *inv, VirtualMemory_map_para
         return ST_NO_METHOD;
     }
     struct aspace_op *op;
+    uint64_t address = VirtualMemory_map_params_get_address(params);
     status = aspace_map_object(target_of(inv), memory_object_of(memory->object), memory->route,
-                               VirtualMemory_map_params_get_address(params),
-                               VirtualMemory_map_params_get_offset_bytes(params),
+                               &address, VirtualMemory_map_params_get_offset_bytes(params),
                                VirtualMemory_map_params_get_size_bytes(params), protection, &op);
     if (status == ST_OK) {
-        VirtualMemory_map_results_set_address(results, op->start);
+        VirtualMemory_map_results_set_address(results, address);
     }
-    return run(inv, status, &op);
+    return finish(inv, status, &op);
 }
 
 status_t VirtualMemory_kernel_unmap(struct invocation *inv, VirtualMemory_unmap_params_r params,
@@ -147,8 +150,9 @@ status_t VirtualMemory_kernel_unmap(struct invocation *inv, VirtualMemory_unmap_
 {
     struct aspace_op *op;
     (void)results;
-    return run(inv,
-               aspace_unmap(target_of(inv), VirtualMemory_unmap_params_get_address(params),
-                            VirtualMemory_unmap_params_get_size_bytes(params), &op),
-               &op);
+    return finish_removal(inv,
+                          aspace_unmap(target_of(inv),
+                                       VirtualMemory_unmap_params_get_address(params),
+                                       VirtualMemory_unmap_params_get_size_bytes(params), &op),
+                          &op);
 }

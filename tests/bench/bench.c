@@ -9,9 +9,11 @@
 
 #include "capabilities.capnp.h"
 #include "capos/start.h"
+#include "abi/layout.h"
 #include "counter.capnp.h"
 #include "grants.capnp.h"
 #include "ledger.capnp.h"
+#include "memory.capnp.h"
 #include "process.capnp.h"
 #include "thread.capnp.h"
 #include "notification.capnp.h"
@@ -21,6 +23,7 @@
 enum { BATCHES = 10, WARM_UP_SHARE = 10, MAX_BATCH = 32 };
 
 static struct raw_ring ring;
+static capos_cap_t memory_cap;
 static capos_cap_t log_cap, timer_cap, spare_cap, echo_cap, carrier_cap, silent_cap, launcher_cap;
 static capos_cap_t manager_cap, ledger_cap;
 
@@ -633,6 +636,55 @@ static void measure_park(void)
     join(other);
 }
 
+/* One page of a reservation, by a message of so many data words in payload slot 0. */
+static inline void page_call(uint16_t method, uint64_t words, uint64_t protection)
+{
+    uint64_t *slot = (uint64_t *)(void *)ring.payload;
+    slot[0] = words << 32;
+    slot[1] = CAPOS_MMAP_BASE;
+    slot[2] = CAPOS_PAGE_BYTES;
+    slot[3] = protection;
+    struct capos_sqe *sqe = raw_sqe(&ring);
+    raw_clear(sqe);
+    sqe->op = CAPOS_OP_CALL;
+    sqe->flags = CAPOS_SQE_INLINE;
+    sqe->method = method;
+    sqe->cap = memory_cap;
+    sqe->interface = VirtualMemory_ID;
+    sqe->params_len = 8 + (uint32_t)words * 8;
+    sqe->result_len = CAPOS_PAYLOAD_SLOT_BYTES;
+    enter_and_reap(1, 8);
+}
+
+/* A fresh page: committed, touched, and taken out again. The reservation stays. */
+static void bench_page(uint32_t n)
+{
+    volatile uint64_t *page = (volatile uint64_t *)CAPOS_MMAP_BASE;
+    for (uint32_t i = 0; i < n; i++) {
+        page_call(VirtualMemory_commit_ORDINAL, 3, PROTECTION_READ_WRITE);
+        raw_require(*page == 0, 21);
+        *page = i + 1;
+        page_call(VirtualMemory_decommit_ORDINAL, 2, 0);
+    }
+}
+
+static void reserve_page(void)
+{
+    uint64_t params[3] = {UINT64_C(2) << 32, CAPOS_MMAP_BASE, CAPOS_PAGE_BYTES};
+    uint64_t result[8];
+    struct capos_sqe sqe = {
+        .op = CAPOS_OP_CALL,
+        .method = VirtualMemory_reserve_ORDINAL,
+        .cap = memory_cap,
+        .interface = VirtualMemory_ID,
+        .params = (uint64_t)params,
+        .params_len = sizeof(params),
+        .result = (uint64_t)result,
+        .result_len = sizeof(result),
+    };
+    raw_require(raw_run(&ring, &sqe) >= 0, 22);
+}
+
 int capos_main(void)
 {
     raw_open(&ring);
@@ -646,6 +698,7 @@ int capos_main(void)
     manager_cap = raw_cap("capabilities");
     ledger_cap = raw_cap("ledger");
     threads_cap = raw_cap("threads");
+    memory_cap = raw_cap("memory");
     memset(message, 0x5a, sizeof(message));
     build_launch();
 
@@ -657,6 +710,8 @@ int capos_main(void)
     measure("ipc.roundtrip.4k", bench_roundtrip_4k, 20000);
     measure("ipc.roundtrip.cap", bench_roundtrip_cap, 20000);
     measure("call.cancel", bench_cancel, 20000);
+    reserve_page();
+    measure("page.lifecycle", bench_page, 20000);
     measure_notify();
     measure_park();
     measure("thread.lifecycle", bench_thread, 20000);

@@ -41,6 +41,7 @@ const manifest :M.Manifest = (
         (name = "capabilities", interface = "CapabilityManager", source = (self = capabilityManager)),
         (name = "ledger", interface = "Ledger", source = (self = ledger)),
         (name = "threads", interface = "ThreadSpawner", source = (self = threadSpawner)),
+        (name = "memory", interface = "VirtualMemory", source = (self = virtualMemory)),
         (name = "echo", interface = "Counter",
          source = (export = (service = "echo", export = "echo"))),
         (name = "carrier", interface = "Counter",

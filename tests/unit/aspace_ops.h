@@ -34,10 +34,9 @@ static inline status_t do_map_object(struct aspace *as, struct memory_object *ob
                                      enum Protection protection, uint64_t *out)
 {
     struct aspace_op *op = NULL;
-    status_t status =
-        aspace_map_object(as, object, NULL, address, offset_bytes, size_bytes, protection, &op);
-    uint64_t at = status == ST_OK ? op->start : 0;
-    status = op_run(status, &op);
+    uint64_t at = address;
+    status_t status = op_run(
+        aspace_map_object(as, object, NULL, &at, offset_bytes, size_bytes, protection, &op), &op);
     *out = status == ST_OK ? at : *out;
     return status;
 }

@@ -535,7 +535,8 @@ TEST(aspace_busy_elsewhere, "operations on different regions go on at the same t
     start();
     for (uint64_t i = 0; i < 3; i++) {
         (void)reserve(BASE + i * 100 * P, 100);
-        CHECK_EQ(aspace_commit(&as, BASE + i * 100 * P, 100 * P, PROTECTION_READ, &op[i]), ST_OK);
+        CHECK_EQ(aspace_commit(&as, BASE + i * 100 * P, 100 * P, PROTECTION_READ, &op[i]),
+                 ST_PENDING);
     }
     CHECK_EQ(used(LEDGER_CLASS_FRAMES), 300);
     for (unsigned through = 0; through != 7;) {
@@ -558,18 +559,19 @@ TEST(aspace_dies_at_work,
         struct aspace_op *op[4];
         start();
         struct memory_object *object = NULL;
-        CHECK_EQ(memory_object_create(ledger, 100 * P, &object), ST_OK);
+        CHECK_EQ(memory_object_create(ledger, 200 * P, &object), ST_OK);
         (void)reserve(BASE, 200);
         (void)reserve(BASE + 400 * P, 200);
         (void)reserve(BASE + 800 * P, 200);
         CHECK_EQ(do_commit(&as, BASE + 400 * P, 200 * P, PROTECTION_READ), ST_OK);
         CHECK_EQ(do_commit(&as, BASE + 800 * P, 200 * P, PROTECTION_READ), ST_OK);
-        CHECK_EQ(aspace_commit(&as, BASE, 200 * P, PROTECTION_READ, &op[0]), ST_OK);
-        CHECK_EQ(aspace_decommit(&as, BASE + 400 * P, 200 * P, &op[1]), ST_OK);
-        CHECK_EQ(aspace_map_object(&as, object, NULL, BASE + 1200 * P, 0, 100 * P,
-                                   PROTECTION_READ_WRITE, &op[2]),
-                 ST_OK);
-        CHECK_EQ(aspace_unmap(&as, BASE + 800 * P, 200 * P, &op[3]), ST_OK);
+        CHECK_EQ(aspace_commit(&as, BASE, 200 * P, PROTECTION_READ, &op[0]), ST_PENDING);
+        CHECK_EQ(aspace_decommit(&as, BASE + 400 * P, 200 * P, &op[1]), ST_PENDING);
+        uint64_t at = BASE + 1200 * P;
+        CHECK_EQ(
+            aspace_map_object(&as, object, NULL, &at, 0, 200 * P, PROTECTION_READ_WRITE, &op[2]),
+            ST_PENDING);
+        CHECK_EQ(aspace_unmap(&as, BASE + 800 * P, 200 * P, &op[3]), ST_PENDING);
         bool through[4] = {false};
         for (int i = 0; i < slices; i++) {
             through[i % 4] = through[i % 4] || aspace_op_slice(op[i % 4], 24);

@@ -140,7 +140,7 @@ static bool op_go_on(struct job *job)
 status_t op_run(status_t begun, struct aspace_op **out)
 {
     enum { SLICES = 300 }; /* of work that waits for nobody */
-    if (begun != ST_OK) {
+    if (begun != ST_PENDING) {
         return begun;
     }
     struct aspace_op *op = *out;

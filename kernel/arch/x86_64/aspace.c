@@ -176,6 +176,9 @@ static size_t missing_below(struct paddr table, int level, uint64_t start, uint6
 
 size_t arch_map_missing(const struct arch_aspace *as, struct uaddr start, size_t npages)
 {
+    if (npages == 1 && leaf(as, start.v) != NULL) {
+        return 0;
+    }
     size_t user_root = features.pti && paddr_is_none(as->user_root) ? 1 : 0;
     return user_root +
            missing_below(as->root, LEVEL_ROOT, start.v, start.v + (uint64_t)npages * PAGE_BYTES);
