@@ -252,7 +252,7 @@ struct thread *kernel_syscall(struct thread *thread)
     } else {
         arch_syscall_set_result(&thread->arch, (uint64_t)(int64_t)ST_UNSUPPORTED);
     }
-    struct thread *next = LIKELY(cpu->attention == 0) ? cpu->current : sched_choose(thread);
+    struct thread *next = LIKELY(cpu->attention == 0) ? cpu->current : sched_choose(cpu->current);
     STEP(end());
     cpu_leave_kernel(cpu);
     return next;

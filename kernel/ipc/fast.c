@@ -50,13 +50,14 @@ static ALWAYS_INLINE uint32_t params_len(const struct words *w)
     return (uint32_t)w->lens;
 }
 
-/* The thread waits in cap_enter for no more than this one completion and may run here next. The ring is
- * locked by the caller, who holds what keeps it. */
+/* The thread waits in cap_enter for no more than this one completion, has nothing else to be told, and may
+ * run here next. The ring is locked by the caller, who holds what keeps it. */
 static ALWAYS_INLINE bool waits_here(struct ring *ring, const struct cpu *cpu)
 {
     struct thread *thread = ring->thread;
-    return LIKELY(ring->wait_min == 1 && atomic_load_relaxed(&thread->cpu) == cpu->id &&
-                  !thread->deadline.armed && !process_is_exiting(ring->process));
+    return LIKELY(ring->wait_min == 1 && !ring->wait_stalled &&
+                  atomic_load_relaxed(&thread->cpu) == cpu->id && !thread->deadline.armed &&
+                  !process_is_exiting(ring->process));
 }
 
 /* Its completion was posted: it runs next. The ring is locked. */
@@ -72,16 +73,22 @@ static ALWAYS_INLINE void resume(struct ring *ring, struct cpu *cpu)
     cpu->current = thread;
 }
 
-/* The SQE is consumed and its thread waits for one completion. */
+/* The SQE is consumed and its thread waits for one completion, or for its turn when another CPU has posted
+ * one since the drain looked. Ring locked, or alone. */
 static ALWAYS_INLINE void consume_and_block(struct ring *ring, uint64_t position)
 {
     ring->sq_head = position + 1;
     ring->fast++;
     ring_store_release(&ring->header->sq_head, position + 1);
     ring->wait_stalled = false;
-    ring->wait_min = 1;
+    if (UNLIKELY(atomic_load_relaxed(&ring->cq_tail) != ring->cq_head_seen)) {
+        ring_wake(ring, ring_answer_locked(ring));
+        return;
+    }
     ring->wait_generation++;
-    atomic_store_relaxed(&ring->thread->state, THREAD_BLOCKED);
+    ring->wait_min = 1;
+    /* Who sees it without the lock (thread_stopped) is to see that it waits, too. */
+    atomic_store_release(&ring->thread->state, THREAD_BLOCKED);
 }
 
 static ALWAYS_INLINE bool lock_unless_alone(struct ring *ring)
@@ -150,8 +157,8 @@ static ALWAYS_INLINE struct record *simple_receive(struct endpoint *endpoint)
     struct list_node *node = endpoint->receives.head.next;
     struct record *receive = list_entry(node, struct record, link);
     bool simple = node != &endpoint->receives.head && list_empty(&endpoint->callers) &&
-                  !kobj_is_dead(&endpoint->obj) && receive->sqe.flags == CAPOS_SQE_INLINE &&
-                  !receive->deadline.armed;
+                  !kobj_is_dead(&endpoint->obj) && !endpoint->vacant &&
+                  receive->sqe.flags == CAPOS_SQE_INLINE && !receive->deadline.armed;
     return LIKELY(simple) ? receive : NULL;
 }
 
@@ -324,6 +331,7 @@ static ALWAYS_INLINE void put_receive(struct ring *ring, const struct words *w,
     receive->promised = (uint8_t)(w->w0 >> 56);
     consume_and_block(ring, position);
     unlock_unless_alone(ring, alone);
+    endpoint->vacant = false;
     list_push_back(&endpoint->receives, &receive->link);
 }
 

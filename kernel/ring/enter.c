@@ -392,12 +392,13 @@ NOINLINE static enum drain drain_slice(struct ring *ring, uint64_t tail)
                                         : DRAIN_EMPTY;
 }
 
-/* Nothing is to be reaped, one completion is awaited for ever, and nothing else asks for this CPU. */
+/* Nothing is to be reaped or told, one completion is awaited for ever, and nothing else asks for this CPU. */
 static ALWAYS_INLINE bool will_wait(struct ring *ring, uint32_t min_complete, uint64_t deadline_ns)
 {
     return min_complete == 1 && deadline_ns == CAPOS_FOREVER &&
            atomic_load_relaxed(&ring->cq_tail) == ring->cq_head_seen &&
-           cpu_this()->attention == 0 && !process_is_exiting(ring->process);
+           ring_load(&ring->header->flags) == 0 && cpu_this()->attention == 0 &&
+           !process_is_exiting(ring->process);
 }
 
 /* One SQE alone, the commonest case. */

@@ -4,6 +4,8 @@
  * from the same seed, in two machines, and everything either side can see is compared: completions,
  * headers, messages, what cap_enter answered, who runs and who waits, and that nothing is left at the end.
  */
+#include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -15,6 +17,7 @@
 #include "gen/endpoint.capnp.h"
 #include "ipc/endpoint.h"
 #include "ipc/fast.h"
+#include "object/notification.h"
 
 enum { STEPS = 400, TRANSCRIPT_MAX = 1 << 16, SLOT = CAPOS_PAYLOAD_SLOT_BYTES, MESSAGE = 1024 };
 
@@ -336,4 +339,203 @@ TEST(ipc_fast_two_cpus, "the same with two CPUs, where the other side may sit on
     for (uint64_t seed = 1; seed <= 8; seed++) {
         (void)compare(2, seed);
     }
+}
+
+/* ---- what chance does not meet: each begins with a server that waits ---- */
+
+/* A ring's first operation prepares it for the special way. */
+static void begin_plain(void)
+{
+    begin(1, 1);
+    CHECK_EQ(user_release(client.user, 1), ST_BAD_CAP);
+}
+
+static void plain_call(uint64_t deadline_ns)
+{
+    struct capos_sqe sqe = user_sqe(client.user, CAPOS_OP_CALL);
+    sqe.cap = client.cap;
+    sqe.interface = FIXTURE_INTERFACE;
+    sqe.flags = CAPOS_SQE_INLINE;
+    sqe.result = SLOT;
+    sqe.result_len = 256;
+    sqe.deadline_ns = deadline_ns;
+    user_submit(client.user, &sqe);
+}
+
+static struct capos_sqe plain_receive(uint8_t op)
+{
+    struct capos_sqe sqe = user_sqe(server.user, op);
+    sqe.cap = server.cap;
+    sqe.flags = CAPOS_SQE_INLINE;
+    sqe.params = 2 * SLOT;
+    sqe.result = server.buffer;
+    sqe.result_len = sizeof(struct capos_received) + MESSAGE + 16;
+    sqe.accept_count = 1;
+    return sqe;
+}
+
+static void server_waits(void)
+{
+    struct capos_sqe sqe = plain_receive(CAPOS_OP_RECV);
+    user_submit(server.user, &sqe);
+    user_enter_start(server.user, 1, CAPOS_FOREVER);
+}
+
+/* The server has come out with a call, and answers it. */
+static void server_answers(void)
+{
+    uint64_t result;
+    struct capos_cqe cqe;
+    struct capos_received header;
+    CHECK(user_entered(server.user, &result));
+    CHECK(user_reap(server.user, &cqe));
+    CHECK_EQ(cqe.result, (int32_t)sizeof(header));
+    memcpy(&header, slot_of(&server, 2), sizeof(header));
+    struct capos_sqe sqe = plain_receive(CAPOS_OP_RETURN_RECV);
+    sqe.interface = header.call_id;
+    user_submit(server.user, &sqe);
+    user_enter_start(server.user, 1, CAPOS_FOREVER);
+}
+
+static int32_t client_result(void)
+{
+    uint64_t result;
+    struct capos_cqe cqe = {.result = INT32_MIN};
+    CHECK(user_entered(client.user, &result));
+    CHECK(user_reap(client.user, &cqe));
+    return cqe.result;
+}
+
+static uint64_t fast_count(const struct side *side)
+{
+    return side->user->thread->ring->fast;
+}
+
+static struct endpoint *look_endpoint(void)
+{
+    struct capability cap;
+    CHECK_EQ(user_look(server.user, server.cap, &cap), ST_OK);
+    return endpoint_of(cap.object);
+}
+
+static struct kobj *bell;
+static _Atomic bool endpoint_held;
+
+/* Another CPU: keeps the endpoint until the call waits for it, and then signals. */
+static void *signal_meanwhile(void *at)
+{
+    struct endpoint *endpoint = at;
+    struct spinlock *lock = &endpoint->obj.lock;
+    host_become(1);
+    lock_acquire(lock);
+    atomic_store_release(&endpoint_held, true);
+    while ((uint16_t)(atomic_load_relaxed(&lock->next) - atomic_load_relaxed(&lock->serving)) < 2) {
+        sched_yield();
+    }
+    host_become(2); /* for it holds nothing of the same rank */
+    notification_signal(bell, 1);
+    host_become(1);
+    lock_release(lock);
+    return NULL;
+}
+
+TEST(ipc_fast_completion, "a completion that another CPU posts during the call ends the wait")
+{
+    begin_plain();
+    server_waits();
+    capos_cap_t cap = user_notification(client.user);
+    struct capability notification;
+    CHECK_EQ(user_look(client.user, cap, &notification), ST_OK);
+    bell = notification.object;
+    struct capos_sqe wait = sqe_wait(client.user, cap, CAPOS_EVENT_SIGNALLED, 1);
+    user_start(client.user, &wait);
+    uint64_t before = fast_count(&client);
+    pthread_t other;
+    CHECK_EQ(pthread_create(&other, NULL, signal_meanwhile, look_endpoint()), 0);
+    while (!atomic_load_acquire(&endpoint_held)) {
+        sched_yield();
+    }
+    plain_call(0);
+    user_enter_start(client.user, 1, CAPOS_FOREVER);
+    pthread_join(other, NULL);
+    fixture_settle();
+    CHECK_EQ(fast_count(&client), before + 1);
+    uint64_t result = 0;
+    CHECK(user_entered(client.user, &result));
+    CHECK_EQ(result, 1);
+    CHECK_EQ(client_result(), CAPOS_EVENT_SIGNALLED);
+    user_enter_start(client.user, 1, CAPOS_FOREVER);
+    server_answers();
+    CHECK_EQ(client_result(), 0);
+    fixture_end();
+}
+
+TEST(ipc_fast_stalled, "who waits for room is told so when a call comes")
+{
+    begin_plain();
+    const struct ring *ring = server.user->thread->ring;
+    for (uint32_t i = 0; i < ring->cq_ordinary; i++) {
+        struct capos_sqe sqe = plain_receive(CAPOS_OP_RECV);
+        user_start(server.user, &sqe);
+    }
+    server_waits(); /* nothing of it can be taken */
+    CHECK_EQ(user_ring(server.user)->flags, CAPOS_RING_STALLED);
+    plain_call(0);
+    user_enter_start(client.user, 1, CAPOS_FOREVER);
+    uint64_t result = 0;
+    CHECK(user_entered(server.user, &result));
+    CHECK_EQ(result, 1 | CAPOS_ENTER_STALLED);
+    fixture_end();
+}
+
+TEST(ipc_fast_flags, "a ring that is stalled no more says so before its thread waits for an answer")
+{
+    begin_plain();
+    server_waits();
+    user_ring(client.user)->flags = CAPOS_RING_STALLED;
+    plain_call(0);
+    user_enter_start(client.user, 1, CAPOS_FOREVER);
+    CHECK_EQ(user_ring(client.user)->flags, 0);
+    server_answers();
+    CHECK_EQ(client_result(), 0);
+    fixture_end();
+}
+
+static void vacate(uint64_t ns)
+{
+    endpoint_begin_vacancy(look_endpoint(), arch_time_ns() + ns);
+    host_interrupt(0, ARCH_VECTOR_RESCHEDULE);
+    fixture_settle();
+}
+
+TEST(ipc_fast_vacancy, "an answer that receives ends a vacancy")
+{
+    begin_plain();
+    server_waits();
+    vacate(1000000);
+    plain_call(0);
+    user_enter_start(client.user, 1, CAPOS_FOREVER);
+    uint64_t before = fast_count(&server);
+    server_answers();
+    CHECK_EQ(fast_count(&server), before + 1);
+    CHECK_EQ(client_result(), 0);
+    fixture_advance(2000000);
+    plain_call(arch_time_ns() + 1000000); /* the general way */
+    user_enter_start(client.user, 1, CAPOS_FOREVER);
+    server_answers();
+    CHECK_EQ(client_result(), 0);
+    fixture_end();
+}
+
+TEST(ipc_fast_vacant,
+     "a vacancy that was too long refuses a call, though a receive of old still waits")
+{
+    begin_plain();
+    server_waits();
+    vacate(1000000);
+    fixture_advance(2000000);
+    plain_call(0);
+    user_enter_start(client.user, 1, CAPOS_FOREVER);
+    CHECK_EQ(client_result(), ST_DISCONNECTED);
+    fixture_end();
 }
