@@ -3,10 +3,9 @@
  * cap_enter: drain, then answer or wait.
  *
  * A drain takes SQEs in slices of RING_SLICE_SQES, or of RING_SLICE_CYCLES when they are long. Between
- * slices it looks for interrupts; when one
- * is pending the system call is made again from user space, so the interrupt is taken at once and
- * nothing has to be remembered. Each SQE is copied before it is looked at: user space may rewrite it
- * at any time.
+ * slices it looks for interrupts, jobs and threads it has woken: then the system call is made again from
+ * user space, so they get the CPU even while another thread fills the queue for ever, and nothing has to
+ * be remembered. Each SQE is copied before it is looked at: user space may rewrite it at any time.
  */
 #include "abi/syscall.h"
 #include "arch/arch.h"
@@ -654,7 +653,8 @@ NOINLINE static enum drain enter_slices(struct ring *ring, struct capos_ring_hea
                                         uint32_t min_complete, uint64_t deadline_ns)
 {
     for (;;) {
-        if (arch_interrupt_pending() || process_is_exiting(ring->process)) {
+        if (cpu_this()->attention != 0 || arch_interrupt_pending() ||
+            process_is_exiting(ring->process)) {
             arch_syscall_restart(&ring->thread->arch);
             return DRAIN_RESUMED;
         }

@@ -3,6 +3,7 @@
 #include "tests/unit/kernel_fixture.h"
 #include "tests/unit/test.h"
 
+#include "gen/notification.capnp.h"
 #include "sched/cpu.h"
 #include "sched/sched.h"
 
@@ -183,5 +184,36 @@ TEST(sched_deadlines_at_once, "deadlines that all pass at the same time are all 
     uint64_t result;
     CHECK(user_entered(user, &result));
     CHECK_EQ(result, SLEEPS);
+    fixture_end();
+}
+
+TEST(sched_drain,
+     "who is woken in a long drain is queued after a slice, for the drain may never end")
+{
+    enum { ENTRIES = 64 };
+    uint64_t limits[LEDGER_CLASSES];
+    fixture_start(1);
+    user_limits(limits);
+    struct user *waiter = user_new("waiter"), *busy = user_new_limits("busy", limits, ENTRIES);
+    capos_cap_t note = user_notification(waiter);
+    struct capos_sqe signal =
+        sqe_cap(busy, CAPOS_OP_SIGNAL, user_pass(waiter, note, busy, Notification_FACET));
+    struct capos_sqe wait = sqe_wait(waiter, note, CAPOS_EVENT_SIGNALLED, 1);
+    user_submit(waiter, &wait);
+    user_enter_start(waiter, 1, CAPOS_FOREVER);
+    signal.params = 1;
+    uint64_t first = user_submit(busy, &signal);
+    for (unsigned i = 1; i < ENTRIES; i++) {
+        struct capos_sqe nop = user_sqe(busy, CAPOS_OP_NOP);
+        user_submit(busy, &nop);
+    }
+    host_syscall(busy->thread, CAPOS_SYS_ENTER, 0, 0);
+    while (user_ring(busy)->sq_head == first) {
+        REQUIRE(host_step(0));
+    }
+    CHECK(user_ring(busy)->sq_head < first + ENTRIES);
+    CHECK(list_linked(&waiter->thread->queue_link));
+    fixture_settle();
+    CHECK_EQ(user_ring(busy)->sq_head, first + ENTRIES);
     fixture_end();
 }
