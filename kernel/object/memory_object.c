@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "object/memory_object.h"
 
-#include "ring/park.h"
-
 #include "arch/user.h"
 #include "cap/ledger.h"
 #include "core/panic.h"
@@ -11,6 +9,7 @@
 #include "lib/base/bits.h"
 #include "mem/frames.h"
 #include "mem/slab.h"
+#include "ring/park.h"
 
 enum { MAKE_SLICE_PAGES = 16, END_SLICE_PAGES = 128 };
 
