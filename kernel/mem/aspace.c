@@ -139,6 +139,7 @@ void region_insert(struct aspace *as, struct region *region, uint64_t start, uin
 {
     region->end = end;
     tree_insert(&as->regions, &region->node, start);
+    as->routed += region_is_routed(region);
     uint64_t *hint = &as->choose_hint[zone_of(start)];
     if (start == *hint) {
         *hint = end;
@@ -149,6 +150,7 @@ void region_remove(struct aspace *as, struct region *region)
 {
     uint64_t start = region_start(region);
     tree_remove(&as->regions, &region->node);
+    as->routed -= region_is_routed(region);
     ledger_refund(as->ledger, LEDGER_CLASS_VIRTUAL_PAGES, (region->end - start) >> PAGE_SHIFT);
     uint64_t *hint = &as->choose_hint[zone_of(start)];
     if (start >= CAPOS_MMAP_BASE && start < *hint) {
@@ -161,7 +163,7 @@ void region_release(struct region *region)
     if (region->kind == REGION_OBJECT) {
         memory_object_mapping_remove(region->object, (region->rights & ARCH_PROT_WRITE) != 0);
         kobj_unref(&region->object->obj);
-        if (region->route != NULL) {
+        if (region_is_routed(region)) {
             grant_unref(region->route);
         }
     }
@@ -187,6 +189,7 @@ status_t aspace_init(struct aspace *as, struct ledger *ledger)
     as->ring_end = 0;
     found_forget(as);
     as->ops = 0;
+    as->routed = 0;
     as->op_used = false;
     as->dying = false;
     return ST_OK;

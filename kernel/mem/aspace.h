@@ -83,6 +83,7 @@ struct aspace {
     struct aspace_found found[ASPACE_FOUND_PAGES]; /* [l] by page number */
     struct aspace_op op; /* the first that is at work; others come from the ledger */
     uint32_t ops;        /* [l] at work */
+    uint32_t routed;     /* [l] regions that a revocation may end */
     bool op_used;        /* [l] */
     bool dying;          /* [l] no new mapping, no copy */
 };

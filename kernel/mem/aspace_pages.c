@@ -232,14 +232,14 @@ status_t aspace_unmap_dead(struct aspace *as, uint64_t *at, int32_t *budget, str
 {
     lock_acquire(&as->lock);
     status_t status = ST_NOT_FOUND;
-    struct region *region = as->dying ? NULL : region_of_node(tree_lower_bound(&as->regions, *at));
+    struct region *region =
+        as->dying || as->routed == 0 ? NULL : region_of_node(tree_lower_bound(&as->regions, *at));
     for (; region != NULL && status == ST_NOT_FOUND;
          region = region_of_node(tree_next(&region->node))) {
         *at = region_start(region);
         if (--*budget <= 0) {
             status = ST_BUSY;
-        } else if (region->kind == REGION_OBJECT && region->route != NULL &&
-                   !grant_is_live(region->route)) {
+        } else if (region_is_routed(region) && !grant_is_live(region->route)) {
             status = ready(as, region, true);
             if (status == ST_OK) {
                 status = begin(as, unmap_stages, 0, 0, 0, false, out);

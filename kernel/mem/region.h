@@ -36,6 +36,12 @@ static inline struct region *region_of_node(struct tree_node *node)
     return node != NULL ? CONTAINER_OF(node, struct region, node) : NULL;
 }
 
+/* Mapped by a capability: it goes when that is revoked. */
+static inline bool region_is_routed(const struct region *region)
+{
+    return region->kind == REGION_OBJECT && region->route != NULL;
+}
+
 static inline uint64_t region_start(const struct region *region)
 {
     return region->node.key;
