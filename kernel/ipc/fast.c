@@ -74,14 +74,15 @@ static ALWAYS_INLINE void resume(struct ring *ring, struct cpu *cpu)
 }
 
 /* The SQE is consumed and its thread waits for one completion, or for its turn when another CPU has posted
- * one since the drain looked. Ring locked, or alone. */
+ * one, or made a deferred SQE ready, since the drain looked. Ring locked, or alone. */
 static ALWAYS_INLINE void consume_and_block(struct ring *ring, uint64_t position)
 {
     ring->sq_head = position + 1;
     ring->fast++;
     ring_store_release(&ring->header->sq_head, position + 1);
     ring->wait_stalled = false;
-    if (UNLIKELY(atomic_load_relaxed(&ring->cq_tail) != ring->cq_head_seen)) {
+    if (UNLIKELY(atomic_load_relaxed(&ring->cq_tail) != ring->cq_head_seen ||
+                 atomic_load_relaxed(&ring->ready) != 0)) {
         ring_wake(ring, ring_answer_locked(ring));
         return;
     }

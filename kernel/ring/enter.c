@@ -396,8 +396,8 @@ static ALWAYS_INLINE bool will_wait(struct ring *ring, uint32_t min_complete, ui
 {
     return min_complete == 1 && deadline_ns == CAPOS_FOREVER &&
            atomic_load_relaxed(&ring->cq_tail) == ring->cq_head_seen &&
-           ring_load(&ring->header->flags) == 0 && cpu_this()->attention == 0 &&
-           !process_is_exiting(ring->process);
+           atomic_load_relaxed(&ring->ready) == 0 && ring_load(&ring->header->flags) == 0 &&
+           cpu_this()->attention == 0 && !process_is_exiting(ring->process);
 }
 
 /* One SQE alone, the commonest case. */

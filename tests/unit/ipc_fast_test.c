@@ -439,7 +439,8 @@ static void *signal_meanwhile(void *at)
     return NULL;
 }
 
-TEST(ipc_fast_completion, "a completion that another CPU posts during the call ends the wait")
+/* What waits for the signal comes meanwhile: a completion of this result. */
+static void call_meanwhile(uint8_t flags, int32_t expected)
 {
     begin_plain();
     server_waits();
@@ -448,7 +449,13 @@ TEST(ipc_fast_completion, "a completion that another CPU posts during the call e
     CHECK_EQ(user_look(client.user, cap, &notification), ST_OK);
     bell = notification.object;
     struct capos_sqe wait = sqe_wait(client.user, cap, CAPOS_EVENT_SIGNALLED, 1);
-    user_start(client.user, &wait);
+    wait.flags = flags;
+    user_submit(client.user, &wait);
+    if (flags != 0) {
+        struct capos_sqe nop = user_sqe(client.user, CAPOS_OP_NOP);
+        user_submit(client.user, &nop);
+    }
+    user_enter(client.user, 0, 0);
     uint64_t before = fast_count(&client);
     pthread_t other;
     CHECK_EQ(pthread_create(&other, NULL, signal_meanwhile, look_endpoint()), 0);
@@ -463,11 +470,22 @@ TEST(ipc_fast_completion, "a completion that another CPU posts during the call e
     uint64_t result = 0;
     CHECK(user_entered(client.user, &result));
     CHECK_EQ(result, 1);
-    CHECK_EQ(client_result(), CAPOS_EVENT_SIGNALLED);
+    CHECK_EQ(client_result(), expected);
     user_enter_start(client.user, 1, CAPOS_FOREVER);
     server_answers();
     CHECK_EQ(client_result(), 0);
     fixture_end();
+}
+
+TEST(ipc_fast_completion, "a completion that another CPU posts during the call ends the wait")
+{
+    call_meanwhile(0, CAPOS_EVENT_SIGNALLED);
+}
+
+TEST(ipc_fast_ready,
+     "a linked entry that becomes ready on another CPU during the call is carried out")
+{
+    call_meanwhile(CAPOS_SQE_QUIET | CAPOS_SQE_LINK, ST_OK);
 }
 
 TEST(ipc_fast_stalled, "who waits for room is told so when a call comes")
