@@ -482,11 +482,14 @@ TEST(revoke_mappings,
     CHECK_EQ(atomic_load_relaxed(&route->refs), 1);
     CHECK_EQ(memory_object_seal(object), ST_BUSY); /* a's mapping counts, and nobody else's */
     struct aspace_op *op;
-    REQUIRE_EQ(aspace_unmap(&a->process->aspace, MAPPED, 2 * PAGE_BYTES, &op), ST_PENDING);
-    while (!aspace_op_slice(op, ASPACE_SLICE)) {
-        (void)host_settle(10); /* the other CPU forgets */
+    status_t status = aspace_unmap(&a->process->aspace, MAPPED, 2 * PAGE_BYTES, &op);
+    if (status == ST_PENDING) { /* the other CPU has it loaded */
+        while (!aspace_op_slice(op, ASPACE_SLICE)) {
+            (void)host_settle(10);
+        }
+        status = aspace_op_end(op);
     }
-    CHECK_EQ(aspace_op_end(op), ST_OK);
+    CHECK_EQ(status, ST_OK);
     CHECK_EQ(memory_object_seal(object), ST_OK);
     grant_unref(route);
     fixture_end();
