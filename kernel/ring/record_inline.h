@@ -38,9 +38,10 @@ static ALWAYS_INLINE struct record *record_activate(struct ring *ring, uint64_t 
     rec->doom = ST_OK;
     atomic_store_relaxed(&rec->sleeping, false);
     rec->position = position;
-    rec->target = target;
     rec->held = held;
     rec->route = route;
+    /* Last: a sweep on another CPU, which does not know that the ring is alone, looks at the route then. */
+    __atomic_store_n(&rec->target, target, __ATOMIC_RELEASE);
     list_push_front(&ring->active, &rec->active_link);
     /* Generations skip 0, so that no call id is 0. */
     uint32_t generation = (ring->record_generation + 1) & ((1u << RING_GENERATION_BITS) - 1);
