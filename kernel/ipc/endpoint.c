@@ -25,9 +25,16 @@ static uint32_t endpoint_poll(struct kobj *obj, uint32_t mask, uint64_t bits, ui
         *signal_out = list_entry(node, struct served, closed_link)->closed_caller;
         return CAPOS_EVENT_SESSION_CLOSED;
     }
-    while ((mask & CAPOS_EVENT_NO_CLIENTS) != 0 &&
-           (node = list_pop_front(&endpoint->idle)) != NULL) {
+    if ((mask & CAPOS_EVENT_NO_CLIENTS) == 0) {
+        return 0;
+    }
+    for (unsigned i = 0; (node = list_first(&endpoint->idle)) != NULL; i++) {
+        if (i == ENDPOINT_SLICE) {
+            endpoint->unheard = true; /* the job looks on */
+            break;
+        }
         struct served *served = list_entry(node, struct served, idle_link);
+        list_remove(node);
         list_push_back(&endpoint->reported, node);
         if (grant_is_live(
                 served->obj.mint)) { /* else an earlier instance's: its key means nothing now */
@@ -38,18 +45,35 @@ static uint32_t endpoint_poll(struct kobj *obj, uint32_t mask, uint64_t bits, ui
     return 0;
 }
 
-/* Served objects that were reported are let go here, where no lock is held. */
-static void endpoint_settle(struct kobj *obj)
+enum end_what { END_REFUSED = 0, END_INFLIGHT = 1 };
+static void submit_job(struct endpoint *endpoint, enum end_what what);
+
+/* Served objects that were reported are let go, where no lock is held, a slice of them; true: there may be
+ * more. */
+static bool let_go_some(struct endpoint *endpoint)
 {
-    struct endpoint *endpoint = endpoint_of(obj);
-    for (;;) {
+    for (unsigned i = 0; i < ENDPOINT_SLICE; i++) {
         lock_acquire(&endpoint->obj.lock);
         struct list_node *node = list_pop_front(&endpoint->reported);
         lock_release(&endpoint->obj.lock);
         if (node == NULL) {
-            return;
+            return false;
         }
         kobj_unref(&list_entry(node, struct served, idle_link)->obj);
+    }
+    return true;
+}
+
+/* The first slice here, the rest by the job, which also looks on where a poll stopped. */
+static void endpoint_settle(struct kobj *obj)
+{
+    struct endpoint *endpoint = endpoint_of(obj);
+    lock_acquire(&obj->lock);
+    bool work = endpoint->unheard || !list_empty(&endpoint->reported);
+    bool more = endpoint->unheard;
+    lock_release(&obj->lock);
+    if (work && (let_go_some(endpoint) || more)) {
+        submit_job(endpoint, END_REFUSED);
     }
 }
 
@@ -143,17 +167,26 @@ static bool end_one(struct endpoint *endpoint)
 static bool endpoint_job(struct job *job)
 {
     struct endpoint *endpoint = CONTAINER_OF(job, struct endpoint, job);
+    lock_acquire(&endpoint->obj.lock);
+    bool unheard = endpoint->unheard;
+    endpoint->unheard = false;
+    lock_release(&endpoint->obj.lock);
+    if (unheard) {
+        kobj_notify(&endpoint->obj);
+    }
+    if (let_go_some(endpoint)) {
+        return false;
+    }
     for (unsigned i = 0; i < ENDPOINT_SLICE; i++) {
         if (!end_one(endpoint)) {
             endpoint_match(endpoint);
+            endpoint_settle(&endpoint->obj); /* what came meanwhile starts the job anew */
             kobj_unref(&endpoint->obj);
             return true;
         }
     }
     return false;
 }
-
-enum end_what { END_REFUSED = 0, END_INFLIGHT = 1 };
 
 static void submit_job(struct endpoint *endpoint, enum end_what what)
 {

@@ -45,6 +45,7 @@ struct endpoint {
     struct list idle;            /* [o] served objects to report with NO_CLIENTS */
     struct list closed;          /* [o] served objects to report with SESSION_CLOSED */
     struct list reported;        /* [o] reported, their refs to be dropped without the lock */
+    bool unheard;                /* [o] a poll stopped before the end of idle */
     bool vacant;                 /* [o] */
     uint64_t vacant_until_ns;    /* [o] */
     struct timer vacancy;        /* armed while vacant */

@@ -259,11 +259,13 @@ static void wait_begin(struct kobj *obj, struct record *rec)
 {
     int32_t result;
     uint64_t signal;
+    kobj_ref(obj); /* a wait that was queued may end, and with it the object */
     if (wait_now(obj, rec, &result, &signal)) {
         /* An event that was taken is told, even when the deadline passed in the same moment. */
         tell(rec, result != 0 ? result : rec->doom, signal);
-        settle(obj);
     }
+    settle(obj);
+    kobj_unref(obj);
 }
 
 /* `claimed` counts the slot for an event as well. */

@@ -669,6 +669,48 @@ TEST(served_no_clients, "NO_CLIENTS tells each key whose last capability is gone
     fixture_end();
 }
 
+TEST(served_crowd,
+     "each of a crowd of keys without clients is told once, however many came before the wait")
+{
+    enum { CROWD = 70 };
+    struct pair p = pair_start(2);
+    for (uint64_t key = 100; key < 100 + CROWD; key++) {
+        CHECK_EQ(user_release(p.server, user_mint(p.server, p.endpoint, key)), ST_OK);
+    }
+    struct capos_sqe wait = sqe_wait(p.server, p.endpoint, CAPOS_EVENT_NO_CLIENTS, 0);
+    for (uint64_t key = 100; key < 100 + CROWD; key++) {
+        CHECK_EQ(user_do(p.server, &wait).signal, key);
+    }
+    wait.deadline_ns = 1;
+    CHECK_EQ(user_do(p.server, &wait).result, ST_TIMED_OUT);
+    fixture_end();
+}
+
+TEST(served_crowd_dead,
+     "keys of an instance that is gone are passed over, be they many, and keep nothing")
+{
+    enum { CROWD = 70 };
+    uint64_t result;
+    fixture_start(2);
+    struct user *owner = user_new("owner"), *server = user_new("server");
+    capos_cap_t endpoint = user_endpoint(owner, 256, 1);
+    uint64_t before = owner->process->ledger->used[LEDGER_CLASS_SERVED_OBJECTS];
+    capos_cap_t serve = user_pass(owner, endpoint, server, EndpointServe_FACET);
+    for (uint64_t key = 100; key < 100 + CROWD; key++) {
+        CHECK_EQ(user_release(server, user_mint(server, serve, key)), ST_OK);
+    }
+    user_exit(server, 0);
+    CHECK_EQ(user_release(owner, user_mint(owner, endpoint, 7)), ST_OK);
+    struct capos_sqe wait = sqe_wait(owner, endpoint, CAPOS_EVENT_NO_CLIENTS, 0);
+    user_submit(owner, &wait);
+    user_enter_start(owner, 1, CAPOS_FOREVER);
+    fixture_settle();
+    CHECK(user_entered(owner, &result));
+    CHECK_EQ(user_expect(owner, wait.user_data).signal, 7);
+    CHECK_EQ(owner->process->ledger->used[LEDGER_CLASS_SERVED_OBJECTS], before);
+    fixture_end();
+}
+
 TEST(served_dies_with_grant,
      "served objects die with the grant under which the serve capability is held, "
      "and so do the calls that wait for them")

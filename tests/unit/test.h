@@ -33,7 +33,7 @@
 #include <unistd.h>
 
 /* A test that runs longer hangs: it is killed and counted as failed. TEST_SECONDS in the environment overrides. */
-enum { TEST_DEFAULT_SECONDS = 60 };
+enum { TEST_DEFAULT_SECONDS = 240 };
 
 struct test_case {
     const char *id;
