@@ -26,8 +26,11 @@ enum {
     CAPOS_RING_LINE = 64,
     CAPOS_PAYLOAD_SLOT_BYTES = 256,
     CAPOS_MAX_MESSAGE_BYTES = 16384, /* params or results of one call */
-    CAPOS_MAX_TRANSFERS = 62, /* transfer descriptors of one SQE; endpoints take at most 16 */
-    CAPOS_MAX_LINK = 16,      /* SQEs in one LINK chain */
+    CAPOS_MAX_TRANSFERS = 62,  /* transfer descriptors of one SQE; endpoints take at most 16 */
+    CAPOS_MAX_LINK = 16,       /* SQEs in one LINK chain */
+    CAPOS_MAX_PIPE_CAPS = 3,   /* capabilities of one answer that pipe_index can name */
+    CAPOS_MAX_DEPENDENTS = 16, /* SQEs that wait for one answer */
+    CAPOS_MAX_ANSWERS = 64,    /* answers kept by a ring, and SQEs that wait for them */
 };
 
 #define CAPOS_RING_MAGIC UINT32_C(0x474e4952) /* "RING" */
@@ -85,7 +88,7 @@ enum capos_opcode {
     CAPOS_OP_SIGNAL = 6,
     CAPOS_OP_RELEASE = 7,
     CAPOS_OP_CANCEL = 8,
-    CAPOS_OP_FINISH = 9, /* (later) */
+    CAPOS_OP_FINISH = 9,
     CAPOS_OP_PARK = 10,
     CAPOS_OP_UNPARK = 11,
     CAPOS_OP_HANDOVER = 12, /* (later) */
@@ -95,8 +98,9 @@ enum capos_opcode {
 /* SQE flags. Unknown ones are refused. */
 enum capos_sqe_flag {
     CAPOS_SQE_LINK = 1 << 0,     /* the next SQE starts when this one has succeeded */
-    CAPOS_SQE_PIPELINE = 1 << 1, /* (later) */
-    CAPOS_SQE_KEEP = 1 << 2,     /* (later) */
+    CAPOS_SQE_PIPELINE = 1 << 1, /* CALL: `cap` is the position of a CALL with KEEP, whose answer's
+                                     capability number pipe_index is called */
+    CAPOS_SQE_KEEP = 1 << 2,     /* CALL: others may name its answer, until FINISH */
     CAPOS_SQE_QUIET = 1 << 3,    /* no completion on success */
     CAPOS_SQE_INLINE = 1 << 4,   /* params, and a CALL's result, are offsets in the payload area */
     CAPOS_SQE_MULTISHOT =

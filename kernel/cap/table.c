@@ -463,23 +463,47 @@ static void note_holder(const struct cap_table *table, struct grant *route)
     }
 }
 
+static void count_holder(const struct capability *cap)
+{
+    if (cap->object->ops->facet_slot != NULL) {
+        cap->object->ops->facet_slot(cap->object, cap->facet, 1);
+    }
+    kobj_slot_add(cap->object);
+}
+
+void capability_keep(const struct capability *cap)
+{
+    kobj_ref(cap->object);
+    grant_ref(cap->route);
+    count_holder(cap);
+}
+
+void capability_unkeep(const struct capability *cap)
+{
+    struct dropped held = {.object = cap->object, .route = cap->route, .facet = cap->facet};
+    drop(&held);
+}
+
+void table_caller(const struct cap_table *table, const struct capability *cap, uint64_t out[2])
+{
+    out[0] = out[1] = 0;
+    if (cap->ktype == 0) {
+        siphash128(table->session_key, cap->object->caller_id, out);
+    }
+}
+
 void table_install(struct cap_table *table, capos_cap_t id, const struct capability *cap,
                    enum cap_hop hop)
 {
-    uint64_t caller[2] = {0, 0};
+    uint64_t caller[2];
     struct dropped held = {.object = NULL};
     struct grant *mint = cap->object->mint;
     note_holder(table, cap->route);
     if (mint != NULL) {
         note_holder(table, mint);
     }
-    if (cap->ktype == 0) {
-        siphash128(table->session_key, cap->object->caller_id, caller);
-    }
-    if (cap->object->ops->facet_slot != NULL) {
-        cap->object->ops->facet_slot(cap->object, cap->facet, 1);
-    }
-    kobj_slot_add(cap->object);
+    table_caller(table, cap, caller);
+    count_holder(cap);
     lock_acquire(&table->lock);
     struct cap_slot *slot = table_slot_of(table, id);
     KASSERT(slot != NULL && slot->state == CAP_RESERVED);

@@ -182,6 +182,11 @@ status_t table_get(struct cap_table *table, capos_cap_t id, struct capability *o
                    uint64_t caller_out[2]);
 /* Nothing to drop when the object is NULL. */
 void capability_put(struct capability *cap);
+/* One holder more or less of what it names, as a slot is one: refs of object and route and all counts. */
+void capability_keep(const struct capability *cap);
+void capability_unkeep(const struct capability *cap);
+/* The reference that a server sees of the holder of this table. */
+void table_caller(const struct cap_table *table, const struct capability *cap, uint64_t out[2]);
 
 /* Reserves n slots (n <= CAP_PAGE_SLOTS): ids_out gets ids that will be valid once installed. All or
  * nothing: ST_QUOTA. */

@@ -14,6 +14,7 @@
 #include "lib/base/bits.h"
 #include "object/process.h"
 #include "ring/buffer.h"
+#include "ring/defer.h"
 #include "ring/op.h"
 #include "ring/record_inline.h"
 
@@ -24,6 +25,7 @@ struct reply {
     struct ring *client; /* held by ring_put */
     struct record *call; /* claimed from this process: record.h, C5 */
     uint32_t ncaps;
+    uint32_t kept_only; /* of these, at the end: for the call's answer alone (KEEP) */
     struct capability caps[ENDPOINT_MAX_CAPS];
     capos_cap_t ids[ENDPOINT_MAX_CAPS];
 };
@@ -82,9 +84,15 @@ static void put_caps(struct reply *reply)
     }
 }
 
+/* Capabilities that get slots. */
+static ALWAYS_INLINE uint32_t slots(const struct reply *reply)
+{
+    return reply->ncaps - reply->kept_only;
+}
+
 static ALWAYS_INLINE uint32_t reply_bytes(const struct reply *reply)
 {
-    return reply->op->sqe->params_len + reply->ncaps * (uint32_t)sizeof(struct capos_cap_record);
+    return reply->op->sqe->params_len + slots(reply) * (uint32_t)sizeof(struct capos_cap_record);
 }
 
 static status_t write_client(struct reply *reply)
@@ -92,16 +100,16 @@ static status_t write_client(struct reply *reply)
     struct record *call = reply->call;
     status_t status =
         buffer_send(&reply->message, call->ring->process, call->sqe.result, record_is_inline(call));
-    if (LIKELY(status != ST_OK || reply->ncaps == 0)) {
+    if (LIKELY(status != ST_OK || slots(reply) == 0)) {
         return status;
     }
     struct capos_cap_record records[ENDPOINT_MAX_CAPS];
-    for (uint32_t i = 0; i < reply->ncaps; i++) {
+    for (uint32_t i = 0; i < slots(reply); i++) {
         records[i] =
             (struct capos_cap_record){.cap = reply->ids[i], .interface = reply->caps[i].interface};
     }
     return record_write_result(call, reply->message.size_bytes, records,
-                               reply->ncaps * sizeof(records[0]));
+                               slots(reply) * sizeof(records[0]));
 }
 
 /* The client cannot take the answer: it is told why; the server's capabilities stay the server's. */
@@ -120,9 +128,13 @@ static status_t fail_client(struct reply *reply, status_t status, status_t answe
 static status_t succeed(struct reply *reply)
 {
     struct record *call = reply->call;
-    uint32_t ncaps = reply->ncaps;
-    if (UNLIKELY(ncaps != 0)) {
+    uint32_t ncaps = slots(reply);
+    if (UNLIKELY(reply->ncaps != 0)) {
         struct cap_table *table = &call->ring->process->table;
+        (void)answer_offer(call->ring, &call->sqe, call->position, reply->caps, reply->ncaps);
+        for (uint32_t i = ncaps; i < reply->ncaps; i++) {
+            capability_put(&reply->caps[i]);
+        }
         for (uint32_t i = 0; i < ncaps; i++) {
             table_install(table, reply->ids[i], &reply->caps[i], CAP_HOP_RECEIVED);
         }
@@ -170,8 +182,8 @@ static status_t refuse(struct reply *reply, status_t status)
 static void redeem(struct reply *reply)
 {
     struct record *call = reply->call;
-    table_redeem(&call->ring->process->table, reply->ncaps, reply->ids);
-    call->promised = (uint8_t)(call->promised - reply->ncaps);
+    table_redeem(&call->ring->process->table, slots(reply), reply->ids);
+    call->promised = (uint8_t)(call->promised - slots(reply));
 }
 
 /* Carries the answer over. ST_OK; ST_RESULT_TOO_SMALL or ST_GONE when the client could not take it and was
@@ -191,19 +203,22 @@ static status_t carry(struct reply *reply)
             return refuse(reply, status);
         }
     }
-    if (UNLIKELY(reply_bytes(reply) > call->sqe.result_len || reply->ncaps > call->promised)) {
+    if (UNLIKELY((call->sqe.flags & CAPOS_SQE_KEEP) != 0) && reply->ncaps > call->promised) {
+        reply->kept_only = reply->ncaps - call->promised;
+    }
+    if (UNLIKELY(reply_bytes(reply) > call->sqe.result_len || slots(reply) > call->promised)) {
         return fail_client(reply, ST_RESULT_TOO_SMALL, ST_RESULT_TOO_SMALL);
     }
-    if (UNLIKELY(reply->ncaps != 0)) {
+    if (UNLIKELY(slots(reply) != 0)) {
         redeem(reply);
     }
     status_t status = write_client(reply);
     if (LIKELY(status == ST_OK)) {
         return succeed(reply);
     }
-    if (reply->ncaps != 0) {
-        table_unredeem(&call->ring->process->table, reply->ncaps, reply->ids);
-        call->promised = (uint8_t)(call->promised + reply->ncaps);
+    if (slots(reply) != 0) {
+        table_unredeem(&call->ring->process->table, slots(reply), reply->ids);
+        call->promised = (uint8_t)(call->promised + slots(reply));
     }
     return status == BAD_SOURCE ? refuse(reply, ST_BAD_ADDRESS)
                                 : fail_client(reply, status, ST_GONE);
@@ -234,6 +249,7 @@ static bool return_call(struct op *op, status_t *status_out)
     struct reply reply;
     reply.op = op;
     reply.ncaps = 0;
+    reply.kept_only = 0;
     reply.xfers.count = 0;
     reply.xfers.move_mask = 0;
     if (UNLIKELY(op->sqe->xfer_count != 0) &&

@@ -14,6 +14,7 @@
 #include "gen/status.capnp.h"
 #include "object/process.h"
 #include "ring/buffer.h"
+#include "ring/defer.h"
 #include "ring/op.h"
 #include "sched/cpu.h"
 
@@ -24,13 +25,13 @@ struct kernel_call {
     struct capability caps[INVOKE_MAX_PARAM_CAPS];
 };
 
-static ALWAYS_INLINE status_t check_call(struct op *op, const struct cap_slot *slot)
+static ALWAYS_INLINE status_t check_call(struct op *op, uint64_t interface, uint64_t facet)
 {
     const struct capos_sqe *sqe = op->sqe;
-    if (UNLIKELY(slot->interface != sqe->interface)) {
+    if (UNLIKELY(interface != sqe->interface)) {
         return ST_WRONG_INTERFACE;
     }
-    if (UNLIKELY(sqe->method >= 64 || (slot->facet >> sqe->method & 1) == 0)) {
+    if (UNLIKELY(sqe->method >= 64 || (facet >> sqe->method & 1) == 0)) {
         return ST_NO_METHOD;
     }
     if (UNLIKELY((sqe->params_len | sqe->result_len) % 8 != 0)) {
@@ -57,10 +58,18 @@ static status_t find_method(const struct op *op, const struct capability *cap,
     return op->sqe->params_len <= method->params_max_bytes ? ST_OK : ST_TOO_LARGE;
 }
 
-static uint32_t result_bytes_needed(const struct kernel_method *method)
+/* Capabilities of the result that get slots: with KEEP no more than the caller has room for. */
+static uint32_t result_slots(const struct op *op, const struct kernel_method *method)
+{
+    bool fewer = UNLIKELY((op->sqe->flags & CAPOS_SQE_KEEP) != 0) &&
+                 op->sqe->accept_count < method->result_caps;
+    return fewer ? op->sqe->accept_count : method->result_caps;
+}
+
+static uint32_t result_bytes_needed(const struct op *op, const struct kernel_method *method)
 {
     return method->results_min_bytes +
-           method->result_caps * (uint32_t)sizeof(struct capos_cap_record);
+           result_slots(op, method) * (uint32_t)sizeof(struct capos_cap_record);
 }
 
 /* Refs for the transferred capabilities: the handler looks at them while it runs. */
@@ -137,6 +146,16 @@ static bool write_records(struct op *op, const struct invocation *inv, uint32_t 
                            inv->result_cap_count * (uint32_t)sizeof(records[0]));
 }
 
+/* Capabilities that go to the call's answer alone. */
+static void drop_kept(struct op *op, struct invocation *inv)
+{
+    uint32_t kept_only =
+        answer_offer(op->ring, op->sqe, op->position, inv->result_caps, inv->result_cap_count);
+    for (; kept_only != 0; kept_only--) {
+        capability_put(&inv->result_caps[--inv->result_cap_count]);
+    }
+}
+
 /* The handler has committed: write results, install capabilities, complete. */
 static void complete_success(struct op *op, struct kernel_call *call, struct capnp_builder *results)
 {
@@ -150,6 +169,7 @@ static void complete_success(struct op *op, struct kernel_call *call, struct cap
         op_post(op, told ? (int32_t)len : ST_BAD_ADDRESS, 0, 0, 0);
         return;
     }
+    drop_kept(op, inv);
     told = told && write_records(op, inv, (uint32_t)len);
     install_results(op, inv);
     if (UNLIKELY(!told)) {
@@ -183,7 +203,7 @@ static status_t run_handler(struct op *op, struct kernel_call *call, struct capn
     struct cpu *cpu = cpu_this();
     const struct kernel_method *method = call->method;
     uint32_t room =
-        op->sqe->result_len - method->result_caps * (uint32_t)sizeof(struct capos_cap_record);
+        op->sqe->result_len - result_slots(op, method) * (uint32_t)sizeof(struct capos_cap_record);
     capnp_builder_init(results, cpu->results,
                        room < method->results_max_bytes ? room : method->results_max_bytes);
     STEP(what((uintptr_t)method->invoke));
@@ -201,7 +221,7 @@ static status_t prepare_call(struct op *op, const struct op_transfers *xfers,
     if (!op_read_params(op, cpu_this()->params, op->sqe->params_len)) {
         return ST_BAD_ADDRESS;
     }
-    if (!op_probe_result(op, result_bytes_needed(call->method))) {
+    if (!op_probe_result(op, result_bytes_needed(op, call->method))) {
         return ST_BAD_ADDRESS;
     }
     return ST_OK;
@@ -237,9 +257,9 @@ static void call_kernel_at(struct op *op, struct kernel_call *call,
 {
     start_invocation(op, call);
     status_t status = find_method(op, &call->inv.target, &call->method);
-    uint32_t needed = status == ST_OK ? result_bytes_needed(call->method) : 0;
+    uint32_t needed = status == ST_OK ? result_bytes_needed(op, call->method) : 0;
     if (status == ST_OK &&
-        (op->sqe->result_len < needed || op->sqe->accept_count < call->method->result_caps)) {
+        (op->sqe->result_len < needed || op->sqe->accept_count < result_slots(op, call->method))) {
         op_end_transfers(op, xfers, false);
         op_complete_needed(op, ST_RESULT_TOO_SMALL, needed);
         capability_put(&call->inv.target);
@@ -274,7 +294,7 @@ static ALWAYS_INLINE void call_slot(struct op *op, const struct op_transfers *xf
     uint64_t caller[2];
     const struct cap_slot *slot = table_open(&op->process->table, op->sqe->cap, &status);
     if (LIKELY(slot != NULL)) {
-        status = check_call(op, slot);
+        status = check_call(op, slot->interface, slot->facet);
         if (LIKELY(status == ST_OK)) {
             table_copy_out(slot, &cap);
             caller[0] = slot->caller[0];
@@ -289,6 +309,32 @@ static ALWAYS_INLINE void call_slot(struct op *op, const struct op_transfers *xf
         endpoint_submit_call(op, &cap, caller, xfers);
     } else {
         call_kernel(op, &cap, xfers);
+    }
+}
+
+static void call_by_answer(struct op *op, struct capability *cap, const struct op_transfers *xfers)
+{
+    uint64_t caller[2];
+    status_t status = check_call(op, cap->interface, cap->facet);
+    if (status != ST_OK) {
+        op_end_transfers(op, xfers, false);
+        capability_put(cap);
+        op_complete(op, status);
+    } else if (cap->ktype == 0) {
+        table_caller(&op->process->table, cap, caller);
+        endpoint_submit_call(op, cap, caller, xfers);
+    } else {
+        call_kernel(op, cap, xfers);
+    }
+}
+
+void call_capability(struct op *op, struct capability *cap)
+{
+    struct op_transfers xfers;
+    if (op_capture_transfers(op, INVOKE_MAX_PARAM_CAPS, &xfers)) {
+        call_by_answer(op, cap, &xfers);
+    } else {
+        capability_put(cap);
     }
 }
 

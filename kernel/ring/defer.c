@@ -17,6 +17,13 @@ static void ready_sub(struct ring *ring, uint32_t what)
     atomic_store_relaxed(&ring->ready, atomic_load_relaxed(&ring->ready) - what);
 }
 
+void defer_ready_locked(struct record *rec)
+{
+    rec->ready = true;
+    list_push_back(&rec->ring->ready_list, &rec->ring_link);
+    ready_add(rec->ring, DEFER_RUN);
+}
+
 /* The deferred record at this index (+ 1) and position, unless it has ended; ring locked. */
 static void make_ready_locked(struct ring *ring, uint16_t index, uint64_t position, bool cancel)
 {
@@ -28,8 +35,7 @@ static void make_ready_locked(struct ring *ring, uint16_t index, uint64_t positi
     if (cancel) {
         rec->sqe.flags |= SQE_CANCELLED;
     }
-    list_push_back(&ring->ready_list, &rec->ring_link);
-    ready_add(ring, DEFER_RUN);
+    defer_ready_locked(rec);
 }
 
 /* The entry at `position` has ended: the next of its chain may go on, or is to be cancelled. */
@@ -50,13 +56,23 @@ static void unlink_locked(struct ring *ring, struct record *rec, uint32_t what)
     }
 }
 
-bool defer_ended_locked(struct record *rec, int32_t result)
+bool defer_ended_locked(struct record *rec, uint64_t outcome, uint64_t extra)
 {
     struct ring *ring = rec->ring;
     uint32_t flags = rec->sqe.flags;
+    int32_t result = (int32_t)outcome;
     lock_assert_held(&ring->lock);
-    if ((flags & SQE_DEFERRED) != 0) {
-        unlink_locked(ring, rec, DEFER_RUN);
+    if ((flags & (SQE_DEFERRED | SQE_ANSWER)) != 0) {
+        unlink_locked(ring, rec, rec->ready ? DEFER_RUN : 0);
+    }
+    if ((flags & SQE_ANSWER) != 0) {
+        return true;
+    }
+    if ((flags & (SQE_DEFERRED | SQE_DEPENDENT)) == (SQE_DEFERRED | SQE_DEPENDENT)) {
+        answer_left_locked(ring, rec->sqe.cap);
+    }
+    if ((flags & CAPOS_SQE_KEEP) != 0) {
+        answer_ended_locked(ring, rec->position, outcome, extra);
     }
     if ((flags & CAPOS_SQE_LINK) != 0) {
         link_ended_locked(ring, rec->chain_next, rec->position, result);
@@ -77,12 +93,17 @@ void defer_unarmed_locked(struct record *rec)
     ready_add(ring, DEFER_ARM);
 }
 
-void defer_ended_now(struct op *op, int32_t result)
+void defer_ended_now(struct op *op, uint64_t outcome, uint64_t extra)
 {
     struct ring *ring = op->ring;
     lock_acquire(&ring->lock);
-    link_ended_locked(ring, CONTAINER_OF(op->sqe, struct record, sqe)->chain_next, op->position,
-                      result);
+    if ((op->sqe->flags & CAPOS_SQE_LINK) != 0) {
+        link_ended_locked(ring, CONTAINER_OF(op->sqe, struct record, sqe)->chain_next, op->position,
+                          (int32_t)outcome);
+    }
+    if ((op->sqe->flags & CAPOS_SQE_KEEP) != 0) {
+        answer_ended_locked(ring, op->position, outcome, extra);
+    }
     lock_release(&ring->lock);
 }
 
@@ -108,16 +129,17 @@ static void copy_link(struct op *op, bool last)
         sqe->op = CAPOS_OP_COUNT; /* refused, like all that is unknown */
     }
     sqe->flags &= CAPOS_SQE_FLAGS_ALL & ~CAPOS_SQE_LINK;
-    sqe->flags |= (uint16_t)(SQE_DEFERRED | (last ? 0 : CAPOS_SQE_LINK));
+    sqe->flags |= (uint16_t)(last ? 0 : CAPOS_SQE_LINK);
     if (transfers(sqe) && op_try_spend_number(op)) {
         sqe->flags |= SQE_SPENT;
     }
 }
 
-/* The record of a deferred SQE, QUEUED; NULL: the ring is closing. */
-static struct record *defer(struct op *op)
+struct record *defer(struct op *op)
 {
     struct kobj *self = &op->process->obj;
+    op->sqe->flags |= SQE_DEFERRED;
+    op->ring->spare->ready = false;
     struct record *rec = record_alloc(op->ring, op->position, self, NULL);
     if (rec == NULL) {
         return NULL;
@@ -131,7 +153,7 @@ static struct record *defer(struct op *op)
     return queued ? rec : NULL;
 }
 
-void defer_chain(struct ring *ring, uint64_t position, uint32_t n)
+void defer_chain(struct ring *ring, uint64_t position, uint32_t n, uint32_t keeps)
 {
     uint16_t first = 0;
     struct record *before = NULL;
@@ -139,6 +161,10 @@ void defer_chain(struct ring *ring, uint64_t position, uint32_t n)
         struct op op = {ring, ring->process, position + i, &ring->spare->sqe};
         ring->spare->chain_next = 0;
         copy_link(&op, i == n - 1);
+        if ((op.sqe->flags & CAPOS_SQE_KEEP) != 0 && op.sqe->op == CAPOS_OP_CALL && keeps != 0) {
+            keeps--;
+            (void)answer_open(&op);
+        }
         struct record *rec = defer(&op);
         if (rec == NULL) {
             return;
@@ -179,6 +205,11 @@ static struct record *pop(struct ring *ring, struct list *list, uint32_t what,
 static void carry_out(struct record *rec)
 {
     struct ring *ring = rec->ring;
+    if ((rec->sqe.flags & SQE_ANSWER) != 0) {
+        answer_empty(rec);
+        record_dissolve(rec);
+        return;
+    }
     struct capos_sqe sqe = rec->sqe;
     uint64_t position = rec->position;
     uint16_t chain_next = rec->chain_next;
@@ -191,6 +222,7 @@ static void carry_out(struct record *rec)
     op.sqe->flags &= (uint16_t) ~(SQE_DEFERRED | SQE_CANCELLED);
     ring->spare->chain_next = chain_next;
     if ((sqe.flags & SQE_CANCELLED) != 0) {
+        op.sqe->flags &= (uint16_t)~SQE_DEPENDENT; /* it waited for its chain alone */
         op_complete(&op, ST_CANCELLED);
     } else {
         ring_dispatch(&op);

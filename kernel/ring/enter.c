@@ -41,6 +41,7 @@ static void op_nop(struct op *op)
 /* The bits of the SQE's words that an operation refuses: all that it does not understand. Word 0 is op,
  * pipe_index, flags, method, xfer_count, accept_count; word 5 is params_len and result_len. */
 #define W0_OP UINT64_C(0xff)
+#define W0_PIPE UINT64_C(0xff00)
 #define W0_INLINE ((uint64_t)CAPOS_SQE_INLINE << 16)
 #define W0_METHOD (UINT64_C(0xffff) << 32)
 #define W0_XFER (UINT64_C(0xff) << 48)
@@ -84,7 +85,7 @@ static const struct op_entry ops[CAPOS_OP_COUNT + 1] = {
     [CAPOS_OP_SIGNAL] = {op_signal, NOT(W0_OP), true, true, {0, 0, 0, ALL, ALL, ALL, ALL}},
     [CAPOS_OP_RELEASE] = {op_release, NOT(W0_OP), true, true, {0, 0, ALL, ALL, ALL, ALL, ALL}},
     [CAPOS_OP_CANCEL] = {op_cancel, NOT(W0_OP), true, true, {0, 0, ALL, ALL, ALL, ALL, ALL}},
-    [CAPOS_OP_FINISH] = {op_unsupported, 0, true, false, {0}},
+    [CAPOS_OP_FINISH] = {op_finish, NOT(W0_OP), true, true, {0, 0, ALL, ALL, ALL, ALL, ALL}},
     [CAPOS_OP_PARK] = {op_park, NOT(W0_OP), false, true, {0, 0, 0, ALL, ALL, 0, 0}},
     [CAPOS_OP_UNPARK] = {op_unpark, NOT(W0_OP), true, true, {0, 0, 0, ALL, ALL, 0, ALL}},
     [CAPOS_OP_HANDOVER] = {op_unsupported, 0, false, false, {0}},
@@ -101,7 +102,12 @@ static ALWAYS_INLINE const struct op_entry *entry_of(uint8_t opcode)
 NOINLINE static uint64_t strange_bits(const struct op_entry *entry, const struct capos_sqe *sqe)
 {
     const uint64_t *words = (const uint64_t *)(const void *)sqe;
-    uint64_t strange = words[0] & entry->word0 & ~((FLAGS_COMMON | SQE_SPENT) << 16);
+    uint64_t strange =
+        words[0] & entry->word0 & ~((FLAGS_COMMON | SQE_SPENT | SQE_DEPENDENT) << 16);
+    if (sqe->op == CAPOS_OP_CALL) {
+        uint64_t pipes = (sqe->flags & CAPOS_SQE_PIPELINE) != 0 ? W0_PIPE : 0;
+        strange &= ~((uint64_t)(CAPOS_SQE_KEEP | CAPOS_SQE_PIPELINE) << 16 | pipes);
+    }
     if (sqe->op == CAPOS_OP_WAIT && (sqe->flags & FLAGS_COMMON) == 0) {
         strange &= ~((uint64_t)CAPOS_SQE_MULTISHOT << 16);
     }
@@ -272,20 +278,27 @@ void ring_dispatch(struct op *op)
 {
     const struct op_entry *entry = entry_of(op->sqe->op);
     STEP(what((uintptr_t)entry->run));
-    if (strange_bits(entry, op->sqe) == 0) {
-        entry->run(op);
-    } else {
+    if (strange_bits(entry, op->sqe) != 0) {
         refuse(op, ST_UNSUPPORTED);
+    } else if ((op->sqe->flags & CAPOS_SQE_KEEP) != 0 && !answer_exists(op->ring, op->position)) {
+        refuse(op, ST_BUSY);
+    } else if ((op->sqe->flags & CAPOS_SQE_PIPELINE) != 0) {
+        pipeline_call(op);
+    } else {
+        entry->run(op);
     }
 }
 
-/* SQEs of the chain that begins at `position`, before `tail`; 0: it has no end there, or is too long. */
-static uint32_t chain_length(struct ring *ring, uint64_t position, uint64_t tail)
+/* SQEs of the chain that begins at `position`, before `tail`, and how many say KEEP; 0: it has no end there, or
+ * is too long for any ring or this one. */
+static uint32_t chain_length(struct ring *ring, uint64_t position, uint64_t tail, uint32_t *keeps)
 {
-    const uint64_t link = (uint64_t)CAPOS_SQE_LINK << 16;
+    *keeps = 0;
     for (uint32_t n = 1; n <= CAPOS_MAX_LINK && position + n <= tail; n++) {
-        if ((ring_load(ring_sqe(ring, position + n - 1)) & link) == 0) {
-            return n;
+        uint64_t flags = ring_load(ring_sqe(ring, position + n - 1)) >> 16;
+        *keeps += (flags & CAPOS_SQE_KEEP) != 0;
+        if ((flags & CAPOS_SQE_LINK) == 0) {
+            return n + *keeps <= ring->cq_ordinary ? n : 0;
         }
     }
     return 0;
@@ -294,7 +307,8 @@ static uint32_t chain_length(struct ring *ring, uint64_t position, uint64_t tail
 /* Takes a chain. Returns the position behind it, the same when there is no room or it is to be refused. */
 static uint64_t take_chain(struct ring *ring, uint64_t position, uint64_t tail)
 {
-    uint32_t n = chain_length(ring, position, tail);
+    uint32_t keeps;
+    uint32_t n = chain_length(ring, position, tail, &keeps);
     if (n == 0) {
         lock_acquire(&ring->lock);
         ring->refusing = true;
@@ -302,10 +316,10 @@ static uint64_t take_chain(struct ring *ring, uint64_t position, uint64_t tail)
         lock_release(&ring->lock);
         return position;
     }
-    if (!ring_has_room(ring, n)) {
+    if (!ring_has_room(ring, n + keeps)) {
         return position;
     }
-    defer_chain(ring, position, n);
+    defer_chain(ring, position, n, keeps);
     return position + n;
 }
 
@@ -334,10 +348,14 @@ NOINLINE static uint64_t take_long(struct ring *ring, uint64_t position, uint64_
         return take_chain(ring, position, tail);
     } else if (kind == KIND_STRANGE) {
         refuse(&op, ST_UNSUPPORTED);
-    } else if ((op.sqe->flags & CAPOS_SQE_MULTISHOT) != 0 && !ring_has_room(ring, 2)) {
+    } else if ((op.sqe->flags & (CAPOS_SQE_MULTISHOT | CAPOS_SQE_KEEP)) != 0 &&
+               !ring_has_room(ring, 2)) {
         return position;
     } else {
-        entry->run(&op);
+        if ((op.sqe->flags & CAPOS_SQE_KEEP) != 0) {
+            (void)answer_open(&op);
+        }
+        ring_dispatch(&op);
     }
     return position + 1;
 }
@@ -493,9 +511,9 @@ void ring_wake(struct ring *ring, uint64_t result)
 
 void op_post(struct op *op, int32_t result, uint16_t flags, uint16_t cap_count, uint64_t extra)
 {
-    if (UNLIKELY((op->sqe->flags & (CAPOS_SQE_QUIET | CAPOS_SQE_LINK)) != 0)) {
-        if ((op->sqe->flags & CAPOS_SQE_LINK) != 0) {
-            defer_ended_now(op, result);
+    if (UNLIKELY((op->sqe->flags & (CAPOS_SQE_QUIET | CAPOS_SQE_LINK | CAPOS_SQE_KEEP)) != 0)) {
+        if ((op->sqe->flags & (CAPOS_SQE_LINK | CAPOS_SQE_KEEP)) != 0) {
+            defer_ended_now(op, outcome_word(result, flags, cap_count), extra);
         }
         if ((op->sqe->flags & CAPOS_SQE_QUIET) != 0 && result >= 0) {
             return;

@@ -29,6 +29,10 @@ void op_release(struct op *op);
 void op_cancel(struct op *op);
 void op_park(struct op *op);
 void op_unpark(struct op *op);
+void op_finish(struct op *op);
+
+/* call.c: a CALL of this capability; takes over its refs. */
+void call_capability(struct op *op, struct capability *cap);
 
 /* Completion without a record: the drain made sure of a CQ slot. Nothing is posted, and the slot not claimed,
  * when a QUIET entry succeeds. */

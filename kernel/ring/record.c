@@ -208,7 +208,8 @@ void record_post(struct record *rec, int32_t result, uint16_t flags, uint16_t ca
     struct grant *route = rec->route;
     (void)timer_cancel(&rec->deadline);
     lock_acquire(&ring->lock);
-    if (UNLIKELY((rec->sqe.flags & SQE_FLAGGED) != 0) && defer_ended_locked(rec, result)) {
+    if (UNLIKELY((rec->sqe.flags & SQE_FLAGGED) != 0) &&
+        defer_ended_locked(rec, outcome_word(result, flags, cap_count), extra)) {
         ring->released++;
     } else {
         record_put_cqe_locked(ring, rec, outcome_word(result, flags, cap_count), extra);
@@ -269,6 +270,9 @@ void record_finish(struct record *rec, int32_t result, uint16_t flags, uint16_t 
                    uint64_t extra)
 {
     struct kobj *target = rec->target;
+    if (UNLIKELY((rec->sqe.flags & SQE_ANSWER) != 0)) {
+        answer_empty(rec);
+    }
     if (rec->xfer_count != 0) {
         record_end_transfers(rec, false);
     }
@@ -307,8 +311,11 @@ void record_complete_message(struct record *rec, const void *message, uint32_t l
     struct cap_table *table = &rec->ring->process->table;
     capos_cap_t ids[INVOKE_MAX_RESULT_CAPS];
     struct capos_cap_record records[INVOKE_MAX_RESULT_CAPS];
-    uint32_t needed = len + ncaps * (uint32_t)sizeof(records[0]);
     KASSERT(ncaps <= INVOKE_MAX_RESULT_CAPS);
+    uint32_t kept_only = answer_offer(rec->ring, &rec->sqe, rec->position, caps, ncaps);
+    drop_caps(caps + ncaps - kept_only, kept_only);
+    ncaps -= kept_only;
+    uint32_t needed = len + ncaps * (uint32_t)sizeof(records[0]);
     if (needed > rec->sqe.result_len || ncaps > rec->sqe.accept_count) {
         drop_caps(caps, ncaps);
         record_finish(rec, ST_RESULT_TOO_SMALL, CAPOS_CQE_NEEDED, 0, (uint64_t)needed << 32);
@@ -422,7 +429,7 @@ struct record *record_find(struct ring *ring, uint64_t position, uint32_t *gener
     list_for_each(node, &ring->active)
     {
         struct record *rec = list_entry(node, struct record, active_link);
-        if (rec->position == position) {
+        if (rec->position == position && (rec->sqe.flags & SQE_ANSWER) == 0) {
             found = rec;
             *generation_out = atomic_load_relaxed(&rec->generation);
             break;

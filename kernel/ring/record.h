@@ -42,6 +42,8 @@ enum {
     SQE_DEFERRED = 1 << 15,  /* not carried out yet */
     SQE_CANCELLED = 1 << 14, /* and it will not be: an earlier entry of its chain failed [r] */
     SQE_SPENT = 1 << 13,     /* its transfer number was spent when it was consumed */
+    SQE_DEPENDENT = 1 << 12, /* PIPELINE: counted by the answer it waits, or waited, for */
+    SQE_ANSWER = 1 << 11,    /* no SQE: the answer of one with KEEP (ring/pipeline.c) */
 };
 
 enum record_state { RECORD_FREE, RECORD_QUEUED, RECORD_CLAIMED, RECORD_INFLIGHT };
@@ -73,15 +75,23 @@ struct record {
     uint8_t state;               /* [o] enum record_state; FREE also under [r] */
     uint8_t xfer_count;          /* [I] captured transfers not yet ended */
     bool heads_ring;             /* [o] call: linked by ring_link */
+    bool ready;                  /* [r] deferred: ring_link is in ready_list */
     bool armed; /* [o] MULTISHOT: has a CQ slot for an event beside that for its end */
     _Atomic bool
         sleeping; /* [a] a late deadline may look at it: its deadline is its purpose (Timer.sleep) */
     status_t doom;      /* [o] */
     uint32_t move_mask; /* [I] bit i: xfers[i] is a move */
     struct timer deadline;
+    /* Of an answer, all [r]; `followers` then holds dependents that wait, `server_link` is in ring->answers,
+     * `key` and `facet` are the second and third word of the completion. */
+    bool ended;         /* the call has completed */
+    bool finished;      /* by FINISH: it goes when it has ended and no dependent is left */
+    uint8_t dependents; /* not carried out yet */
+    uint8_t kept_count;
     union {
-        capos_cap_t xfers[RECORD_MAX_CAPS]; /* [I] captured slots in the ring's process */
-        struct tree_node parked;            /* [o] PARK: by address or offset; see park.c */
+        capos_cap_t xfers[RECORD_MAX_CAPS];          /* [I] captured slots in the ring's process */
+        struct capability kept[CAPOS_MAX_PIPE_CAPS]; /* [r] of an answer */
+        struct tree_node parked; /* [o] PARK: by address or offset; see park.c */
     };
 };
 

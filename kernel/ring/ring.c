@@ -223,6 +223,7 @@ static void init_fields(struct ring *ring, struct process *process, struct threa
     list_init(&ring->active);
     list_init(&ring->ready_list);
     list_init(&ring->unarmed);
+    list_init(&ring->answers);
     list_init(&ring->call_heads);
     /* Call ids of a ring that had this number before must not be taken for this one's. */
     ring->record_generation = (uint32_t)(kobj_next_id() * UINT64_C(0x9e3779b1));

@@ -78,6 +78,9 @@ struct ring {
                                    done before SQEs are taken: see ring/defer.h */
     bool refusing;          /* [c] SQEs are refused up to the end of a chain */
     struct list ready_list; /* [r] deferred records that may be carried out */
+    struct list answers;    /* [r] of entries with KEEP: ring/pipeline.c */
+    uint32_t answer_count;  /* [r] */
+    uint32_t dependents;    /* [r] of all answers */
     struct list unarmed;    /* [r] MULTISHOT waits that need a CQ slot for their next event */
     struct list active;     /* [r] records, the newest first */
     struct list call_heads; /* [r] first queued call per endpoint; see ipc/queue.c */

@@ -26,6 +26,7 @@ enum {
     RESULT_BYTES = 1280,
     CAPS = 12,
     CALLS = 24,
+    KEPT = 4,
     MAX_CAPS = 4, /* of an endpoint */
 };
 
@@ -51,6 +52,7 @@ struct actor {
     capos_cap_t objects[CAPS]; /* served objects */
     capos_cap_t notes[CAPS];   /* notifications, and whatever came */
     uint64_t calls[CALLS];     /* to answer */
+    uint64_t kept[KEPT];       /* positions of calls with KEEP */
     unsigned call_count;
     uint64_t submitted, completed;
     bool leaving;
@@ -308,6 +310,9 @@ static void make_small(struct actor *actor, struct capos_sqe *sqe)
     case CAPOS_OP_CANCEL:
         sqe->cap = some_position(actor);
         break;
+    case CAPOS_OP_FINISH:
+        sqe->cap = actor->kept[pick(actor, KEPT)];
+        break;
     default:
         break;
     }
@@ -389,7 +394,8 @@ static void fill(struct actor *actor, struct capos_sqe *sqe)
         CAPOS_OP_NOP,    CAPOS_OP_CALL,   CAPOS_OP_CALL,   CAPOS_OP_CALL,        CAPOS_OP_CALL,
         CAPOS_OP_RECV,   CAPOS_OP_RECV,   CAPOS_OP_RECV,   CAPOS_OP_RETURN,      CAPOS_OP_RETURN,
         CAPOS_OP_RETURN, CAPOS_OP_RETURN, CAPOS_OP_WAIT,   CAPOS_OP_RETURN_RECV, CAPOS_OP_SIGNAL,
-        CAPOS_OP_SIGNAL, CAPOS_OP_CANCEL, CAPOS_OP_CANCEL, CAPOS_OP_RELEASE,
+        CAPOS_OP_SIGNAL, CAPOS_OP_CANCEL, CAPOS_OP_CANCEL, CAPOS_OP_RELEASE,     CAPOS_OP_FINISH,
+        CAPOS_OP_FINISH,
     };
     if (make_kernel_op(actor, sqe)) {
         return;
@@ -437,6 +443,16 @@ static void set_flags(struct actor *actor, struct capos_sqe *sqe)
     }
     if (pick(actor, 4) == 0) {
         sqe->flags |= CAPOS_SQE_LINK;
+    }
+    if (sqe->op == CAPOS_OP_CALL && pick(actor, 4) == 0) {
+        sqe->flags |= CAPOS_SQE_KEEP;
+        actor->kept[pick(actor, KEPT)] = actor->user->sq_tail;
+    }
+    if (sqe->op == CAPOS_OP_CALL && pick(actor, 5) == 0) {
+        sqe->flags |= CAPOS_SQE_PIPELINE;
+        sqe->cap = actor->kept[pick(actor, KEPT)];
+        sqe->pipe_index = (uint8_t)pick(actor, 2);
+        sqe->interface = FIXTURE_INTERFACE;
     }
     if (sqe->op == CAPOS_OP_WAIT && sqe->flags == 0 && pick(actor, 2) == 0 &&
         sqe->method == CAPOS_EVENT_SIGNALLED) {

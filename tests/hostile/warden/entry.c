@@ -7,10 +7,7 @@
 
 static int64_t unknown_opcodes(void)
 {
-    for (unsigned op = CAPOS_OP_FINISH; op < 256; op++) {
-        if (op == CAPOS_OP_PARK || op == CAPOS_OP_UNPARK) {
-            continue;
-        }
+    for (unsigned op = CAPOS_OP_HANDOVER; op < 256; op++) {
         struct capos_sqe sqe = raw_sqe((uint8_t)op, 0);
         struct capos_cqe cqe = raw_do(sqe);
         CHECK_EQ(cqe.result, ST_UNSUPPORTED);
@@ -31,7 +28,8 @@ static int64_t unknown_flags(void)
         for (unsigned bit = 0; bit < 16; bit++) {
             unsigned flag = 1u << bit;
             if ((flag == CAPOS_SQE_INLINE && inlines) || flag == CAPOS_SQE_QUIET ||
-                flag == CAPOS_SQE_LINK || (flag == CAPOS_SQE_MULTISHOT && op == CAPOS_OP_WAIT)) {
+                flag == CAPOS_SQE_LINK || (flag == CAPOS_SQE_MULTISHOT && op == CAPOS_OP_WAIT) ||
+                ((flag == CAPOS_SQE_KEEP || flag == CAPOS_SQE_PIPELINE) && op == CAPOS_OP_CALL)) {
                 continue; /* flags.c */
             }
             struct capos_sqe sqe = raw_sqe((uint8_t)op, held("timer"));
@@ -76,6 +74,9 @@ static const struct {
      {F_METHOD, F_XFERS, F_ACCEPT, F_PARAMS, F_RESULT, F_PARAMS_LEN, F_RESULT_LEN, F_INTERFACE,
       F_DEADLINE}},
     {CAPOS_OP_CANCEL,
+     {F_METHOD, F_XFERS, F_ACCEPT, F_PARAMS, F_RESULT, F_PARAMS_LEN, F_RESULT_LEN, F_INTERFACE,
+      F_DEADLINE}},
+    {CAPOS_OP_FINISH,
      {F_METHOD, F_XFERS, F_ACCEPT, F_PARAMS, F_RESULT, F_PARAMS_LEN, F_RESULT_LEN, F_INTERFACE,
       F_DEADLINE}},
 };
@@ -156,7 +157,7 @@ static void randomise(struct capos_sqe *sqe)
     sqe->op = (uint8_t)(chance() % 15);
     sqe->flags = (uint16_t)(chance() % 8 == 0 ? chance() : chance() % 2 ? CAPOS_SQE_INLINE : 0);
     if (chance() % 4 == 0) {
-        sqe->flags |= chance() & (CAPOS_SQE_QUIET | CAPOS_SQE_LINK | CAPOS_SQE_MULTISHOT);
+        sqe->flags |= chance() & CAPOS_SQE_FLAGS_ALL;
     }
     sqe->pipe_index = chance() % 16 == 0;
     sqe->method = (uint16_t)(chance() % 8);

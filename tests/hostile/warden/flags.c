@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SQE flags at their limits: quiet floods, waits that never end, chains without end or rewritten. */
 #include "case.h"
+#include "ledger.capnp.h"
 #include "lib/base/string.h"
 #include "time.capnp.h"
 
@@ -180,6 +181,145 @@ static int64_t chains_at_exit(void)
     return 0;
 }
 
+/* ---- answers ---- */
+
+static uint64_t words[64];
+
+/* A call of Ledger.newNotification that keeps its answer and takes no slot. */
+static struct capos_sqe keep_sqe(void)
+{
+    struct capos_sqe sqe = CALL(held("ledger"), Ledger, new_notification, NULL, 0, words, 64);
+    sqe.accept_count = 0;
+    sqe.flags = CAPOS_SQE_KEEP;
+    return sqe;
+}
+
+/* Through the answer of the entry at this position; Notification has no method that is called. */
+static struct capos_sqe pipe_sqe(uint64_t position, unsigned index)
+{
+    struct capos_sqe sqe = CALL(position, Ledger, new_notification, NULL, 0, words, 64);
+    sqe.flags = CAPOS_SQE_PIPELINE;
+    sqe.pipe_index = (uint8_t)index;
+    return sqe;
+}
+
+static struct capos_sqe finish_sqe(uint64_t position)
+{
+    return raw_sqe(CAPOS_OP_FINISH, position);
+}
+
+static int64_t forged_answers(void)
+{
+    struct usage before;
+    usage_now(&before);
+    for (unsigned i = 0; i < 2000; i++) {
+        uint64_t place = i % 3 == 0   ? chance()
+                         : i % 3 == 1 ? raw.sq_tail
+                                      : raw.sq_tail - chance() % 64;
+        CHECK_EQ(raw_do(pipe_sqe(place, (unsigned)chance() % 256)).result, ST_NOT_FOUND);
+        CHECK_EQ(raw_do(finish_sqe(place)).result, ST_NOT_FOUND);
+    }
+    uint64_t kept = raw.sq_tail;
+    CHECK(raw_do(keep_sqe()).result >= 0);
+    for (unsigned i = 1; i < 256; i++) {
+        CHECK_EQ(raw_do(pipe_sqe(kept, i)).result, ST_BAD_CAP);
+    }
+    CHECK_EQ(raw_do(pipe_sqe(kept, 0)).result, ST_WRONG_INTERFACE);
+    CHECK_EQ(raw_do(raw_sqe(CAPOS_OP_CANCEL, kept)).result, ST_NOT_FOUND);
+    CHECK_EQ(raw_do(raw_sqe(CAPOS_OP_SIGNAL, kept)).result, ST_BAD_CAP);
+    CHECK_EQ(raw_do(finish_sqe(kept)).result, ST_OK);
+    CHECK_USAGE(&before);
+    CHECK_WORKS();
+    return 0;
+}
+
+/* As many answers as the ring keeps; all of it comes back. */
+static int64_t answers_hoarded(void)
+{
+    struct usage before;
+    usage_now(&before);
+    for (unsigned round = 0; round < 10; round++) {
+        uint64_t kept[CAPOS_MAX_ANSWERS];
+        unsigned n = 0;
+        for (;; n++) {
+            struct capos_sqe sqe = keep_sqe();
+            uint64_t position = raw.sq_tail;
+            (void)raw_push(&sqe);
+            struct capos_cqe cqe;
+            if ((raw_enter(0, 0) & (int64_t)CAPOS_ENTER_STALLED) != 0) {
+                raw.header->sq_tail = --raw.sq_tail;
+                break;
+            }
+            CHECK(raw_reap(&cqe));
+            if (cqe.result < 0) {
+                CHECK_EQ(cqe.result, ST_BUSY);
+                break;
+            }
+            CHECK(n < CAPOS_MAX_ANSWERS);
+            kept[n] = position;
+        }
+        CHECK(n > 8);
+        while (n-- != 0) {
+            CHECK_EQ(raw_do(finish_sqe(kept[n])).result, ST_OK);
+        }
+        CHECK_USAGE(&before);
+    }
+    CHECK_WORKS();
+    return 0;
+}
+
+/* Answers that never come, with rows of calls that wait for them, cancelled and finished in any order. */
+static int64_t silent_answers(void)
+{
+    uint64_t object = held("object");
+    for (unsigned round = 0; round < 300; round++) {
+        uint64_t first = raw.sq_tail;
+        for (unsigned i = 0; i < 4; i++) {
+            struct capos_sqe sqe = pipe_sqe(first + i - 1, (unsigned)chance() % 3);
+            sqe.interface = HOSTILE_INTERFACE;
+            sqe.method = 0;
+            sqe.flags |= CAPOS_SQE_KEEP;
+            if (i == 0) {
+                sqe.flags = CAPOS_SQE_KEEP;
+                sqe.pipe_index = 0;
+                sqe.cap = object;
+            }
+            sqe.user_data = UINT64_C(1) << 32;
+            (void)raw_push(&sqe);
+        }
+        CHECK(raw_enter(0, 0) >= 0);
+        unsigned start = (unsigned)chance() % 4;
+        unsigned ended = 0;
+        struct capos_cqe cqe;
+        for (unsigned i = 0; i < 4; i++) {
+            struct capos_sqe ops[] = {raw_sqe(CAPOS_OP_CANCEL, first + (start + i) % 4),
+                                      finish_sqe(first + (start + 3 * i) % 4)};
+            for (unsigned k = 0; k < 2; k++) {
+                (void)raw_push(&ops[k]);
+            }
+            CHECK(raw_enter(0, 0) >= 0);
+            while (raw_reap(&cqe)) {
+                if (cqe.user_data == UINT64_C(1) << 32) {
+                    CHECK_EQ(cqe.result, ST_CANCELLED);
+                    ended++;
+                }
+            }
+        }
+        CHECK_EQ(ended, 4);
+    }
+    for (unsigned i = 0; i < 8; i++) { /* and some at exit */
+        struct capos_sqe sqe = pipe_sqe(object, 0);
+        sqe.interface = HOSTILE_INTERFACE;
+        sqe.method = 0;
+        sqe.flags = CAPOS_SQE_KEEP;
+        uint64_t position = raw_push(&sqe);
+        struct capos_sqe next = pipe_sqe(position, 0);
+        (void)raw_push(&next);
+    }
+    CHECK(raw_enter(0, 0) >= 0);
+    return 0;
+}
+
 #define CASE(name_, function, sentence_, held_) \
     { \
         .name = name_, .sentence = sentence_, .roles = { \
@@ -193,6 +333,10 @@ const struct hostile_case flag_cases[] = {
          0),
     CASE("flag.endless-chain", endless_chains, "no entry of a chain without end is carried out", 0),
     CASE("flag.rewritten-chain", rewritten_chain, "a chain is what it was when it was consumed", 0),
+    CASE("flag.forged-answer", forged_answers, "an answer that was not kept gives nothing", 0),
+    CASE("flag.hoard", answers_hoarded, "kept answers have an end, and all comes back", 0),
+    CASE("flag.silent-answer", silent_answers, "calls of what never comes can all be ended",
+         HOLD_SERVE | HOLD_OBJECT),
     {.name = "flag.exit-chains",
      .sentence = "chains that wait end with their processes",
      .roles = {{.run = chains_at_exit, .holds = HOLD_USUAL | HOLD_NOTE},
