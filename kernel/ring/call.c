@@ -312,7 +312,8 @@ static ALWAYS_INLINE void call_slot(struct op *op, const struct op_transfers *xf
     }
 }
 
-static void call_by_answer(struct op *op, struct capability *cap, const struct op_transfers *xfers)
+COLD static void call_by_answer(struct op *op, struct capability *cap,
+                                const struct op_transfers *xfers)
 {
     uint64_t caller[2];
     status_t status = check_call(op, cap->interface, cap->facet);
@@ -328,7 +329,7 @@ static void call_by_answer(struct op *op, struct capability *cap, const struct o
     }
 }
 
-void call_capability(struct op *op, struct capability *cap)
+COLD void call_capability(struct op *op, struct capability *cap)
 {
     struct op_transfers xfers;
     if (op_capture_transfers(op, INVOKE_MAX_PARAM_CAPS, &xfers)) {

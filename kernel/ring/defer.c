@@ -17,7 +17,7 @@ static void ready_sub(struct ring *ring, uint32_t what)
     atomic_store_relaxed(&ring->ready, atomic_load_relaxed(&ring->ready) - what);
 }
 
-void defer_ready_locked(struct record *rec)
+COLD void defer_ready_locked(struct record *rec)
 {
     rec->ready = true;
     list_push_back(&rec->ring->ready_list, &rec->ring_link);
@@ -25,7 +25,8 @@ void defer_ready_locked(struct record *rec)
 }
 
 /* The deferred record at this index (+ 1) and position, unless it has ended; ring locked. */
-static void make_ready_locked(struct ring *ring, uint16_t index, uint64_t position, bool cancel)
+COLD static void make_ready_locked(struct ring *ring, uint16_t index, uint64_t position,
+                                   bool cancel)
 {
     struct record *rec = record_at(ring, index - 1u);
     if (rec->target == NULL || rec->position != position || (rec->sqe.flags & SQE_DEFERRED) == 0 ||
@@ -39,8 +40,8 @@ static void make_ready_locked(struct ring *ring, uint16_t index, uint64_t positi
 }
 
 /* The entry at `position` has ended: the next of its chain may go on, or is to be cancelled. */
-static void link_ended_locked(struct ring *ring, uint16_t chain_next, uint64_t position,
-                              int32_t result)
+COLD static void link_ended_locked(struct ring *ring, uint16_t chain_next, uint64_t position,
+                                   int32_t result)
 {
     if (chain_next != 0) {
         make_ready_locked(ring, chain_next, position + 1, result < 0);
@@ -48,7 +49,7 @@ static void link_ended_locked(struct ring *ring, uint16_t chain_next, uint64_t p
 }
 
 /* Out of ready_list or unarmed, whose count goes down by `what`. */
-static void unlink_locked(struct ring *ring, struct record *rec, uint32_t what)
+COLD static void unlink_locked(struct ring *ring, struct record *rec, uint32_t what)
 {
     if (list_linked(&rec->ring_link)) {
         list_remove(&rec->ring_link);
@@ -56,7 +57,7 @@ static void unlink_locked(struct ring *ring, struct record *rec, uint32_t what)
     }
 }
 
-bool defer_ended_locked(struct record *rec, uint64_t outcome, uint64_t extra)
+COLD bool defer_ended_locked(struct record *rec, uint64_t outcome, uint64_t extra)
 {
     struct ring *ring = rec->ring;
     uint32_t flags = rec->sqe.flags;
@@ -85,7 +86,7 @@ bool defer_ended_locked(struct record *rec, uint64_t outcome, uint64_t extra)
     return (flags & CAPOS_SQE_QUIET) != 0 && result >= 0;
 }
 
-void defer_unarmed_locked(struct record *rec)
+COLD void defer_unarmed_locked(struct record *rec)
 {
     struct ring *ring = rec->ring;
     lock_assert_held(&ring->lock);
@@ -93,7 +94,7 @@ void defer_unarmed_locked(struct record *rec)
     ready_add(ring, DEFER_ARM);
 }
 
-void defer_ended_now(struct op *op, uint64_t outcome, uint64_t extra)
+COLD void defer_ended_now(struct op *op, uint64_t outcome, uint64_t extra)
 {
     struct ring *ring = op->ring;
     lock_acquire(&ring->lock);
@@ -117,7 +118,7 @@ static bool transfers(const struct capos_sqe *sqe)
 
 /* The SQE, with the flags of its place in the chain whatever user space made of it meanwhile. A wrong
  * transfer number is told when the entry's turn comes. */
-static void copy_link(struct op *op, bool last)
+COLD static void copy_link(struct op *op, bool last)
 {
     struct capos_sqe *sqe = op->sqe;
     uint64_t *words = (uint64_t *)(void *)sqe;
@@ -135,7 +136,7 @@ static void copy_link(struct op *op, bool last)
     }
 }
 
-struct record *defer(struct op *op)
+COLD struct record *defer(struct op *op)
 {
     struct kobj *self = &op->process->obj;
     op->sqe->flags |= SQE_DEFERRED;
@@ -153,7 +154,7 @@ struct record *defer(struct op *op)
     return queued ? rec : NULL;
 }
 
-void defer_chain(struct ring *ring, uint64_t position, uint32_t n, uint32_t keeps)
+COLD void defer_chain(struct ring *ring, uint64_t position, uint32_t n, uint32_t keeps)
 {
     uint16_t first = 0;
     struct record *before = NULL;
@@ -186,8 +187,8 @@ void defer_chain(struct ring *ring, uint64_t position, uint32_t n, uint32_t keep
 /* ---- the ring's thread goes on ---- */
 
 /* Takes the first record of a list; NULL when it is empty. */
-static struct record *pop(struct ring *ring, struct list *list, uint32_t what,
-                          uint32_t *generation_out)
+COLD static struct record *pop(struct ring *ring, struct list *list, uint32_t what,
+                               uint32_t *generation_out)
 {
     struct record *rec = NULL;
     lock_acquire(&ring->lock);
@@ -202,7 +203,7 @@ static struct record *pop(struct ring *ring, struct list *list, uint32_t what,
 }
 
 /* Its record and slot are given back, and with them it is carried out. */
-static void carry_out(struct record *rec)
+COLD static void carry_out(struct record *rec)
 {
     struct ring *ring = rec->ring;
     if ((rec->sqe.flags & SQE_ANSWER) != 0) {
@@ -230,7 +231,7 @@ static void carry_out(struct record *rec)
 }
 
 /* False: there was nothing to do. */
-static bool run_one(struct ring *ring)
+COLD static bool run_one(struct ring *ring)
 {
     uint32_t generation;
     struct record *rec = pop(ring, &ring->ready_list, DEFER_RUN, &generation);
@@ -240,7 +241,7 @@ static bool run_one(struct ring *ring)
     return rec != NULL;
 }
 
-static bool arm_one(struct ring *ring)
+COLD static bool arm_one(struct ring *ring)
 {
     uint32_t generation;
     struct record *rec = pop(ring, &ring->unarmed, DEFER_ARM, &generation);
@@ -250,7 +251,7 @@ static bool arm_one(struct ring *ring)
     return rec != NULL;
 }
 
-enum defer defer_run(struct ring *ring)
+COLD enum defer defer_run(struct ring *ring)
 {
     uint64_t started = arch_cycles();
     for (unsigned i = 0; i < RING_SLICE_SQES; i++) {

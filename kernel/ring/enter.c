@@ -99,7 +99,7 @@ static ALWAYS_INLINE const struct op_entry *entry_of(uint8_t opcode)
 }
 
 /* Bits of a copied SQE that its operation does not understand, flags that it does set aside. */
-NOINLINE static uint64_t strange_bits(const struct op_entry *entry, const struct capos_sqe *sqe)
+COLD static uint64_t strange_bits(const struct op_entry *entry, const struct capos_sqe *sqe)
 {
     const uint64_t *words = (const uint64_t *)(const void *)sqe;
     uint64_t strange =
@@ -119,7 +119,7 @@ NOINLINE static uint64_t strange_bits(const struct op_entry *entry, const struct
 
 enum kind { KIND_PLAIN, KIND_FLAGGED, KIND_STRANGE };
 
-NOINLINE static enum kind kind_of(const struct op_entry *entry, const struct capos_sqe *sqe)
+COLD static enum kind kind_of(const struct op_entry *entry, const struct capos_sqe *sqe)
 {
     bool known = (sqe->flags & ~CAPOS_SQE_FLAGS_ALL) == 0 && strange_bits(entry, sqe) == 0;
     return known ? KIND_FLAGGED : KIND_STRANGE;
@@ -260,7 +260,7 @@ static ALWAYS_INLINE uint64_t take_short(struct ring *ring, uint64_t position, u
     return position + 1;
 }
 
-bool ring_has_room(struct ring *ring, uint64_t completions)
+COLD bool ring_has_room(struct ring *ring, uint64_t completions)
 {
     return ring->claimed - ring->cq_head_seen + completions <= ring->cq_ordinary ||
            (ring_reclaim(ring),
@@ -274,7 +274,7 @@ static ALWAYS_INLINE bool has_room(struct ring *ring)
     return LIKELY(ring->claimed - ring->cq_head_seen < ring->cq_ordinary) || ring_reclaim(ring);
 }
 
-void ring_dispatch(struct op *op)
+COLD void ring_dispatch(struct op *op)
 {
     const struct op_entry *entry = entry_of(op->sqe->op);
     STEP(what((uintptr_t)entry->run));
@@ -291,7 +291,8 @@ void ring_dispatch(struct op *op)
 
 /* SQEs of the chain that begins at `position`, before `tail`, and how many say KEEP; 0: it has no end there, or
  * is too long for any ring or this one. */
-static uint32_t chain_length(struct ring *ring, uint64_t position, uint64_t tail, uint32_t *keeps)
+COLD static uint32_t chain_length(struct ring *ring, uint64_t position, uint64_t tail,
+                                  uint32_t *keeps)
 {
     *keeps = 0;
     for (uint32_t n = 1; n <= CAPOS_MAX_LINK && position + n <= tail; n++) {
@@ -305,7 +306,7 @@ static uint32_t chain_length(struct ring *ring, uint64_t position, uint64_t tail
 }
 
 /* Takes a chain. Returns the position behind it, the same when there is no room or it is to be refused. */
-static uint64_t take_chain(struct ring *ring, uint64_t position, uint64_t tail)
+COLD static uint64_t take_chain(struct ring *ring, uint64_t position, uint64_t tail)
 {
     uint32_t keeps;
     uint32_t n = chain_length(ring, position, tail, &keeps);
@@ -442,19 +443,25 @@ static ALWAYS_INLINE enum drain drain_single(struct ring *ring, struct capos_rin
     return DRAIN_EMPTY;
 }
 
-/* Both of the client's indices are read once. */
+/* How many SQEs there are, up to *tail_out; false: an index is nonsense. Both of the client's are read once. */
+static ALWAYS_INLINE bool read_indices(struct ring *ring, struct capos_ring_header *header,
+                                       uint64_t *tail_out)
+{
+    *tail_out = ring_load_acquire(&header->sq_tail);
+    return LIKELY(*tail_out - ring->sq_head <= ring->sq_entries && cq_head_read(ring, header));
+}
+
 static ALWAYS_INLINE enum drain drain(struct ring *ring, struct capos_ring_header *header,
                                       uint32_t min_complete, uint64_t deadline_ns)
 {
-    uint64_t tail = ring_load_acquire(&header->sq_tail);
-    uint64_t waiting = tail - ring->sq_head;
-    if (UNLIKELY(waiting > ring->sq_entries || !cq_head_read(ring, header))) {
+    uint64_t tail;
+    if (UNLIKELY(!read_indices(ring, header, &tail))) {
         return DRAIN_BAD;
     }
-    if (LIKELY(waiting == 1)) {
+    if (LIKELY(tail - ring->sq_head == 1)) {
         return drain_single(ring, header, tail, min_complete, deadline_ns);
     }
-    return waiting != 0 ? drain_slice(ring, tail) : DRAIN_EMPTY;
+    return tail != ring->sq_head ? drain_slice(ring, tail) : DRAIN_EMPTY;
 }
 
 /* Ready completions as user space would count them; a nonsense index counts as everything, so that
@@ -615,12 +622,9 @@ static ALWAYS_INLINE void set_flags(struct capos_ring_header *header, bool stall
 }
 
 /* Refuses SQEs up to the end of a chain that cannot be one, as far as there are any and there is room. */
-static enum drain refuse_chain(struct ring *ring, struct capos_ring_header *header)
+COLD static enum drain refuse_chain(struct ring *ring, struct capos_ring_header *header,
+                                    uint64_t tail)
 {
-    uint64_t tail = ring_load_acquire(&header->sq_tail);
-    if (tail - ring->sq_head > ring->sq_entries || !cq_head_read(ring, header)) {
-        return DRAIN_BAD;
-    }
     for (unsigned i = 0; i < RING_SLICE_SQES; i++) {
         if (ring->sq_head == tail) {
             return DRAIN_EMPTY;
@@ -648,36 +652,35 @@ static enum drain refuse_chain(struct ring *ring, struct capos_ring_header *head
 }
 
 /* One slice of what is to be done: what was consumed before, then new SQEs. */
-static enum drain go_on(struct ring *ring, struct capos_ring_header *header, uint32_t min_complete,
-                        uint64_t deadline_ns)
+COLD static enum drain go_on(struct ring *ring, struct capos_ring_header *header)
 {
-    enum defer defer = DEFER_DONE;
-    if (atomic_load_relaxed(&ring->ready) != 0) {
-        if (!cq_head_read(ring, header)) {
-            return DRAIN_BAD;
-        }
-        defer = defer_run(ring);
-        if (defer == DEFER_LEFT) {
-            return DRAIN_MORE;
-        }
+    uint64_t tail;
+    if (!read_indices(ring, header, &tail)) {
+        return DRAIN_BAD;
     }
-    enum drain drained = ring->refusing ? refuse_chain(ring, header)
-                                        : drain(ring, header, min_complete, deadline_ns);
+    enum defer defer = atomic_load_relaxed(&ring->ready) != 0 ? defer_run(ring) : DEFER_DONE;
+    if (defer == DEFER_LEFT) {
+        return DRAIN_MORE;
+    }
+    enum drain drained = DRAIN_EMPTY;
+    if (ring->refusing) {
+        drained = refuse_chain(ring, header, tail);
+    } else if (tail != ring->sq_head) {
+        drained = drain_slice(ring, tail);
+    }
     return drained == DRAIN_EMPTY && defer == DEFER_STARVED ? DRAIN_STALLED : drained;
 }
 
 /* What takes more than one slice. DRAIN_RESUMED: the system call is answered, or made again. */
-NOINLINE static enum drain enter_slices(struct ring *ring, struct capos_ring_header *header,
-                                        uint32_t min_complete, uint64_t deadline_ns)
+COLD static enum drain enter_slices(struct ring *ring, struct capos_ring_header *header)
 {
     for (;;) {
-        if (cpu_this()->attention != 0 || arch_interrupt_pending() ||
-            process_is_exiting(ring->process)) {
+        if (arch_interrupt_pending() || process_is_exiting(ring->process)) {
             arch_syscall_restart(&ring->thread->arch);
             return DRAIN_RESUMED;
         }
         STEP(end());
-        enum drain drained = go_on(ring, header, min_complete, deadline_ns);
+        enum drain drained = go_on(ring, header);
         if (drained != DRAIN_MORE) {
             return drained;
         }
@@ -692,7 +695,7 @@ void ring_enter(struct ring *ring, uint32_t min_complete, uint64_t deadline_ns)
         drained = drain(ring, header, min_complete, deadline_ns);
     }
     if (UNLIKELY(drained == DRAIN_MORE)) {
-        drained = enter_slices(ring, header, min_complete, deadline_ns);
+        drained = enter_slices(ring, header);
     }
     if (LIKELY(drained == DRAIN_RESUMED)) {
         return;

@@ -21,7 +21,7 @@
 static_assert(sizeof(((struct record *)NULL)->kept) <= sizeof(((struct record *)NULL)->xfers),
               "no record grows for it");
 
-static struct record *find_locked(struct ring *ring, uint64_t position)
+COLD static struct record *find_locked(struct ring *ring, uint64_t position)
 {
     lock_assert_held(&ring->lock);
     list_for_each(node, &ring->answers)
@@ -34,7 +34,7 @@ static struct record *find_locked(struct ring *ring, uint64_t position)
     return NULL;
 }
 
-bool answer_exists(struct ring *ring, uint64_t position)
+COLD bool answer_exists(struct ring *ring, uint64_t position)
 {
     lock_acquire(&ring->lock);
     bool exists = find_locked(ring, position) != NULL;
@@ -42,7 +42,7 @@ bool answer_exists(struct ring *ring, uint64_t position)
     return exists;
 }
 
-bool answer_open(struct op *op)
+COLD bool answer_open(struct op *op)
 {
     struct ring *ring = op->ring;
     struct record *spare = ring->spare;
@@ -72,7 +72,7 @@ bool answer_open(struct op *op)
     return answer != NULL;
 }
 
-static void unkeep_all(const struct capability *caps, uint32_t n)
+COLD static void unkeep_all(const struct capability *caps, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++) {
         capability_unkeep(&caps[i]);
@@ -103,14 +103,15 @@ uint32_t answer_offer(struct ring *ring, const struct capos_sqe *sqe, uint64_t p
     return ncaps > sqe->accept_count ? ncaps - sqe->accept_count : 0;
 }
 
-static void go_when_over_locked(struct record *answer)
+COLD static void go_when_over_locked(struct record *answer)
 {
     if (answer->finished && answer->ended && answer->dependents == 0 && !answer->ready) {
         defer_ready_locked(answer);
     }
 }
 
-void answer_ended_locked(struct ring *ring, uint64_t position, uint64_t outcome, uint64_t extra)
+COLD void answer_ended_locked(struct ring *ring, uint64_t position, uint64_t outcome,
+                              uint64_t extra)
 {
     struct record *answer = find_locked(ring, position);
     if (answer == NULL || answer->ended) {
@@ -125,7 +126,7 @@ void answer_ended_locked(struct ring *ring, uint64_t position, uint64_t outcome,
     go_when_over_locked(answer);
 }
 
-void answer_left_locked(struct ring *ring, uint64_t position)
+COLD void answer_left_locked(struct ring *ring, uint64_t position)
 {
     struct record *answer = find_locked(ring, position);
     ring->dependents--;
@@ -135,7 +136,7 @@ void answer_left_locked(struct ring *ring, uint64_t position)
     }
 }
 
-void answer_empty(struct record *answer)
+COLD void answer_empty(struct record *answer)
 {
     struct ring *ring = answer->ring;
     lock_acquire(&ring->lock);
@@ -148,7 +149,7 @@ void answer_empty(struct record *answer)
 }
 
 /* ST_OK: *cap_out with refs for the caller. ST_PENDING: wait for it. Else why not. */
-static status_t resolve_locked(struct op *op, struct capability *cap_out)
+COLD static status_t resolve_locked(struct op *op, struct capability *cap_out)
 {
     struct ring *ring = op->ring;
     bool counted = (op->sqe->flags & SQE_DEPENDENT) != 0;
@@ -174,7 +175,7 @@ static status_t resolve_locked(struct op *op, struct capability *cap_out)
 }
 
 /* Waits for its answer, which is not complete. Its transfer number is spent now: in the order of the queue. */
-static void depend(struct op *op)
+COLD static void depend(struct op *op)
 {
     struct ring *ring = op->ring;
     if (op->sqe->xfer_count != 0 && !op_spend_number(op)) {
@@ -202,7 +203,7 @@ static void depend(struct op *op)
 }
 
 /* With the status of the answer it depends on, and the exception's kind. */
-static void fail(struct op *op, status_t status, uint64_t extra)
+COLD static void fail(struct op *op, status_t status, uint64_t extra)
 {
     if (op->sqe->xfer_count != 0 && !op_spend_number(op)) {
         return;
@@ -214,7 +215,7 @@ static void fail(struct op *op, status_t status, uint64_t extra)
     }
 }
 
-void pipeline_call(struct op *op)
+COLD void pipeline_call(struct op *op)
 {
     struct ring *ring = op->ring;
     struct capability cap;
@@ -241,7 +242,7 @@ void pipeline_call(struct op *op)
     }
 }
 
-void op_finish(struct op *op)
+COLD void op_finish(struct op *op)
 {
     struct ring *ring = op->ring;
     lock_acquire(&ring->lock);

@@ -227,7 +227,7 @@ void record_post(struct record *rec, int32_t result, uint16_t flags, uint16_t ca
     }
 }
 
-void record_event(struct record *rec, int32_t events, uint64_t signal)
+COLD void record_event(struct record *rec, int32_t events, uint64_t signal)
 {
     struct ring *ring = rec->ring;
     struct kobj *target = rec->target;
@@ -252,7 +252,7 @@ void record_event(struct record *rec, int32_t events, uint64_t signal)
     }
 }
 
-void record_dissolve(struct record *rec)
+COLD void record_dissolve(struct record *rec)
 {
     struct ring *ring = rec->ring;
     struct kobj *held = rec->held;
