@@ -74,7 +74,7 @@ static ALWAYS_INLINE void resume(struct ring *ring, struct cpu *cpu)
 }
 
 /* The SQE is consumed and its thread waits for one completion, or for its turn when another CPU has posted
- * one, or made a deferred SQE ready, since the drain looked. Ring locked, or alone. */
+ * one, or made a deferred SQE ready, since the drain looked. Ring locked. */
 static ALWAYS_INLINE void consume_and_block(struct ring *ring, uint64_t position)
 {
     ring->sq_head = position + 1;
@@ -92,26 +92,12 @@ static ALWAYS_INLINE void consume_and_block(struct ring *ring, uint64_t position
     atomic_store_release(&ring->thread->state, THREAD_BLOCKED);
 }
 
-static ALWAYS_INLINE bool lock_unless_alone(struct ring *ring)
+/* The id that the call will have which is made of the ring's spare record. Only its own thread makes
+ * records. */
+static ALWAYS_INLINE uint64_t next_call_id(const struct ring *ring)
 {
-    bool alone = ring_is_alone(ring);
-    if (!alone) {
-        lock_acquire(&ring->lock);
-    }
-    return alone;
-}
-
-static ALWAYS_INLINE void unlock_unless_alone(struct ring *ring, bool alone)
-{
-    if (!alone) {
-        lock_release(&ring->lock);
-    }
-}
-
-static ALWAYS_INLINE uint64_t call_id(const struct ring *ring, const struct record *call)
-{
-    return (uint64_t)ring->record_generation << (RING_ID_BITS + RING_INDEX_BITS) |
-           (uint64_t)ring->id << RING_INDEX_BITS | call->index;
+    return (uint64_t)record_next_generation(ring) << (RING_ID_BITS + RING_INDEX_BITS) |
+           (uint64_t)ring->id << RING_INDEX_BITS | ring->spare->index;
 }
 
 /* ---- CALL ---- */
@@ -165,11 +151,11 @@ static ALWAYS_INLINE struct record *simple_receive(struct endpoint *endpoint)
 
 /* Header and message into the receive's slot. */
 static ALWAYS_INLINE void write_slot(struct ring *ring, const struct words *w,
-                                     const struct target *target, const struct record *call,
-                                     uint8_t *slot, const uint8_t *message)
+                                     const struct target *target, uint8_t *slot,
+                                     const uint8_t *message)
 {
     uint32_t len = params_len(w);
-    ring_store(slot, call_id(ring, call));
+    ring_store(slot, next_call_id(ring));
     ring_store(slot + 8, target->served->key);
     ring_store(slot + 16, w->interface);
     ring_store(slot + 24, target->facet);
@@ -182,11 +168,11 @@ static ALWAYS_INLINE void write_slot(struct ring *ring, const struct words *w,
 
 /* The caller's record, INFLIGHT at the server, and the caller BLOCKED. Endpoint and in-flight list are
  * locked. */
-static ALWAYS_INLINE struct record *put_in_flight(struct ring *ring, const struct words *w,
-                                                  const struct target *target, uint8_t *result,
-                                                  struct process *server, uint64_t position)
+static ALWAYS_INLINE void put_in_flight(struct ring *ring, const struct words *w,
+                                        const struct target *target, uint8_t *result,
+                                        struct process *server, uint64_t position)
 {
-    bool alone = lock_unless_alone(ring);
+    lock_acquire(&ring->lock);
     struct record *call = record_activate(ring, position, &target->endpoint->obj,
                                           &target->served->obj, target->route, RECORD_INFLIGHT);
     uint64_t *sqe = (uint64_t *)(void *)&call->sqe;
@@ -198,11 +184,10 @@ static ALWAYS_INLINE struct record *put_in_flight(struct ring *ring, const struc
     call->key = target->served->key;
     call->facet = target->facet;
     consume_and_block(ring, position);
-    unlock_unless_alone(ring, alone);
+    lock_release(&ring->lock);
     atomic_store_relaxed(&call->server, server);
     list_push_back(&server->inflight, &call->server_link);
     list_push_back(&target->endpoint->inflight, &call->link);
-    return call;
 }
 
 /* Everything under the locks; false: nothing was done. *receive_out is done with but for its refs. */
@@ -223,14 +208,14 @@ static ALWAYS_INLINE bool deliver(struct ring *ring, const struct words *w,
         if (LIKELY(waits_here(waiting, cpu) && !server->server_gone && waiting != ring)) {
             /* commit */
             uint32_t bytes = (uint32_t)sizeof(struct capos_received) + params_len(w);
+            write_slot(ring, w, target, record_slot(receive->sqe.params), message);
             list_unlink(&receive->link);
             receive->state = RECORD_FREE;
             atomic_store_relaxed(&receive->generation, 0);
             record_retire_locked(waiting, receive, bytes | (uint64_t)CAPOS_CQE_INLINE << 32, 0);
             resume(waiting, cpu);
             lock_release(&waiting->lock);
-            struct record *call = put_in_flight(ring, w, target, result, server, position);
-            write_slot(ring, w, target, call, record_slot(receive->sqe.params), message);
+            put_in_flight(ring, w, target, result, server, position);
             *receive_out = receive;
             done = true;
         } else {
@@ -319,7 +304,7 @@ static ALWAYS_INLINE void put_receive(struct ring *ring, const struct words *w,
                                       struct endpoint *endpoint, struct grant *route, uint8_t *slot,
                                       uint64_t position)
 {
-    bool alone = lock_unless_alone(ring);
+    lock_acquire(&ring->lock);
     struct record *receive =
         record_activate(ring, position, &endpoint->obj, &endpoint->obj, route, RECORD_QUEUED);
     uint64_t *sqe = (uint64_t *)(void *)&receive->sqe;
@@ -331,7 +316,7 @@ static ALWAYS_INLINE void put_receive(struct ring *ring, const struct words *w,
     sqe[5] = w->lens;
     receive->promised = (uint8_t)(w->w0 >> 56);
     consume_and_block(ring, position);
-    unlock_unless_alone(ring, alone);
+    lock_release(&ring->lock);
     endpoint->vacant = false;
     list_push_back(&endpoint->receives, &receive->link);
 }

@@ -26,6 +26,13 @@ static ALWAYS_INLINE void record_refill(struct ring *ring)
     }
 }
 
+/* Of the record that is made active next. Generations skip 0, so that no call id is 0. */
+static ALWAYS_INLINE uint32_t record_next_generation(const struct ring *ring)
+{
+    uint32_t generation = (ring->record_generation + 1) & ((1u << RING_GENERATION_BITS) - 1);
+    return LIKELY(generation != 0) ? generation : 1;
+}
+
 /* The spare record becomes active in this state. Takes over the refs. Ring locked, or alone. */
 static ALWAYS_INLINE struct record *record_activate(struct ring *ring, uint64_t position,
                                                     struct kobj *target, struct kobj *held,
@@ -43,9 +50,7 @@ static ALWAYS_INLINE struct record *record_activate(struct ring *ring, uint64_t 
     /* Last: a sweep on another CPU, which does not know that the ring is alone, looks at the route then. */
     __atomic_store_n(&rec->target, target, __ATOMIC_RELEASE);
     list_push_front(&ring->active, &rec->active_link);
-    /* Generations skip 0, so that no call id is 0. */
-    uint32_t generation = (ring->record_generation + 1) & ((1u << RING_GENERATION_BITS) - 1);
-    ring->record_generation = LIKELY(generation != 0) ? generation : 1;
+    ring->record_generation = record_next_generation(ring);
     atomic_store_release(&rec->generation, ring->record_generation);
     atomic_store_relaxed(&ring->outstanding, atomic_load_relaxed(&ring->outstanding) + 1);
     ring->claimed++;
