@@ -32,9 +32,9 @@ $(O)/obj/kernel/kernel/%.o: kernel/%.c | $(DEPS)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(KERNEL_CFLAGS) $(KERNEL_SIZE_$(*F)) $(KERNEL_INCLUDE) $(DEPFLAGS) -c $< -o $@
 
-# What runs at boot, at a panic or for a log line is made small, not fast.
+# What runs at boot, at a panic, for a log line or once in a while is made small, not fast.
 KERNEL_COLD := acpi apic archive boot bootmem cmdline elf gdt idt irq layout log multiboot2 panic paging power processor pvh \
-	serial smp entropy io_ports kernel_log boot_package interrupt
+	serial smp entropy io_ports kernel_log boot_package interrupt capability_manager grant_handle session launcher process_handle
 $(foreach name,$(KERNEL_COLD),$(eval KERNEL_SIZE_$(name) := -Os))
 
 $(O)/obj/kernel/kernel/%.o: kernel/%.S | $(DEPS)

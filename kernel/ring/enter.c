@@ -212,19 +212,24 @@ static ALWAYS_INLINE void write_cqe(struct ring *ring, uint64_t user_data, uint6
     ring_publish(ring, tail + 1);
 }
 
+NOINLINE static void post_among_others(struct ring *ring, uint64_t user_data, uint64_t outcome,
+                                       uint64_t extra)
+{
+    lock_acquire(&ring->lock);
+    write_cqe(ring, user_data, outcome, extra);
+    lock_release(&ring->lock);
+}
+
 /* The ring's thread is in its drain, so nobody is to be woken (R3); without records nobody else posts. */
 static ALWAYS_INLINE void post_own(struct ring *ring, uint64_t user_data, uint64_t outcome,
                                    uint64_t extra)
 {
     KDEBUG_ASSERT(ring->wait_min == 0);
-    bool alone = ring_is_alone(ring);
-    if (!alone) {
-        lock_acquire(&ring->lock);
-    }
     ring->claimed++;
-    write_cqe(ring, user_data, outcome, extra);
-    if (!alone) {
-        lock_release(&ring->lock);
+    if (LIKELY(ring_is_alone(ring))) {
+        write_cqe(ring, user_data, outcome, extra);
+    } else {
+        post_among_others(ring, user_data, outcome, extra);
     }
 }
 

@@ -15,17 +15,19 @@
 #define QUICK_WORD0 ((uint64_t)CAPOS_OP_CALL | (uint64_t)CAPOS_SQE_INLINE << 16)
 #define QUICK_METHOD (UINT64_C(0x3f) << 32)
 
-/* Kernel address of a whole payload slot that takes len bytes; NULL: look more closely. */
-static ALWAYS_INLINE uint64_t *quick_slot(struct ring *ring, uint64_t offset, uint64_t lens)
+/* The result goes to a whole payload slot that is near, and there is no message; else: look more closely. */
+static ALWAYS_INLINE bool quick_place(const struct ring *ring, uint64_t offset, uint64_t lens)
 {
     const uint64_t lens_allowed = UINT64_C(0x1f8)
                                   << 32; /* no message; result_len below 512, aligned */
-    if (UNLIKELY((lens & ~lens_allowed) != 0 ||
-                 (lens >> 32) - INVOKE_QUICK_BYTES >
-                     CAPOS_PAYLOAD_SLOT_BYTES - INVOKE_QUICK_BYTES ||
-                 offset % CAPOS_PAYLOAD_SLOT_BYTES != 0 || offset >= ring->payload_near)) {
-        return NULL;
-    }
+    return LIKELY((lens & ~lens_allowed) == 0 &&
+                  (lens >> 32) - INVOKE_QUICK_BYTES <=
+                      CAPOS_PAYLOAD_SLOT_BYTES - INVOKE_QUICK_BYTES &&
+                  offset % CAPOS_PAYLOAD_SLOT_BYTES == 0 && offset < ring->payload_near);
+}
+
+static ALWAYS_INLINE uint64_t *quick_slot(struct ring *ring, uint64_t offset)
+{
     return ring_entry(ring, ring->payload_offset + offset);
 }
 
@@ -49,10 +51,11 @@ static ALWAYS_INLINE uint32_t quick_answer(const struct cap_table *table, const 
 static ALWAYS_INLINE uint32_t quick_one(struct ring *ring, uint64_t w0, const uint8_t *shared)
 {
     struct cap_table *table = &ring->process->table;
-    uint64_t *message = quick_slot(ring, ring_load(shared + 32), ring_load(shared + 40));
-    if (message == NULL) {
+    uint64_t place = ring_load(shared + 32);
+    if (!quick_place(ring, place, ring_load(shared + 40))) {
         return 0;
     }
+    uint64_t *message = quick_slot(ring, place);
     lock_acquire(&table->lock);
     uint32_t bytes = quick_answer(table, shared, w0 >> 32, message);
     lock_release(&table->lock);
@@ -74,10 +77,12 @@ NOINLINE static uint64_t quick_run(struct ring *ring, uint64_t position, uint64_
     do {
         const uint8_t *shared = ring_sqe(ring, position);
         uint64_t w0 = ring_load(shared);
-        uint64_t *message = quick_slot(ring, ring_load(shared + 32), ring_load(shared + 40));
-        if (UNLIKELY((w0 & ~QUICK_METHOD) != QUICK_WORD0 || message == NULL)) {
+        uint64_t place = ring_load(shared + 32);
+        if (UNLIKELY((w0 & ~QUICK_METHOD) != QUICK_WORD0 ||
+                     !quick_place(ring, place, ring_load(shared + 40)))) {
             break;
         }
+        uint64_t *message = quick_slot(ring, place);
         uint32_t bytes = quick_answer(table, shared, w0 >> 32, message);
         if (UNLIKELY(bytes == 0)) {
             break;
