@@ -195,11 +195,6 @@ status_t aspace_init(struct aspace *as, struct ledger *ledger)
     return ST_OK;
 }
 
-void aspace_choose_from(struct aspace *as, uint64_t address)
-{
-    as->choose_hint[ZONE_PROGRAM] = address;
-}
-
 status_t region_place(struct aspace *as, enum zone zone, uint64_t *address, uint64_t size_bytes)
 {
     if (as->dying) {

@@ -91,9 +91,6 @@ struct aspace {
 /* Empty space; charges its root table. ST_QUOTA changes nothing. */
 status_t aspace_init(struct aspace *as, struct ledger *ledger);
 
-/* Where it begins to choose places for a program; before anybody asks for one. */
-void aspace_choose_from(struct aspace *as, uint64_t address);
-
 /* Frees everything a bounded slice at a time: call until true. No CPU may have a thread in it. */
 bool aspace_destroy_slice(struct aspace *as);
 

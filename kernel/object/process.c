@@ -25,7 +25,6 @@
 #include "lib/base/string.h"
 #include "mem/frames.h"
 #include "mem/slab.h"
-#include "object/entropy.h"
 #include "object/launcher.h"
 #include "ring/park.h"
 #include "ring/ring.h"
@@ -192,10 +191,6 @@ static status_t build(struct process *process, uint32_t ring_entries)
     if (status != ST_OK) {
         return status;
     }
-    /* Where VirtualMemory begins to choose: not known beforehand, within a TiB, at a table's start. */
-    uint32_t where;
-    entropy_bytes(&where, sizeof(where));
-    aspace_choose_from(&process->aspace, CAPOS_MMAP_BASE + ((uint64_t)(where >> 13) << 21));
     process->built_aspace = true;
     status = table_init(&process->table, process->ledger, process->session->key);
     if (status != ST_OK) {
