@@ -99,7 +99,8 @@ static ALWAYS_INLINE const struct op_entry *entry_of(uint8_t opcode)
 }
 
 /* Bits of a copied SQE that its operation does not understand, flags that it does set aside. */
-COLD static uint64_t strange_bits(const struct op_entry *entry, const struct capos_sqe *sqe)
+NOINLINE COLD static uint64_t strange_bits(const struct op_entry *entry,
+                                           const struct capos_sqe *sqe)
 {
     const uint64_t *words = (const uint64_t *)(const void *)sqe;
     uint64_t strange =
@@ -119,7 +120,7 @@ COLD static uint64_t strange_bits(const struct op_entry *entry, const struct cap
 
 enum kind { KIND_PLAIN, KIND_FLAGGED, KIND_STRANGE };
 
-COLD static enum kind kind_of(const struct op_entry *entry, const struct capos_sqe *sqe)
+NOINLINE COLD static enum kind kind_of(const struct op_entry *entry, const struct capos_sqe *sqe)
 {
     bool known = (sqe->flags & ~CAPOS_SQE_FLAGS_ALL) == 0 && strange_bits(entry, sqe) == 0;
     return known ? KIND_FLAGGED : KIND_STRANGE;
@@ -311,7 +312,7 @@ COLD static uint32_t chain_length(struct ring *ring, uint64_t position, uint64_t
 }
 
 /* Takes a chain. Returns the position behind it, the same when there is no room or it is to be refused. */
-COLD static uint64_t take_chain(struct ring *ring, uint64_t position, uint64_t tail)
+NOINLINE COLD static uint64_t take_chain(struct ring *ring, uint64_t position, uint64_t tail)
 {
     uint32_t keeps;
     uint32_t n = chain_length(ring, position, tail, &keeps);
@@ -448,19 +449,18 @@ static ALWAYS_INLINE enum drain drain_single(struct ring *ring, struct capos_rin
     return DRAIN_EMPTY;
 }
 
-/* How many SQEs there are, up to *tail_out; false: an index is nonsense. Both of the client's are read once. */
-static ALWAYS_INLINE bool read_indices(struct ring *ring, struct capos_ring_header *header,
-                                       uint64_t *tail_out)
+/* Takes over both of the client's indices, each read once; false: one is nonsense. */
+static ALWAYS_INLINE bool indices_good(struct ring *ring, struct capos_ring_header *header,
+                                       uint64_t tail)
 {
-    *tail_out = ring_load_acquire(&header->sq_tail);
-    return LIKELY(*tail_out - ring->sq_head <= ring->sq_entries && cq_head_read(ring, header));
+    return LIKELY(tail - ring->sq_head <= ring->sq_entries && cq_head_read(ring, header));
 }
 
 static ALWAYS_INLINE enum drain drain(struct ring *ring, struct capos_ring_header *header,
                                       uint32_t min_complete, uint64_t deadline_ns)
 {
-    uint64_t tail;
-    if (UNLIKELY(!read_indices(ring, header, &tail))) {
+    uint64_t tail = ring_load_acquire(&header->sq_tail);
+    if (UNLIKELY(!indices_good(ring, header, tail))) {
         return DRAIN_BAD;
     }
     if (LIKELY(tail - ring->sq_head == 1)) {
@@ -659,8 +659,8 @@ COLD static enum drain refuse_chain(struct ring *ring, struct capos_ring_header 
 /* One slice of what is to be done: what was consumed before, then new SQEs. */
 COLD static enum drain go_on(struct ring *ring, struct capos_ring_header *header)
 {
-    uint64_t tail;
-    if (!read_indices(ring, header, &tail)) {
+    uint64_t tail = ring_load_acquire(&header->sq_tail);
+    if (!indices_good(ring, header, tail)) {
         return DRAIN_BAD;
     }
     enum defer defer = atomic_load_relaxed(&ring->ready) != 0 ? defer_run(ring) : DEFER_DONE;
@@ -677,7 +677,7 @@ COLD static enum drain go_on(struct ring *ring, struct capos_ring_header *header
 }
 
 /* What takes more than one slice. DRAIN_RESUMED: the system call is answered, or made again. */
-COLD static enum drain enter_slices(struct ring *ring, struct capos_ring_header *header)
+NOINLINE COLD static enum drain enter_slices(struct ring *ring, struct capos_ring_header *header)
 {
     for (;;) {
         if (arch_interrupt_pending() || process_is_exiting(ring->process)) {
