@@ -680,7 +680,8 @@ COLD static enum drain go_on(struct ring *ring, struct capos_ring_header *header
 NOINLINE COLD static enum drain enter_slices(struct ring *ring, struct capos_ring_header *header)
 {
     for (;;) {
-        if (arch_interrupt_pending() || process_is_exiting(ring->process)) {
+        if (arch_interrupt_pending() || cpu_this()->attention != 0 ||
+            process_is_exiting(ring->process)) {
             arch_syscall_restart(&ring->thread->arch);
             return DRAIN_RESUMED;
         }
