@@ -261,13 +261,16 @@ class Guest:
     def command(self, line, seconds=30.0):
         """Type a line at the prompt; what it printed, as text."""
         self.send(line + "\r")
-        # A program in the background may print at any time; the terminal then draws prompt and line anew. So the echo
-        # comes first, and only a prompt after it is the end of the command.
+        # A program in the background may print at any time; the terminal then draws prompt and line anew, which may be
+        # seen half-way. So the echo comes first, then the line's end with the new line of Enter (of a long line the
+        # terminal shows its end only), and only a prompt after that is the end of the command.
+        entered = line[-10:].encode() + b"\r\n"
         start, until = self.seen, self._from_now(seconds)
         while True:
             text = plain(bytes(self.console[start:]))
             echo = text.find(line[:40].encode())
-            if echo >= 0 and PROMPT.search(text, echo + len(line[:40])):
+            after = text.find(entered, echo) if echo >= 0 else -1
+            if after >= 0 and PROMPT.search(text, after + len(entered) - 1):
                 break
             if self._note_end():
                 raise Failure(f"the machine ended ({self.ended}) during `{line}`")
