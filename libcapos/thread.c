@@ -2,7 +2,7 @@
 /*
  * Threads and their thread-local storage.
  *
- * A thread starts with its stack pointer at its thread pointer (docs/decisions/0040). There a word points
+ * A thread starts with its stack pointer at its thread pointer (docs/decisions/0063). There a word points
  * to itself, as the machine's convention has it; below it lies the program's thread-local storage, a
  * copy of what the image's PT_TLS segment holds; below that the stack. Who makes a thread lays all this
  * out in memory that it takes from `memory`, behind a hole of one page:

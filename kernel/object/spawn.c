@@ -317,7 +317,7 @@ static void install_grants(struct process *process, struct spawn_request *req)
 static void start(struct process *process, const struct elf_image *elf)
 {
     struct thread *thread = list_entry(list_first(&process->threads), struct thread, process_link);
-    /* Stack and thread pointer begin at one place: docs/decisions/0040-threads-end-with-exit.md. */
+    /* Stack and thread pointer begin at one place: docs/decisions/0063-threads-end-with-exit.md. */
     thread_start_at(thread, elf->entry, CAPOS_STACK_START, CAPOS_CAPSET_ADDRESS);
     lock_acquire(&process->obj.lock);
     process->state = PROCESS_RUNNING;
