@@ -216,10 +216,7 @@ TEST(ports_runs, "runs stop with the status, stay in the range, and move 256 byt
     ready = 9;
     IoPorts_read_run_params_b few = IoPorts_read_run_params_init(message());
     IoPorts_read_run_params_set_max_bytes(few, 9);
-    size_t len = 0;
-    CHECK_EQ(capnp_finish(&builder, &len), CAPNP_OK);
-    struct capos_sqe sqe = sqe_call(user, ports, IoPorts_ID, IoPorts_read_run_ORDINAL,
-                                    user_message(user, builder.base, (uint32_t)len), (uint32_t)len);
+    struct capos_sqe sqe = sqe_method(user, ports, IoPorts_ID, IoPorts_read_run_ORDINAL, &builder);
     sqe_result(user, &sqe, 24, 0);
     uint8_t unread = next_byte;
     CHECK_EQ(user_do(user, &sqe).result, ST_RESULT_TOO_SMALL);

@@ -328,7 +328,6 @@ TEST(multishot_ends,
     for (unsigned i = 0; i < 4 * USER_RING; i++) {
         capos_cap_t cap = user_notification(user);
         struct capos_sqe wait = multishot(user, cap, 0);
-        struct capability held;
         wait.method |= CAPOS_EVENT_DEAD;
         wait.deadline_ns = i % 2 == 0 ? 0 : arch_time_ns() + 1000000000;
         user_start(user, &wait);
@@ -336,8 +335,7 @@ TEST(multishot_ends,
             notify(user, cap, 1);
             expect_event(user, &wait, 1);
         }
-        CHECK_EQ(user_look(user, cap, &held), ST_OK);
-        struct kobj *obj = held.object;
+        struct kobj *obj = user_object(user, cap);
         kobj_ref(obj);
         if (i % 2 != 0) {
             fixture_advance(1000000000);
@@ -673,10 +671,14 @@ static void player_turn(struct thread *thread)
     host_syscall(thread, CAPOS_SYS_ENTER, 1, CAPOS_FOREVER);
 }
 
+static bool nobody_plays(void)
+{
+    return atomic_load_acquire(&playing) == 0;
+}
+
 TEST(flags_threads, "on CPUs of their own, chains hand a bit round and no thread is left asleep")
 {
     enum { CPUS = 2 };
-    struct capability held;
     fixture_start_real(CPUS);
     for (unsigned i = 0; i < PLAYERS; i++) {
         players[i] = (struct player){.user = user_new("player")};
@@ -688,16 +690,9 @@ TEST(flags_threads, "on CPUs of their own, chains hand a bit round and no thread
             user_pass(next->user, next->mine, players[i].user, NotificationSignaller_FACET);
         players[i].user->thread->arch.user = &players[i];
     }
-    CHECK_EQ(user_look(players[0].user, players[0].mine, &held), ST_OK);
-    notification_signal(held.object, 1);
+    notification_signal(user_object(players[0].user, players[0].mine), 1);
     atomic_store_relaxed(&playing, PLAYERS);
-    host_cpus_start(player_turn);
-    host_become(CPUS);
-    while (atomic_load_acquire(&playing) != 0) {
-        sched_yield();
-    }
-    host_cpus_stop();
-    host_become(0);
+    fixture_run(player_turn, nobody_plays);
     fixture_settle();
     for (unsigned i = 0; i < PLAYERS; i++) {
         CHECK_EQ(players[i].told, ROUNDS);

@@ -302,10 +302,7 @@ TEST(revoke_dies, "a revoker that dies in the middle of it leaves nothing half-r
         capos_cap_t copy = user_pass_below(a, mine.cap, b, Notification_FACET);
         grow(a, manager, mine.cap, 200);
         struct capos_sqe first = sqe_revoke(a, mine.grant);
-        struct capability held;
-        CHECK_EQ(user_look(a, mine.cap, &held), ST_OK);
-        struct grant *top = held.route;
-        grant_ref(top);
+        struct grant *top = user_route(a, mine.cap);
         user_submit(a, &first);
         host_syscall(a->thread, CAPOS_SYS_ENTER, 1, CAPOS_FOREVER);
         for (unsigned i = 0; i < cut; i++) {
@@ -361,24 +358,32 @@ static unsigned read_chain(GrantLine_list_r list, struct line *out, unsigned max
     return count;
 }
 
+/* What an explain answered: a Way at `at`, or a status. */
+static int32_t read_way(struct user *user, const struct capos_cqe *cqe, uint64_t at,
+                        struct line *lines, unsigned *count, bool *redacted)
+{
+    uint64_t buffer[256];
+    if (cqe->result < 0) {
+        return cqe->result;
+    }
+    Way_r results;
+    user_read(user, at, buffer, (uint64_t)cqe->result);
+    CHECK_EQ(Way_read(buffer, (size_t)cqe->result, &results), CAPNP_OK);
+    *count = read_chain(Way_get_chain(results), lines, 8);
+    *redacted = Way_get_redacted(results);
+    return ST_OK;
+}
+
 static int32_t explain_own(struct user *user, capos_cap_t manager, capos_cap_t cap,
                            struct line *lines, unsigned *count, bool *redacted)
 {
-    uint64_t words[8], buffer[256], at;
+    uint64_t words[8], at;
     struct capnp_builder builder;
     capnp_builder_init(&builder, words, sizeof(words));
     CapabilityManager_explain_params_set_id(CapabilityManager_explain_params_init(&builder), cap);
     struct capos_cqe cqe = user_call(user, manager, CapabilityManager_ID,
                                      CapabilityManager_explain_ORDINAL, &builder, NULL, 0, &at);
-    if (cqe.result < 0) {
-        return cqe.result;
-    }
-    Way_r results;
-    user_read(user, at, buffer, (uint64_t)cqe.result);
-    CHECK_EQ(Way_read(buffer, (size_t)cqe.result, &results), CAPNP_OK);
-    *count = read_chain(Way_get_chain(results), lines, 8);
-    *redacted = Way_get_redacted(results);
-    return ST_OK;
+    return read_way(user, &cqe, at, lines, count, redacted);
 }
 
 TEST(explain_own, "explain tells one's own part of the way, and that the rest is not told")
@@ -430,11 +435,9 @@ static unsigned holders(struct user *user, capos_cap_t handle, capos_cap_t filte
         capnp_builder_init(&builder, words, sizeof(words));
         GrantHandle_holders_params_set_start(GrantHandle_holders_params_init(&builder), next);
         user->heap_next = (user->heap_next + 15) & ~UINT64_C(15);
-        size_t len;
-        CHECK_EQ(capnp_finish(&builder, &len), CAPNP_OK);
         uint64_t heap = user->heap_next;
-        struct capos_sqe sqe = sqe_call(user, handle, GrantHandle_ID, GrantHandle_holders_ORDINAL,
-                                        user_message(user, words, (uint32_t)len), (uint32_t)len);
+        struct capos_sqe sqe =
+            sqe_method(user, handle, GrantHandle_ID, GrantHandle_holders_ORDINAL, &builder);
         if (filter != 0) {
             sqe_transfers(user, &sqe, user_ring(user)->next_sequence, &xfer, 1);
         }
@@ -467,7 +470,7 @@ static unsigned holders(struct user *user, capos_cap_t handle, capos_cap_t filte
 static int32_t explain_place(struct user *user, capos_cap_t handle, uint64_t place, capos_cap_t id,
                              struct line *lines, unsigned *count, bool *redacted)
 {
-    uint64_t words[8], buffer[256], at;
+    uint64_t words[8], at;
     struct capnp_builder builder;
     capnp_builder_init(&builder, words, sizeof(words));
     GrantHandle_explain_params_b params = GrantHandle_explain_params_init(&builder);
@@ -475,15 +478,7 @@ static int32_t explain_place(struct user *user, capos_cap_t handle, uint64_t pla
     GrantHandle_explain_params_set_id(params, id);
     struct capos_cqe cqe = user_call(user, handle, GrantHandle_ID, GrantHandle_explain_ORDINAL,
                                      &builder, NULL, 0, &at);
-    if (cqe.result < 0) {
-        return cqe.result;
-    }
-    Way_r results;
-    user_read(user, at, buffer, (uint64_t)cqe.result);
-    CHECK_EQ(Way_read(buffer, (size_t)cqe.result, &results), CAPNP_OK);
-    *count = read_chain(Way_get_chain(results), lines, 8);
-    *redacted = Way_get_redacted(results);
-    return ST_OK;
+    return read_way(user, &cqe, at, lines, count, redacted);
 }
 
 TEST(holders_below,

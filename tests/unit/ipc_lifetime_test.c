@@ -14,11 +14,6 @@ static struct capos_sqe call(struct user *user, capos_cap_t cap)
     return sqe;
 }
 
-static uint64_t completions(struct user *user)
-{
-    return user_ring(user)->cq_tail - user_ring(user)->cq_head;
-}
-
 TEST(ipc_stale_object,
      "a call that waits for an object of a dead instance ends DISCONNECTED, and the successor, who "
      "may use the key again, gets the next one")
@@ -73,7 +68,6 @@ TEST(ring_stalled_wakes,
 TEST(wait_served_dead,
      "a WAIT for DEAD on a served object ends with its server's instance, or with its endpoint")
 {
-    uint64_t word = 0;
     fixture_start(2);
     struct user *client = user_new("client"), *owner = user_new("owner"), *old = user_new("old");
     capos_cap_t endpoint = user_endpoint(owner, 256, 1);
@@ -90,11 +84,7 @@ TEST(wait_served_dead,
     CHECK_EQ(completions(client), 1);
     CHECK_EQ(user_expect(client, instance.user_data).result, CAPOS_EVENT_DEAD);
     CHECK_EQ(user_do(client, &instance).result, ST_DISCONNECTED);
-    struct capos_sqe destroy = sqe_call(owner, endpoint, Endpoint_ID, Endpoint_destroy_ORDINAL,
-                                        user_message(owner, &word, 8), 8);
-    sqe_result(owner, &destroy, 64, 0);
-    CHECK(user_do(owner, &destroy).result >= 0);
-    fixture_settle();
+    user_destroy(owner, endpoint);
     CHECK_EQ(user_expect(client, whole.user_data).result, CAPOS_EVENT_DEAD);
     fixture_end();
 }

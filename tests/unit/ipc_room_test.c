@@ -19,11 +19,6 @@ enum {
 
 static const uint8_t zeroes[PAIR_MESSAGE_BYTES];
 
-static uint64_t slots_used(struct user *user)
-{
-    return ledger_state(user->process->ledger).used[LEDGER_CLASS_SLOTS];
-}
-
 /* Sets the limit of slots; returns what it was, for the end: a parent knows it. */
 static uint64_t limit_slots(struct user *user, uint64_t limit)
 {
@@ -47,28 +42,6 @@ static void check_table(struct user *user)
         CHECK_EQ((user_)->process->table.promised, 0); \
         check_table(user_); \
     } while (0)
-
-static void cancel(struct user *user, uint64_t position)
-{
-    struct capos_sqe sqe = sqe_cap(user, CAPOS_OP_CANCEL, position);
-    user_submit(user, &sqe);
-    user_enter(user, 0, 0);
-}
-
-static void destroy(struct user *user, capos_cap_t endpoint)
-{
-    struct capos_cqe cqe =
-        user_call_plain(user, endpoint, Endpoint_ID, Endpoint_destroy_ORDINAL, NULL);
-    CHECK(cqe.result >= 0);
-    fixture_settle();
-}
-
-static uint64_t start(struct user *user, const struct capos_sqe *sqe)
-{
-    uint64_t position = user_submit(user, sqe);
-    user_enter(user, 0, 0);
-    return position;
-}
 
 /* A call that carries so many new notifications, moved; their ids at *moved. */
 static struct capos_sqe carrying(struct pair *p, uint64_t number, unsigned count,
@@ -153,9 +126,7 @@ TEST(room_receive_exact, "a receive of exactly the room that is needed takes the
 TEST(room_vacant, "a receive that is refused does not end a vacancy")
 {
     struct pair p = pair_start(2);
-    struct capability held;
-    REQUIRE_EQ(user_look(p.server, p.endpoint, &held), ST_OK);
-    endpoint_begin_vacancy(endpoint_of(held.object), 1);
+    endpoint_begin_vacancy(endpoint_of(user_object(p.server, p.endpoint)), 1);
     fixture_settle();
     struct capos_sqe recv = recv_of(&p);
     recv.accept_count = 0;
@@ -249,13 +220,11 @@ TEST(promise_receive_ends,
     capos_cap_t moved[PAIR_CAPS];
     uint64_t used = slots_used(p.server);
     struct capos_sqe recv = recv_of(&p);
-    uint64_t position = start(p.server, &recv);
+    uint64_t position = user_start(p.server, &recv);
     CHECK_EQ(slots_used(p.server), used + PAIR_CAPS);
     CHECK_EQ(p.server->process->table.promised, PAIR_CAPS);
     check_table(p.server);
-    cancel(p.server, position);
-    CHECK_EQ(user_expect(p.server, recv.user_data).result, ST_CANCELLED);
-    CHECK_EQ(user_expect(p.server, p.server->user_data).result, ST_OK);
+    user_cancel(p.server, position, recv.user_data);
     CHECK_SLOTS(p.server, used);
 
     recv.deadline_ns = arch_time_ns() + 1000000;
@@ -282,7 +251,7 @@ TEST(promise_receive_ends,
     CHECK_SLOTS(p.server, used + 3);
 
     user_start(p.server, &recv);
-    destroy(p.server, p.endpoint);
+    user_destroy(p.server, p.endpoint);
     CHECK_EQ(user_expect(p.server, recv.user_data).result, ST_DISCONNECTED);
     CHECK_SLOTS(p.server, used + 3);
     CHECK_EQ(user_do(p.server, &recv).result, ST_DISCONNECTED);
@@ -298,19 +267,15 @@ TEST(promise_call_ends,
     struct capos_sqe sqe = call(client, p.object, 1, NULL, 0);
     struct capos_sqe dated = sqe;
     uint64_t used = slots_used(client);
-    uint64_t position = start(client, &sqe);
+    uint64_t position = user_start(client, &sqe);
     CHECK_EQ(slots_used(client), used + 2);
-    cancel(client, position); /* queued */
-    CHECK_EQ(user_expect(client, sqe.user_data).result, ST_CANCELLED);
-    CHECK_EQ(user_expect(client, client->user_data).result, ST_OK);
+    user_cancel(client, position, sqe.user_data); /* queued */
     CHECK_SLOTS(client, used);
 
-    position = start(client, &sqe);
+    position = user_start(client, &sqe);
     receive(server, p.endpoint, NULL);
     CHECK_EQ(slots_used(client), used + 2);
-    cancel(client, position); /* in flight */
-    CHECK_EQ(user_expect(client, sqe.user_data).result, ST_CANCELLED);
-    CHECK_EQ(user_expect(client, client->user_data).result, ST_OK);
+    user_cancel(client, position, sqe.user_data); /* in flight */
     CHECK_SLOTS(client, used);
 
     dated.deadline_ns = arch_time_ns() + 1000000;
@@ -385,7 +350,7 @@ TEST(promise_deaths,
     user_start(p.client, &second);
     receive(other, theirs, NULL);
     user_start(p.client, &second);
-    destroy(other, theirs);
+    user_destroy(other, theirs);
     CHECK_EQ(user_expect(p.client, second.user_data).result, ST_DISCONNECTED);
     CHECK_EQ(user_expect(p.client, second.user_data).result, ST_DISCONNECTED);
     CHECK_SLOTS(p.client, used);
@@ -530,11 +495,7 @@ TEST(answer_too_long_receives_not,
     user_start(p.client, &sqe);
     struct capos_received header = receive(p.server, p.endpoint, NULL);
     uint64_t used = slots_used(p.server);
-    struct capos_sqe both = recv_of(&p);
-    both.op = CAPOS_OP_RETURN_RECV;
-    both.interface = header.call_id;
-    both.params = user_message(p.server, zeroes, 264);
-    both.params_len = 264;
+    struct capos_sqe both = return_recv(&p, header.call_id, zeroes, 264);
     CHECK_EQ(user_do(p.server, &both).result, ST_RESULT_TOO_SMALL);
     CHECK_EQ(client_gets(p.client, sqe.user_data).result, ST_RESULT_TOO_SMALL);
     CHECK_SLOTS(p.server, used);
@@ -552,11 +513,7 @@ TEST(answer_given_receive_refused,
     struct capos_sqe sqe = call(p.client, p.object, 1, NULL, 0);
     user_start(p.client, &sqe);
     struct capos_received header = receive(p.server, p.endpoint, NULL);
-    struct capos_sqe both = recv_of(&p);
-    both.op = CAPOS_OP_RETURN_RECV;
-    both.interface = header.call_id;
-    both.params = user_message(p.server, zeroes, 8);
-    both.params_len = 8;
+    struct capos_sqe both = return_recv(&p, header.call_id, zeroes, 8);
     both.result_len -= 8;
     struct capos_cqe cqe = user_do(p.server, &both);
     CHECK_EQ(cqe.result, ST_RESULT_TOO_SMALL);

@@ -68,9 +68,7 @@ TEST(ipc_return_recv, "RETURN_RECV answers and receives the next call with one c
     user_start(p.client, &first);
     user_start(p.client, &second);
     struct capos_received header = receive(p.server, p.endpoint, NULL);
-    struct capos_sqe both = sqe_recv(p.server, p.endpoint, 1024, 4);
-    both.op = CAPOS_OP_RETURN_RECV;
-    both.interface = header.call_id;
+    struct capos_sqe both = return_recv(&p, header.call_id, NULL, 0);
     CHECK_EQ(user_do(p.server, &both).result, sizeof(header));
     CHECK_EQ(client_gets(p.client, first.user_data).result, 0);
     user_read(p.server, both.result, &header, sizeof(header));
@@ -196,13 +194,7 @@ TEST(ipc_cancel_queued, "a queued call is cancelled CANCELLED and never delivere
 {
     struct pair p = pair_start(2);
     struct capos_sqe sqe = call(p.client, p.object, 1, NULL, 0);
-    uint64_t position = user_submit(p.client, &sqe);
-    user_enter(p.client, 0, 0);
-    struct capos_sqe cancel = sqe_cap(p.client, CAPOS_OP_CANCEL, position);
-    user_submit(p.client, &cancel);
-    user_enter(p.client, 2, CAPOS_FOREVER);
-    CHECK_EQ(user_expect(p.client, sqe.user_data).result, ST_CANCELLED);
-    CHECK_EQ(user_expect(p.client, cancel.user_data).result, ST_OK);
+    user_cancel(p.client, user_start(p.client, &sqe), sqe.user_data);
     struct capos_sqe recv = sqe_recv(p.server, p.endpoint, 1024, 4);
     user_start(p.server, &recv);
     CHECK_EQ(completions(p.server), 0);
@@ -215,14 +207,9 @@ TEST(ipc_cancel_inflight,
     struct pair p = pair_start(2);
     const uint64_t reply = 0x4141414141414141;
     struct capos_sqe sqe = call(p.client, p.object, 1, NULL, 0);
-    uint64_t position = user_submit(p.client, &sqe);
-    user_enter(p.client, 0, 0);
+    uint64_t position = user_start(p.client, &sqe);
     struct capos_received header = receive(p.server, p.endpoint, NULL);
-    struct capos_sqe cancel = sqe_cap(p.client, CAPOS_OP_CANCEL, position);
-    user_submit(p.client, &cancel);
-    user_enter(p.client, 2, CAPOS_FOREVER);
-    CHECK_EQ(user_expect(p.client, sqe.user_data).result, ST_CANCELLED);
-    CHECK_EQ(user_expect(p.client, cancel.user_data).result, ST_OK);
+    user_cancel(p.client, position, sqe.user_data);
     CHECK_EQ(answer(p.server, header.call_id, &reply, 8), ST_GONE);
     uint64_t word;
     user_read(p.client, sqe.result, &word, 8);
@@ -578,13 +565,9 @@ TEST(ipc_cancel_returns_move, "a cancelled call gives moved capabilities back")
     struct capos_transfer move = xfer(cap, CAPOS_XFER_MOVE);
     struct capos_sqe sqe = call(p.client, p.object, 1, NULL, 0);
     sqe_transfers(p.client, &sqe, 1, &move, 1);
-    uint64_t position = user_submit(p.client, &sqe);
-    user_enter(p.client, 0, 0);
+    uint64_t position = user_start(p.client, &sqe);
     CHECK_EQ(user_look(p.client, cap, &held), ST_BAD_CAP);
-    struct capos_sqe cancel = sqe_cap(p.client, CAPOS_OP_CANCEL, position);
-    user_submit(p.client, &cancel);
-    user_enter(p.client, 2, CAPOS_FOREVER);
-    CHECK_EQ(user_expect(p.client, sqe.user_data).result, ST_CANCELLED);
+    user_cancel(p.client, position, sqe.user_data);
     CHECK_EQ(user_look(p.client, cap, &held), ST_OK);
     fixture_end();
 }
@@ -748,16 +731,13 @@ TEST(served_dies_with_grant,
 static status_t vacant(struct user *user, capos_cap_t endpoint, uint64_t until_ns)
 {
     uint64_t words[8];
-    size_t len = 0;
     struct capnp_builder builder;
     capnp_builder_init(&builder, words, sizeof(words));
     Endpoint_vacant_params_b params = Endpoint_vacant_params_init(&builder);
     Endpoint_vacant_params_set_until_ns(params, until_ns);
-    CHECK_EQ(capnp_finish(&builder, &len), CAPNP_OK);
-    struct capos_sqe sqe = sqe_call(user, endpoint, Endpoint_ID, Endpoint_vacant_ORDINAL,
-                                    user_message(user, words, (uint32_t)len), (uint32_t)len);
-    sqe_result(user, &sqe, 64, 0);
-    int32_t result = user_do(user, &sqe).result;
+    int32_t result =
+        user_call(user, endpoint, Endpoint_ID, Endpoint_vacant_ORDINAL, &builder, NULL, 0, NULL)
+            .result;
     return result < 0 ? result : ST_OK;
 }
 
@@ -804,18 +784,13 @@ TEST(endpoint_vacancy_ends,
 TEST(endpoint_destroy,
      "destroy ends queued calls, calls in flight and receives; its objects are dead")
 {
-    uint64_t word = 0;
     struct pair p = pair_start(2);
     struct capos_sqe inflight = call(p.client, p.object, 1, NULL, 0);
     struct capos_sqe queued = call(p.client, p.object, 2, NULL, 0);
     user_start(p.client, &inflight);
     receive(p.server, p.endpoint, NULL);
     user_start(p.client, &queued);
-    struct capos_sqe destroy = sqe_call(p.server, p.endpoint, Endpoint_ID, Endpoint_destroy_ORDINAL,
-                                        user_message(p.server, &word, 8), 8);
-    sqe_result(p.server, &destroy, 64, 0);
-    CHECK(user_do(p.server, &destroy).result >= 0);
-    fixture_settle();
+    user_destroy(p.server, p.endpoint);
     CHECK_EQ(completions(p.client), 2);
     CHECK_EQ(user_expect(p.client, queued.user_data).result, ST_DISCONNECTED);
     CHECK_EQ(user_expect(p.client, inflight.user_data).result, ST_DISCONNECTED);

@@ -9,6 +9,7 @@
 #include "tests/unit/test.h"
 
 #include <elf.h>
+#include <sched.h>
 
 #include "abi/layout.h"
 #include "core/log.h"
@@ -17,6 +18,7 @@
 #include "gen/ledger.capnp.h"
 #include "gen/thread.capnp.h"
 #include "gen/memory.capnp.h"
+#include "gen/time.capnp.h"
 #include "mem/frames.h"
 #include "object/invoke.h"
 #include "object/memory_object.h"
@@ -117,6 +119,25 @@ void fixture_advance(uint64_t ns)
 {
     host_clock_advance(ns);
     fixture_settle();
+}
+
+void fixture_run(host_user_fn turn, bool (*done)(void))
+{
+    host_cpus_start(turn);
+    host_become(arch_cpu_count());
+    while (!done()) {
+        sched_yield();
+    }
+    host_cpus_stop();
+    host_become(0);
+}
+
+bool fixture_reaped(struct process *process)
+{
+    lock_acquire(&process->obj.lock);
+    bool yes = process->state == PROCESS_REAPED;
+    lock_release(&process->obj.lock);
+    return yes;
 }
 
 bool fixture_is_clean(void)
@@ -460,6 +481,28 @@ status_t user_look(struct user *user, capos_cap_t cap, struct capability *out)
     return status;
 }
 
+struct kobj *user_object(struct user *user, capos_cap_t cap)
+{
+    struct capability held = {.object = NULL};
+    CHECK_EQ(user_look(user, cap, &held), ST_OK);
+    return held.object;
+}
+
+struct grant *user_route(struct user *user, capos_cap_t cap)
+{
+    struct capability held = {.route = NULL};
+    CHECK_EQ(user_look(user, cap, &held), ST_OK);
+    if (held.route != NULL) {
+        grant_ref(held.route);
+    }
+    return held.route;
+}
+
+uint64_t slots_used(struct user *user)
+{
+    return atomic_load_relaxed(&user->process->ledger->used[LEDGER_CLASS_SLOTS]);
+}
+
 /* ---- the ring ---- */
 
 struct capos_ring_header *user_ring(struct user *user)
@@ -526,10 +569,16 @@ bool user_reap(struct user *user, struct capos_cqe *out)
     return true;
 }
 
-void user_start(struct user *user, const struct capos_sqe *sqe)
+uint64_t completions(struct user *user)
 {
-    user_submit(user, sqe);
+    return user_ring(user)->cq_tail - user_ring(user)->cq_head;
+}
+
+uint64_t user_start(struct user *user, const struct capos_sqe *sqe)
+{
+    uint64_t position = user_submit(user, sqe);
     user_enter(user, 0, 0);
+    return position;
 }
 
 struct capos_cqe user_expect(struct user *user, uint64_t user_data)
@@ -548,6 +597,15 @@ struct capos_cqe user_do(struct user *user, const struct capos_sqe *sqe)
     user_submit(user, sqe);
     user_enter(user, 1, CAPOS_FOREVER);
     return user_expect(user, sqe->user_data);
+}
+
+void user_cancel(struct user *user, uint64_t position, uint64_t user_data)
+{
+    struct capos_sqe cancel = sqe_cap(user, CAPOS_OP_CANCEL, position);
+    user_submit(user, &cancel);
+    user_enter(user, 2, CAPOS_FOREVER);
+    CHECK_EQ(user_expect(user, user_data).result, ST_CANCELLED);
+    CHECK_EQ(user_expect(user, cancel.user_data).result, ST_OK);
 }
 
 /* ---- common operations ---- */
@@ -578,6 +636,15 @@ uint64_t user_message(struct user *user, const void *bytes, uint32_t len)
     return address;
 }
 
+struct capos_sqe sqe_method(struct user *user, capos_cap_t cap, uint64_t interface, uint16_t method,
+                            struct capnp_builder *builder)
+{
+    size_t len = 0;
+    CHECK_EQ(capnp_finish(builder, &len), CAPNP_OK);
+    return sqe_call(user, cap, interface, method, user_message(user, builder->base, (uint32_t)len),
+                    (uint32_t)len);
+}
+
 void sqe_transfers(struct user *user, struct capos_sqe *sqe, uint64_t number,
                    const struct capos_transfer *xfers, uint8_t count)
 {
@@ -591,11 +658,8 @@ struct capos_cqe user_call(struct user *user, capos_cap_t cap, uint64_t interfac
                            struct capnp_builder *builder, const struct capos_transfer *xfers,
                            uint8_t count, uint64_t *result_out)
 {
-    size_t len = 0;
     uint64_t heap = user->heap_next; /* what this call needs is free again afterwards */
-    CHECK_EQ(capnp_finish(builder, &len), CAPNP_OK);
-    uint64_t params = user_message(user, builder->base, (uint32_t)len);
-    struct capos_sqe sqe = sqe_call(user, cap, interface, method, params, (uint32_t)len);
+    struct capos_sqe sqe = sqe_method(user, cap, interface, method, builder);
     if (count != 0) {
         sqe_transfers(user, &sqe, user_ring(user)->next_sequence, xfers, count);
     }
@@ -631,6 +695,14 @@ capos_cap_t user_endpoint(struct user *user, uint32_t max_message, uint16_t max_
     CHECK(cqe.result >= 0);
     CHECK_EQ(cqe.cap_count, 1);
     return cqe.first_cap;
+}
+
+void user_destroy(struct user *user, capos_cap_t endpoint)
+{
+    struct capos_cqe cqe =
+        user_call_plain(user, endpoint, Endpoint_ID, Endpoint_destroy_ORDINAL, NULL);
+    CHECK(cqe.result >= 0);
+    fixture_settle();
 }
 
 capos_cap_t user_notification(struct user *user)
@@ -696,6 +768,17 @@ struct capos_sqe sqe_cap(struct user *user, uint8_t op, capos_cap_t cap)
 {
     struct capos_sqe sqe = user_sqe(user, op);
     sqe.cap = cap;
+    return sqe;
+}
+
+struct capos_sqe sqe_sleep(struct user *user, capos_cap_t timer, uint64_t until_ns)
+{
+    uint64_t words[8];
+    struct capnp_builder builder;
+    capnp_builder_init(&builder, words, sizeof(words));
+    Timer_sleep_params_set_until_ns(Timer_sleep_params_init(&builder), until_ns);
+    struct capos_sqe sqe = sqe_method(user, timer, Timer_ID, Timer_sleep_ORDINAL, &builder);
+    sqe_result(user, &sqe, 64, 0);
     return sqe;
 }
 

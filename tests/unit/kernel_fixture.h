@@ -52,6 +52,11 @@ const struct kernel_roots *fixture_roots(void);
 void fixture_settle(void);
 /* Moves the clock, then settles. */
 void fixture_advance(uint64_t ns);
+/* After fixture_start_real: all CPUs step by themselves, calling `turn` for the user code of their threads, until
+ * done() says so, which the caller asks again and again as a looker-on. The threads' users are the test's to settle. */
+void fixture_run(host_user_fn turn, bool (*done)(void));
+/* Nothing but its handles is left of the process; to be asked while CPUs run. */
+bool fixture_reaped(struct process *process);
 
 /* ---- users ---- */
 
@@ -110,6 +115,11 @@ capos_cap_t user_pass(struct user *from, capos_cap_t cap, struct user *to, uint6
 capos_cap_t user_pass_below(struct user *from, capos_cap_t cap, struct user *to, uint64_t facet);
 /* What a capability of the user's is: ST_OK and borrowed pointers, or a status. */
 status_t user_look(struct user *user, capos_cap_t cap, struct capability *out);
+/* Its object, borrowed, and its route, with a ref. NULL and a failed test when it is no more. */
+struct kobj *user_object(struct user *user, capos_cap_t cap);
+struct grant *user_route(struct user *user, capos_cap_t cap);
+/* The slots that the user's ledger has charged, those that are promised among them. */
+uint64_t slots_used(struct user *user);
 
 /* ---- the ring ---- */
 
@@ -125,12 +135,16 @@ void user_enter_start(struct user *user, uint32_t min_complete, uint64_t deadlin
 bool user_entered(struct user *user, uint64_t *result_out);
 /* The next completion; false: there is none. */
 bool user_reap(struct user *user, struct capos_cqe *out);
-/* Submits, enters without waiting. Reap later. */
-void user_start(struct user *user, const struct capos_sqe *sqe);
+/* How many completions are there to be reaped. */
+uint64_t completions(struct user *user);
+/* Submits, enters without waiting; its position. Reap later. */
+uint64_t user_start(struct user *user, const struct capos_sqe *sqe);
 /* The completion with this user_data, which must be the next one. */
 struct capos_cqe user_expect(struct user *user, uint64_t user_data);
 /* Submit, enter, reap: the only completion. */
 struct capos_cqe user_do(struct user *user, const struct capos_sqe *sqe);
+/* Cancels the operation at `position`: it ends CANCELLED with its user_data, and the CANCEL behind it is OK. */
+void user_cancel(struct user *user, uint64_t position, uint64_t user_data);
 
 /* ---- common operations ---- */
 
@@ -143,6 +157,9 @@ void sqe_result(struct user *user, struct capos_sqe *sqe, uint32_t bytes, uint8_
  * user_message). */
 void sqe_transfers(struct user *user, struct capos_sqe *sqe, uint64_t number,
                    const struct capos_transfer *xfers, uint8_t count);
+/* A CALL of a kernel method with the message that `builder` holds. */
+struct capos_sqe sqe_method(struct user *user, capos_cap_t cap, uint64_t interface, uint16_t method,
+                            struct capnp_builder *builder);
 /* A message of bytes in user memory with room for transfers behind it. */
 uint64_t user_message(struct user *user, const void *bytes, uint32_t len);
 
@@ -157,6 +174,8 @@ struct capos_cqe user_call_plain(struct user *user, capos_cap_t cap, uint64_t in
 
 /* Kernel objects by the user's own Ledger. 0 and a failed test when refused. */
 capos_cap_t user_endpoint(struct user *user, uint32_t max_message, uint16_t max_caps);
+/* Endpoint.destroy, and what it ends. */
+void user_destroy(struct user *user, capos_cap_t endpoint);
 capos_cap_t user_notification(struct user *user);
 /* A served object of the endpoint: interface FIXTURE_INTERFACE, methods 0..7. */
 #define FIXTURE_INTERFACE UINT64_C(0xf1f1000000000001)
@@ -171,6 +190,7 @@ struct capos_sqe sqe_return(struct user *user, uint64_t call_id, uint64_t params
                             uint32_t params_len);
 struct capos_sqe sqe_wait(struct user *user, capos_cap_t cap, uint16_t events, uint64_t bits);
 struct capos_sqe sqe_cap(struct user *user, uint8_t op, capos_cap_t cap);
+struct capos_sqe sqe_sleep(struct user *user, capos_cap_t timer, uint64_t until_ns);
 
 status_t user_release(struct user *user, capos_cap_t cap);
 

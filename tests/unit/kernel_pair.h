@@ -68,16 +68,23 @@ static inline int32_t answer(struct user *server, uint64_t call_id, const void *
     return user_do(server, &ret).result;
 }
 
+/* RETURN_RECV: answers the call, then receives whatever the pair's endpoint lets through. */
+static inline struct capos_sqe return_recv(struct pair *p, uint64_t call_id, const void *bytes,
+                                           uint32_t len)
+{
+    struct capos_sqe sqe = sqe_recv(p->server, p->endpoint, PAIR_MESSAGE_BYTES, PAIR_CAPS);
+    sqe.op = CAPOS_OP_RETURN_RECV;
+    sqe.interface = call_id;
+    sqe.params = user_message(p->server, bytes, len);
+    sqe.params_len = len;
+    return sqe;
+}
+
 /* Lets the client's pending completions show up, then the next one. */
 static inline struct capos_cqe client_gets(struct user *client, uint64_t user_data)
 {
     fixture_settle();
     return user_expect(client, user_data);
-}
-
-static inline uint64_t completions(struct user *user)
-{
-    return user_ring(user)->cq_tail - user_ring(user)->cq_head;
 }
 
 static inline struct capos_transfer xfer(capos_cap_t cap, uint16_t mode)

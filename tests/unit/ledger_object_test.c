@@ -99,9 +99,7 @@ static struct capos_cqe mint_on(struct user *user, capos_cap_t ledger, capos_cap
 
 static struct ledger *behind(struct user *user, capos_cap_t cap)
 {
-    struct capability held;
-    CHECK_EQ(user_look(user, cap, &held), ST_OK);
-    return ledger_of(held.object);
+    return ledger_of(user_object(user, cap));
 }
 
 static uint64_t used(struct ledger *ledger, enum LedgerClass c)
@@ -303,6 +301,13 @@ static struct donation donate(void)
     return d;
 }
 
+/* A served object on the donation, as `user` has it. */
+static capos_cap_t paid_object(const struct donation *d, struct user *user)
+{
+    struct capos_cqe cqe = mint_on(d->server, d->donated, d->endpoint, 1);
+    return user_pass(d->server, cqe.first_cap, user, 0xff);
+}
+
 static int32_t call_now(struct user *user, capos_cap_t object, struct capos_sqe *sqe)
 {
     *sqe = sqe_call(user, object, FIXTURE_INTERFACE, 0, user_message(user, NULL, 0), 0);
@@ -393,8 +398,7 @@ TEST(donation_ends_now, "revoked with the time 0 its objects die at once, with n
 {
     for (unsigned never = 0; never < 2; never++) {
         struct donation d = donate();
-        struct capos_cqe cqe = mint_on(d.server, d.donated, d.endpoint, 1);
-        capos_cap_t object = user_pass(d.server, cqe.first_cap, d.donor, 0xff);
+        capos_cap_t object = paid_object(&d, d.donor);
         CHECK(revoke_child(d.donor, d.carve, never ? CAPOS_FOREVER : 0).result >= 0);
         struct capos_sqe sqe;
         CHECK_EQ(call_now(d.donor, object, &sqe), never ? 1 : ST_DISCONNECTED);
@@ -425,8 +429,7 @@ TEST(donor_gone,
      "when the donor has ended nothing more is charged to its donation; what is there stays")
 {
     struct donation d = donate();
-    struct capos_cqe cqe = mint_on(d.server, d.donated, d.endpoint, 1);
-    capos_cap_t object = user_pass(d.server, cqe.first_cap, d.server, 0xff);
+    capos_cap_t object = paid_object(&d, d.server);
     user_terminate(d.donor);
     CHECK_EQ(mint_on(d.server, d.donated, d.endpoint, 2).result, ST_DISCONNECTED);
     struct capos_sqe sqe;
@@ -438,8 +441,7 @@ TEST(server_gone,
      "objects on a donation die with the server that minted them, and the room comes back")
 {
     struct donation d = donate();
-    struct capos_cqe cqe = mint_on(d.server, d.donated, d.endpoint, 1);
-    capos_cap_t object = user_pass(d.server, cqe.first_cap, d.donor, 0xff);
+    capos_cap_t object = paid_object(&d, d.donor);
     user_exit(d.server, 0);
     struct capos_sqe sqe;
     CHECK_EQ(call_now(d.donor, object, &sqe), ST_DISCONNECTED);

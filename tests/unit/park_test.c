@@ -18,11 +18,17 @@ static struct capos_sqe sqe_park(struct user *user, capos_cap_t cap, uint64_t at
     return sqe;
 }
 
-static int32_t unpark(struct user *user, capos_cap_t cap, uint64_t at, uint64_t count)
+static struct capos_sqe sqe_unpark(struct user *user, capos_cap_t cap, uint64_t at, uint64_t count)
 {
     struct capos_sqe sqe = sqe_cap(user, CAPOS_OP_UNPARK, cap);
     sqe.params = at;
     sqe.interface = count;
+    return sqe;
+}
+
+static int32_t unpark(struct user *user, capos_cap_t cap, uint64_t at, uint64_t count)
+{
+    struct capos_sqe sqe = sqe_unpark(user, cap, at, count);
     return user_do(user, &sqe).result;
 }
 
@@ -36,11 +42,6 @@ static uint64_t start_park(struct user *user, capos_cap_t cap, uint64_t at, uint
 static void put(struct user *user, uint64_t at, uint32_t value)
 {
     user_write(user, at, &value, sizeof(value));
-}
-
-static unsigned ready(struct user *user)
-{
-    return (unsigned)(user_ring(user)->cq_tail - user_ring(user)->cq_head);
 }
 
 static capos_cap_t own_memory(struct user *user)
@@ -103,12 +104,10 @@ TEST(park_order, "parkers of one word are woken in order, as many as asked, and 
     for (unsigned i = 0; i < PARKERS; i++) {
         tags[i] = start_park(user, 0, at, 0);
     }
-    CHECK_EQ(ready(user), 0);
+    CHECK_EQ(completions(user), 0);
     CHECK_EQ(unpark(user, 0, at + 8, 9), 0);
     CHECK_EQ(unpark(user, 0, at, 0), 0);
-    struct capos_sqe sqe = sqe_cap(user, CAPOS_OP_UNPARK, 0);
-    sqe.params = at;
-    sqe.interface = 2;
+    struct capos_sqe sqe = sqe_unpark(user, 0, at, 2);
     user_submit(user, &sqe);
     user_enter(user, 3, CAPOS_FOREVER);
     CHECK_EQ(user_expect(user, tags[0]).result, CAPOS_PARK_WOKEN);
@@ -122,7 +121,7 @@ TEST(park_order, "parkers of one word are woken in order, as many as asked, and 
         CHECK_EQ(user_expect(user, tags[i]).result, CAPOS_PARK_WOKEN);
     }
     CHECK_EQ(user_expect(user, sqe.user_data).result, PARKERS - 2);
-    CHECK_EQ(ready(user), 0);
+    CHECK_EQ(completions(user), 0);
     size_t count;
     CHECK(tree_valid(&user->process->parked, &count));
     CHECK_EQ(count, 2);
@@ -144,7 +143,7 @@ TEST(park_bounded, "one entry wakes sixteen at most, and says how many")
     CHECK_EQ(unpark(other, 0, at, UINT32_MAX), CAPOS_UNPARK_MAX);
     CHECK_EQ(unpark(other, 0, at, UINT32_MAX), PARKERS - CAPOS_UNPARK_MAX);
     CHECK_EQ(unpark(other, 0, at, UINT32_MAX), 0);
-    CHECK_EQ(ready(user), PARKERS);
+    CHECK_EQ(completions(user), PARKERS);
     fixture_end();
 }
 
@@ -205,18 +204,12 @@ TEST(park_ends, "a park ends by CANCEL and by its deadline, and is then found by
     struct user *user = user_new("park");
     uint64_t at = user_alloc(user, 8);
     struct capos_sqe sqe = sqe_park(user, 0, at, 0);
-    uint64_t position = user_submit(user, &sqe);
-    user_enter(user, 0, 0);
-    struct capos_sqe cancel = sqe_cap(user, CAPOS_OP_CANCEL, position);
-    user_submit(user, &cancel);
-    user_enter(user, 2, CAPOS_FOREVER);
-    CHECK_EQ(user_expect(user, sqe.user_data).result, ST_CANCELLED);
-    CHECK_EQ(user_expect(user, cancel.user_data).result, ST_OK);
+    user_cancel(user, user_start(user, &sqe), sqe.user_data);
     sqe = sqe_park(user, 0, at, 0);
     sqe.deadline_ns = arch_time_ns() + 1000;
     user_start(user, &sqe);
     fixture_advance(999);
-    CHECK_EQ(ready(user), 0);
+    CHECK_EQ(completions(user), 0);
     fixture_advance(1);
     CHECK_EQ(user_expect(user, sqe.user_data).result, ST_TIMED_OUT);
     CHECK_EQ(unpark(user, 0, at, 9), 0);
@@ -236,28 +229,24 @@ TEST(park_drained,
     uint64_t third = start_park(user, 0, base + 2 * PAGE_BYTES + 16, 0);
     struct capos_sqe fourth = sqe_park(user, 0, USER_HEAP, 0);
     CHECK_EQ(take_away(user, memory, VirtualMemory_unmap_ORDINAL, base, PAGE_BYTES), ST_BAD_STATE);
-    CHECK_EQ(ready(user), 0);
+    CHECK_EQ(completions(user), 0);
     uint64_t words[8];
     struct capnp_builder builder;
     capnp_builder_init(&builder, words, sizeof(words));
     VirtualMemory_decommit_params_b params = VirtualMemory_decommit_params_init(&builder);
     VirtualMemory_decommit_params_set_address(params, base + PAGE_BYTES);
     VirtualMemory_decommit_params_set_size_bytes(params, PAGE_BYTES);
-    size_t len = 0;
-    CHECK_EQ(capnp_finish(&builder, &len), CAPNP_OK);
-    struct capos_sqe sqe = sqe_call(user, memory, VirtualMemory_ID, VirtualMemory_decommit_ORDINAL,
-                                    user_message(user, words, (uint32_t)len), (uint32_t)len);
+    struct capos_sqe sqe =
+        sqe_method(user, memory, VirtualMemory_ID, VirtualMemory_decommit_ORDINAL, &builder);
     sqe_result(user, &sqe, 64, 0);
     user_submit(user, &sqe);
     user_enter(user, 2, CAPOS_FOREVER);
     CHECK_EQ(user_expect(user, second).result, ST_BAD_ADDRESS);
     CHECK(user_expect(user, sqe.user_data).result >= 0);
-    CHECK_EQ(ready(user), 0);
+    CHECK_EQ(completions(user), 0);
     CHECK_EQ(unpark(user, 0, base + PAGE_BYTES, 1), 0);
     user_submit(user, &fourth);
-    sqe = sqe_cap(user, CAPOS_OP_UNPARK, 0);
-    sqe.params = base + 8;
-    sqe.interface = 1;
+    sqe = sqe_unpark(user, 0, base + 8, 1);
     user_submit(user, &sqe);
     user_enter(user, 2, CAPOS_FOREVER);
     CHECK_EQ(user_expect(user, first).result, CAPOS_PARK_WOKEN);
@@ -281,7 +270,7 @@ TEST(park_drained_many, "a crowd of parkers is ended when its page goes")
         start_park(user, 0, page + 4 * i, 0);
     }
     CHECK_EQ(take_away(other, memory, VirtualMemory_decommit_ORDINAL, page, PAGE_BYTES), ST_OK);
-    CHECK_EQ(ready(user), PARKERS);
+    CHECK_EQ(completions(user), PARKERS);
     struct capos_cqe cqe;
     while (user_reap(user, &cqe)) {
         CHECK_EQ(cqe.result, ST_BAD_ADDRESS);
@@ -317,21 +306,19 @@ TEST(park_at_exit, "parked threads end with their process, and a shared word kee
 TEST(park_revoked, "a park by a capability that is revoked ends DISCONNECTED; private ones stay")
 {
     static uint64_t words[512];
-    struct capability held;
     struct revocation revocation = {0};
     fixture_start(1);
     struct user *a = user_new("a"), *b = user_new("b");
     capos_cap_t mine = user_memory(a, words, sizeof(words), false);
     capos_cap_t theirs = user_pass(a, mine, b, MemoryObject_FACET);
     uint64_t own = start_park(b, 0, USER_HEAP, 0), cut = start_park(b, theirs, 8, 0);
-    CHECK_EQ(user_look(b, theirs, &held), ST_OK);
-    grant_ref(held.route);
-    while (!revocation_slice(&revocation, held.route)) {
+    struct grant *route = user_route(b, theirs);
+    while (!revocation_slice(&revocation, route)) {
         fixture_settle();
     }
-    grant_unref(held.route);
+    grant_unref(route);
     CHECK_EQ(user_expect(b, cut).result, ST_DISCONNECTED);
-    CHECK_EQ(ready(b), 0);
+    CHECK_EQ(completions(b), 0);
     CHECK_EQ(unpark(a, mine, 8, 1), 0);
     struct capos_sqe sqe = sqe_park(b, theirs, 8, 0);
     CHECK_EQ(user_do(b, &sqe).result, ST_DISCONNECTED);
@@ -375,12 +362,15 @@ static void player_turn(struct thread *thread)
     if (value == player->number) {
         __atomic_store_n(word_of(user), (value + 1) % THREADS, __ATOMIC_RELEASE);
         atomic_add_relaxed(&passed, 1);
-        sqe = sqe_cap(user, CAPOS_OP_UNPARK, 0);
-        sqe.params = USER_HEAP;
-        sqe.interface = UINT32_MAX;
+        sqe = sqe_unpark(user, 0, USER_HEAP, UINT32_MAX);
     }
     user_submit(user, &sqe);
     host_syscall(thread, CAPOS_SYS_ENTER, 1, CAPOS_FOREVER);
+}
+
+static bool all_passed(void)
+{
+    return atomic_load_relaxed(&passed) >= TURNS;
 }
 
 TEST(park_race, "on CPUs of their own, threads that park and unpark in turn lose no wakening")
@@ -396,13 +386,7 @@ TEST(park_race, "on CPUs of their own, threads that park and unpark in turn lose
     for (unsigned i = 0; i < THREADS; i++) {
         players[i].user->thread->arch.user = &players[i];
     }
-    host_cpus_start(player_turn);
-    host_become(CPUS);
-    while (atomic_load_relaxed(&passed) < TURNS) {
-        sched_yield();
-    }
-    host_cpus_stop();
-    host_become(0);
+    fixture_run(player_turn, all_passed);
     CHECK_EQ(atomic_load_relaxed(&passed), TURNS);
     fixture_end();
 }

@@ -35,13 +35,6 @@ static struct capos_sqe keeping(struct pair *p)
     return sqe;
 }
 
-static uint64_t start(struct user *user, const struct capos_sqe *sqe)
-{
-    uint64_t position = user_submit(user, sqe);
-    user_enter(user, 0, 0);
-    return position;
-}
-
 /* The server answers with a new object of its endpoint, and keeps nothing of it. */
 static status_t answer_object(struct pair *p, uint64_t call_id, uint64_t key)
 {
@@ -53,7 +46,18 @@ static status_t answer_object(struct pair *p, uint64_t call_id, uint64_t key)
     return user_do(p->server, &ret).result;
 }
 
-static uint64_t slots_used(struct user *user)
+/* An answer that the client keeps, with an object of key 8 in it: the position. */
+static uint64_t kept_object(struct pair *p)
+{
+    struct capos_sqe sqe = keeping(p);
+    uint64_t position = user_start(p->client, &sqe);
+    struct capos_received header = receive(p->server, p->endpoint, NULL);
+    CHECK_EQ(answer_object(p, header.call_id, 8), ST_OK);
+    CHECK_EQ(client_gets(p->client, sqe.user_data).result, 8);
+    return position;
+}
+
+static uint64_t slots_filled(struct user *user)
 {
     return user->process->table.used;
 }
@@ -70,15 +74,13 @@ static void check_idle(struct user *user)
 static struct capos_sqe make_endpoint(struct user *user, uint8_t accept)
 {
     uint64_t words[16];
-    size_t len = 0;
     struct capnp_builder builder;
     capnp_builder_init(&builder, words, sizeof(words));
     Ledger_new_endpoint_params_b params = Ledger_new_endpoint_params_init(&builder);
     Ledger_new_endpoint_params_set_max_message_bytes(params, 1024);
     Ledger_new_endpoint_params_set_max_caps(params, 1);
-    CHECK_EQ(capnp_finish(&builder, &len), CAPNP_OK);
-    struct capos_sqe sqe = sqe_call(user, user->ledger, Ledger_ID, Ledger_new_endpoint_ORDINAL,
-                                    user_message(user, words, (uint32_t)len), (uint32_t)len);
+    struct capos_sqe sqe =
+        sqe_method(user, user->ledger, Ledger_ID, Ledger_new_endpoint_ORDINAL, &builder);
     sqe_result(user, &sqe, 64, accept);
     return flagged(sqe, CAPOS_SQE_KEEP);
 }
@@ -95,7 +97,7 @@ TEST(pipeline_kernel,
 {
     fixture_start(1);
     struct user *user = user_new("pipe");
-    uint64_t before = slots_used(user);
+    uint64_t before = slots_filled(user);
     uint64_t position = user_ring(user)->sq_tail;
     struct capos_sqe first = flagged(make_endpoint(user, 0), CAPOS_SQE_QUIET);
     struct capos_sqe second = lend(user, position, 1);
@@ -107,20 +109,20 @@ TEST(pipeline_kernel,
     struct capos_cqe cqe = user_expect(user, second.user_data);
     CHECK(cqe.result > 0);
     CHECK_EQ(cqe.cap_count, 1);
-    CHECK_EQ(slots_used(user), before + 1);
+    CHECK_EQ(slots_filled(user), before + 1);
     struct capability held;
     CHECK_EQ(user_look(user, cqe.first_cap, &held), ST_DISCONNECTED); /* its owner has let go */
     CHECK_EQ(user_release(user, cqe.first_cap), ST_OK);
     check_idle(user);
 
     first = make_endpoint(user, 1); /* with accept_count it gets a slot as well */
-    position = start(user, &first);
+    position = user_start(user, &first);
     cqe = user_expect(user, first.user_data);
     CHECK_EQ(cqe.cap_count, 1);
     second = lend(user, position, 1);
     CHECK_EQ(user_do(user, &second).cap_count, 1);
-    start(user, &(struct capos_sqe[]){finish(user, position)}[0]);
-    CHECK_EQ(slots_used(user), before + 2);
+    user_start(user, &(struct capos_sqe[]){finish(user, position)}[0]);
+    CHECK_EQ(slots_filled(user), before + 2);
     check_idle(user);
     fixture_end();
 }
@@ -128,7 +130,7 @@ TEST(pipeline_kernel,
 TEST(pipeline_server, "calls of a capability that has not come wait for it, and are then delivered")
 {
     struct pair p = pair_start(2);
-    uint64_t before = slots_used(p.client);
+    uint64_t before = slots_filled(p.client);
     struct capos_sqe first = keeping(&p);
     uint64_t position = user_submit(p.client, &first);
     struct capos_sqe second = pipelined(call(p.client, 0, 2, "2nd call", 8), position, 0);
@@ -141,7 +143,7 @@ TEST(pipeline_server, "calls of a capability that has not come wait for it, and 
     struct capos_received header = receive(p.server, p.endpoint, NULL);
     CHECK_EQ(header.method, 1);
     struct capos_sqe recv = sqe_recv(p.server, p.endpoint, PAIR_MESSAGE_BYTES, PAIR_CAPS);
-    start(p.server, &recv);
+    user_start(p.server, &recv);
     fixture_settle();
     CHECK_EQ(completions(p.server), 0); /* nothing more before the answer */
     CHECK_EQ(answer_object(&p, header.call_id, 77), ST_OK);
@@ -159,7 +161,7 @@ TEST(pipeline_server, "calls of a capability that has not come wait for it, and 
     CHECK_EQ(user_expect(p.client, first.user_data).cap_count, 0);
     CHECK_EQ(user_expect(p.client, second.user_data).result, 8);
     CHECK_EQ(user_expect(p.client, third.user_data).result, 0);
-    CHECK_EQ(slots_used(p.client), before);
+    CHECK_EQ(slots_filled(p.client), before);
     user_enter(p.client, 0, 0);
     check_idle(p.client);
     fixture_end();
@@ -173,14 +175,9 @@ TEST(pipeline_same_caller, "a server sees the same caller through an answer as t
     struct capos_received by_slot = receive(p.server, p.endpoint, NULL);
     CHECK_EQ(answer(p.server, by_slot.call_id, NULL, 0), ST_OK);
     (void)client_gets(p.client, plain.user_data);
-    struct capos_sqe first = keeping(&p);
-    uint64_t position = start(p.client, &first);
-    struct capos_received header = receive(p.server, p.endpoint, NULL);
-    CHECK_EQ(answer_object(&p, header.call_id, 8), ST_OK);
-    struct capos_sqe second = pipelined(plain, position, 0);
+    struct capos_sqe second = pipelined(plain, kept_object(&p), 0);
     user_start(p.client, &second);
-    (void)user_expect(p.client, first.user_data);
-    header = receive(p.server, p.endpoint, NULL);
+    struct capos_received header = receive(p.server, p.endpoint, NULL);
     CHECK_EQ(header.key, 8);
     CHECK_MEM_EQ(header.caller, by_slot.caller, sizeof(header.caller));
     fixture_end();
@@ -194,19 +191,19 @@ TEST(pipeline_failure, "what goes wrong with a call fails those that depend on i
         if (how == 3) {
             first.result_len = 0;
         }
-        uint64_t position = start(p.client, &first);
+        uint64_t position = user_start(p.client, &first);
         struct capos_sqe second =
             flagged(pipelined(call(p.client, 0, 2, NULL, 0), position, 0), CAPOS_SQE_KEEP);
-        uint64_t middle = start(p.client, &second);
+        uint64_t middle = user_start(p.client, &second);
         struct capos_sqe third = pipelined(call(p.client, 0, 3, NULL, 0), middle, 2);
-        start(p.client, &third);
+        user_start(p.client, &third);
         struct capos_received header = receive(p.server, p.endpoint, NULL);
         struct capos_sqe act = sqe_return(p.server, header.call_id, 0, 0);
         act.method = how == 0 ? CAPOS_EXC_OVERLOADED : CAPOS_EXC_NONE;
         if (how == 1) {
             act = sqe_cap(p.client, CAPOS_OP_CANCEL, position);
             act.flags = CAPOS_SQE_QUIET;
-            start(p.client, &act);
+            user_start(p.client, &act);
         } else if (how == 3) {
             CHECK_EQ(answer(p.server, header.call_id, "12345678", 8), ST_RESULT_TOO_SMALL);
         } else {
@@ -227,8 +224,8 @@ TEST(pipeline_failure, "what goes wrong with a call fails those that depend on i
             CHECK_EQ(cqe.needed, 0);
         }
         struct capos_sqe ends[] = {finish(p.client, position), finish(p.client, middle)};
-        start(p.client, &ends[0]);
-        start(p.client, &ends[1]);
+        user_start(p.client, &ends[0]);
+        user_start(p.client, &ends[1]);
         check_idle(p.client);
     }
     fixture_end();
@@ -241,7 +238,7 @@ TEST(pipeline_refused, "an answer that is not kept, or has no such capability, i
     struct capos_sqe sqe = lend(user, 12345, 1);
     CHECK_EQ(user_do(user, &sqe).result, ST_NOT_FOUND);
     struct capos_sqe first = make_endpoint(user, 0);
-    uint64_t position = start(user, &first);
+    uint64_t position = user_start(user, &first);
     CHECK(user_expect(user, first.user_data).result > 0);
     sqe = lend(user, position, 1);
     sqe.pipe_index = 1;
@@ -289,14 +286,14 @@ TEST(pipeline_limits, "16 wait for one answer, 64 in a ring, 64 answers are kept
     struct capos_sqe first = keeping(&p);
     uint64_t positions[CAPOS_MAX_ANSWERS];
     for (unsigned i = 0; i < CAPOS_MAX_ANSWERS; i++) {
-        positions[i] = start(p.client, &first);
+        positions[i] = user_start(p.client, &first);
     }
     CHECK_EQ(user_do(p.client, &first).result, ST_BUSY);
     struct capos_sqe sqe = pipelined(call(p.client, 0, 2, NULL, 0), 0, 0);
     for (unsigned i = 0; i < 4; i++) {
         sqe.cap = positions[i];
         for (unsigned k = 0; k < CAPOS_MAX_DEPENDENTS; k++) {
-            start(p.client, &sqe);
+            user_start(p.client, &sqe);
         }
         CHECK_EQ(completions(p.client), 0);
         CHECK_EQ(user_do(p.client, &sqe).result, ST_BUSY);
@@ -304,17 +301,17 @@ TEST(pipeline_limits, "16 wait for one answer, 64 in a ring, 64 answers are kept
     sqe.cap = positions[4];
     CHECK_EQ(user_do(p.client, &sqe).result, ST_BUSY);
     struct capos_sqe end = sqe_cap(p.client, CAPOS_OP_CANCEL, positions[0]);
-    start(p.client, &end);
+    user_start(p.client, &end);
     struct capos_cqe cqe;
     for (unsigned i = 0; i < 2 + CAPOS_MAX_DEPENDENTS; i++) {
         CHECK(user_reap(p.client, &cqe));
         CHECK_EQ(cqe.result, cqe.user_data == end.user_data ? ST_OK : ST_CANCELLED);
     }
-    start(p.client, &sqe); /* there is room for it now */
+    user_start(p.client, &sqe); /* there is room for it now */
     CHECK_EQ(completions(p.client), 0);
     end = finish(p.client, positions[0]);
-    start(p.client, &end);
-    start(p.client, &first);
+    user_start(p.client, &end);
+    user_start(p.client, &first);
     CHECK_EQ(completions(p.client), 0);
     fixture_end();
 }
@@ -323,11 +320,11 @@ TEST(pipeline_finish_early, "FINISH before the answer serves who waits for it an
 {
     struct pair p = pair_start(1);
     struct capos_sqe first = keeping(&p);
-    uint64_t position = start(p.client, &first);
+    uint64_t position = user_start(p.client, &first);
     struct capos_sqe second = pipelined(call(p.client, 0, 2, NULL, 0), position, 0);
-    start(p.client, &second);
+    user_start(p.client, &second);
     struct capos_sqe end = finish(p.client, position);
-    start(p.client, &end);
+    user_start(p.client, &end);
     struct capos_sqe late = pipelined(call(p.client, 0, 3, NULL, 0), position, 0);
     CHECK_EQ(user_do(p.client, &late).result, ST_NOT_FOUND);
     struct capos_received header = receive(p.server, p.endpoint, NULL);
@@ -345,16 +342,12 @@ TEST(pipeline_finish_early, "FINISH before the answer serves who waits for it an
 TEST(pipeline_counts_as_client, "a kept answer is a client of what it holds until FINISH")
 {
     struct pair p = pair_start(1);
-    struct capos_sqe first = keeping(&p);
-    uint64_t position = start(p.client, &first);
-    struct capos_received header = receive(p.server, p.endpoint, NULL);
-    CHECK_EQ(answer_object(&p, header.call_id, 8), ST_OK);
-    CHECK_EQ(client_gets(p.client, first.user_data).result, 8);
+    uint64_t position = kept_object(&p);
     struct capos_sqe wait = sqe_wait(p.server, p.endpoint, CAPOS_EVENT_NO_CLIENTS, 0);
-    start(p.server, &wait);
+    user_start(p.server, &wait);
     CHECK_EQ(completions(p.server), 0);
     struct capos_sqe end = finish(p.client, position);
-    start(p.client, &end);
+    user_start(p.client, &end);
     fixture_settle();
     CHECK_EQ(user_expect(p.server, wait.user_data).signal, 8);
     check_idle(p.client);
@@ -370,20 +363,20 @@ TEST(pipeline_numbers,
     struct capos_transfer move = xfer(gift, CAPOS_XFER_MOVE);
     uint64_t number = user_ring(p.client)->next_sequence;
     struct capos_sqe first = keeping(&p);
-    uint64_t position = start(p.client, &first);
+    uint64_t position = user_start(p.client, &first);
     struct capos_sqe second = pipelined(call(p.client, 0, 2, "8 bytes", 8), position, 0);
     sqe_transfers(p.client, &second, number, &move, 1);
-    uint64_t waiting = start(p.client, &second);
+    uint64_t waiting = user_start(p.client, &second);
     CHECK_EQ(user_ring(p.client)->next_sequence, number + 1);
     CHECK_EQ(user_look(p.client, gift, &held), ST_OK);
     CHECK_EQ(user_do(p.client, &second).result, ST_BAD_SEQUENCE);
     struct capos_sqe end = finish(p.client, 0);
     end = flagged(sqe_cap(p.client, CAPOS_OP_CANCEL, waiting), CAPOS_SQE_QUIET);
-    start(p.client, &end);
+    user_start(p.client, &end);
     CHECK_EQ(user_expect(p.client, second.user_data).result, ST_CANCELLED);
     CHECK_EQ(user_look(p.client, gift, &held), ST_OK);
     sqe_transfers(p.client, &second, number + 1, &move, 1);
-    start(p.client, &second);
+    user_start(p.client, &second);
     struct capos_received header = receive(p.server, p.endpoint, NULL);
     CHECK_EQ(answer_object(&p, header.call_id, 8), ST_OK);
     user_enter(p.client, 1, CAPOS_FOREVER);
@@ -398,7 +391,7 @@ TEST(pipeline_in_chain, "a pipelined call in a chain waits for its turn, then fo
     struct pair p = pair_start(1);
     capos_cap_t note = user_notification(p.client);
     struct capos_sqe first = keeping(&p);
-    uint64_t position = start(p.client, &first);
+    uint64_t position = user_start(p.client, &first);
     struct capos_sqe chain[] = {
         flagged(sqe_wait(p.client, note, CAPOS_EVENT_SIGNALLED, 1), CAPOS_SQE_LINK),
         flagged(pipelined(call(p.client, 0, 2, NULL, 0), position, 0),
@@ -428,11 +421,7 @@ TEST(pipeline_in_chain, "a pipelined call in a chain waits for its turn, then fo
 TEST(pipeline_revoked, "a call through an answer whose capability was revoked is DISCONNECTED")
 {
     struct pair p = pair_start(1);
-    struct capos_sqe first = keeping(&p);
-    uint64_t position = start(p.client, &first);
-    struct capos_received header = receive(p.server, p.endpoint, NULL);
-    CHECK_EQ(answer_object(&p, header.call_id, 8), ST_OK);
-    (void)client_gets(p.client, first.user_data);
+    uint64_t position = kept_object(&p);
     user_exit(p.server, 0);
     struct capos_sqe second = pipelined(call(p.client, 0, 2, NULL, 0), position, 0);
     CHECK_EQ(user_do(p.client, &second).result, ST_DISCONNECTED);
@@ -444,12 +433,12 @@ TEST(pipeline_exit, "processes that end with answers and dependents in every sta
     for (unsigned how = 0; how < 6; how++) {
         struct pair p = pair_start(2);
         struct capos_sqe first = keeping(&p);
-        uint64_t position = start(p.client, &first);
+        uint64_t position = user_start(p.client, &first);
         struct capos_sqe second =
             flagged(pipelined(call(p.client, 0, 2, NULL, 0), position, 0), CAPOS_SQE_KEEP);
-        uint64_t middle = start(p.client, &second);
+        uint64_t middle = user_start(p.client, &second);
         struct capos_sqe third = pipelined(call(p.client, 0, 3, NULL, 0), middle, 0);
-        start(p.client, &third);
+        user_start(p.client, &third);
         if (how % 3 >= 1) {
             struct capos_received header = receive(p.server, p.endpoint, NULL);
             CHECK_EQ(answer_object(&p, header.call_id, 8), ST_OK);
@@ -565,6 +554,11 @@ static void race_turn(struct thread *thread)
     }
 }
 
+static bool race_over(void)
+{
+    return atomic_load_acquire(&over);
+}
+
 TEST(pipeline_threads, "on CPUs of their own, rows of four dependent calls all come to their end")
 {
     enum { CPUS = 2 };
@@ -581,14 +575,8 @@ TEST(pipeline_threads, "on CPUs of their own, rows of four dependent calls all c
     struct capos_sqe recv = sqe_recv(race.p.server, race.p.endpoint, PAIR_MESSAGE_BYTES, PAIR_CAPS);
     recv.result = race.recv_result;
     recv.user_data = 9;
-    start(race.p.server, &recv);
-    host_cpus_start(race_turn);
-    host_become(CPUS);
-    while (!atomic_load_acquire(&over)) {
-        sched_yield();
-    }
-    host_cpus_stop();
-    host_become(0);
+    user_start(race.p.server, &recv);
+    fixture_run(race_turn, race_over);
     fixture_settle();
     CHECK_EQ(race.rounds, ROUNDS);
     CHECK_EQ(race.answered, 4 * ROUNDS);

@@ -124,9 +124,7 @@ static struct capos_cqe try_spawn(const struct request *request)
 /* The process behind a handle. */
 static struct process *process_behind(capos_cap_t handle)
 {
-    struct capability cap;
-    CHECK_EQ(user_look(parent, handle, &cap), ST_OK);
-    return process_of(cap.object);
+    return process_of(user_object(parent, handle));
 }
 
 /* A child with these lines; its handle in *handle_out. */
@@ -457,9 +455,7 @@ static capos_cap_t new_session(uint64_t facet, struct session **out)
     capos_cap_t whole = user_call(parent, factory, SessionFactory_ID, SessionFactory_create_ORDINAL,
                                   &builder, NULL, 0, NULL)
                             .first_cap;
-    struct capability held;
-    CHECK_EQ(user_look(parent, whole, &held), ST_OK);
-    *out = session_of(held.object);
+    *out = session_of(user_object(parent, whole));
     return user_pass(parent, whole, parent, facet);
 }
 
@@ -670,7 +666,7 @@ TEST(process_dies_with_everything,
     user_terminate(victim);
     recv = sqe_recv(other, endpoint, 512, 4);
     user_start(other, &recv);
-    CHECK_EQ(user_ring(other)->cq_tail, user_ring(other)->cq_head);
+    CHECK_EQ(completions(other), 0);
     fixture_advance(2000000000);
     fixture_end();
 }
@@ -789,49 +785,28 @@ TEST(launcher_children,
 
 /* ---- Timer and CapabilityManager ---- */
 
-static uint64_t words_of_u64(uint64_t *words, uint64_t value)
-{
-    struct capnp_builder builder;
-    size_t len = 0;
-    capnp_builder_init(&builder, words, 64);
-    Timer_sleep_params_b params = Timer_sleep_params_init(&builder);
-    Timer_sleep_params_set_until_ns(params, value);
-    CHECK_EQ(capnp_finish(&builder, &len), CAPNP_OK);
-    return len;
-}
-
 TEST(timer_sleep,
      "a sleep completes at its time with the time, not before; cancel and deadline end it")
 {
     static struct kobj timer_object;
-    uint64_t words[8], now;
+    uint64_t now;
     fixture_start(1);
     struct user *user = user_new("sleeper");
     kobj_init(&timer_object, KTYPE_TIMER, &spawner_ops, NULL);
     capos_cap_t timer = user_give(user, &timer_object, KTYPE_TIMER, Timer_FACET);
     uint64_t until = arch_time_ns() + 5000;
-    uint32_t len = (uint32_t)words_of_u64(words, until);
-    struct capos_sqe sqe =
-        sqe_call(user, timer, Timer_ID, Timer_sleep_ORDINAL, user_message(user, words, len), len);
-    sqe_result(user, &sqe, 64, 0);
+    struct capos_sqe sqe = sqe_sleep(user, timer, until);
     user_start(user, &sqe);
     fixture_advance(4999);
-    CHECK_EQ(user_ring(user)->cq_tail, user_ring(user)->cq_head);
+    CHECK_EQ(completions(user), 0);
     fixture_advance(1);
     CHECK_EQ(user_expect(user, sqe.user_data).result, 16);
     user_read(user, sqe.result + 8, &now, 8);
     CHECK_EQ(now, until);
     CHECK_EQ(user_do(user, &sqe).result, 16);
 
-    words_of_u64(words, UINT64_MAX);
-    sqe.params = user_message(user, words, len);
-    uint64_t position = user_submit(user, &sqe);
-    user_enter(user, 0, 0);
-    struct capos_sqe cancel = sqe_cap(user, CAPOS_OP_CANCEL, position);
-    user_submit(user, &cancel);
-    user_enter(user, 2, CAPOS_FOREVER);
-    CHECK_EQ(user_expect(user, sqe.user_data).result, ST_CANCELLED);
-    CHECK_EQ(user_expect(user, cancel.user_data).result, ST_OK);
+    sqe = sqe_sleep(user, timer, UINT64_MAX);
+    user_cancel(user, user_start(user, &sqe), sqe.user_data);
     sqe.deadline_ns = arch_time_ns() + 100;
     user_start(user, &sqe);
     fixture_advance(100);

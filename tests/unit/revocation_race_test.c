@@ -348,14 +348,12 @@ static void turn(struct thread *thread)
 
 static void make_players(void)
 {
-    struct capability held;
     revoker.user = user_new("revoker");
     server.user = user_new("server");
     manager = user_give(revoker.user, &revoker.user->process->obj, KTYPE_CAPABILITY_MANAGER,
                         CapabilityManager_FACET);
     note = user_notification(revoker.user);
-    CHECK_EQ(user_look(revoker.user, note, &held), ST_OK);
-    bell = CONTAINER_OF(held.object, struct notification, obj);
+    bell = CONTAINER_OF(user_object(revoker.user, note), struct notification, obj);
     endpoint = user_endpoint(server.user, 64, 1);
     object = user_pass(server.user, user_mint(server.user, endpoint, 1), revoker.user, 1);
     for (unsigned i = 0; i < CALLERS; i++) {
@@ -371,12 +369,10 @@ static void make_players(void)
     }
 }
 
-static bool reaped(struct process *process)
+static bool all_reaped(void)
 {
-    lock_acquire(&process->obj.lock);
-    bool yes = process->state == PROCESS_REAPED;
-    lock_release(&process->obj.lock);
-    return yes;
+    return fixture_reaped(revoker.user->process) && fixture_reaped(server.user->process) &&
+           fixture_reaped(callers[0].user->process) && fixture_reaped(callers[1].user->process);
 }
 
 TEST(revoke_races,
@@ -387,16 +383,8 @@ TEST(revoke_races,
     pairs_wanted = text != NULL ? strtoull(text, NULL, 10) : PAIRS;
     fixture_start_real(CPUS);
     make_players();
-    host_cpus_start(turn);
-    host_become(CPUS); /* a looker-on */
+    fixture_run(turn, all_reaped);
     struct user *all[] = {revoker.user, server.user, callers[0].user, callers[1].user};
-    for (unsigned i = 0; i < 4; i++) {
-        while (!reaped(all[i]->process)) {
-            sched_yield();
-        }
-    }
-    host_cpus_stop();
-    host_become(0);
     for (unsigned i = 0; i < 4; i++) {
         all[i]->gone = true;
     }

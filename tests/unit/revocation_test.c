@@ -45,16 +45,6 @@ static capos_cap_t put_plain(struct user *user, struct plain_object *object, str
     return id;
 }
 
-static uint64_t slots_used(const struct user *user)
-{
-    return atomic_load_relaxed(&user->process->ledger->used[LEDGER_CLASS_SLOTS]);
-}
-
-static uint64_t completions(struct user *user)
-{
-    return user_ring(user)->cq_tail - user_ring(user)->cq_head;
-}
-
 static struct capos_sqe call(struct user *user, capos_cap_t cap)
 {
     struct capos_sqe sqe =
@@ -208,10 +198,7 @@ TEST(revoke_waits,
     struct user *a = user_new("a"), *b = user_new("b");
     capos_cap_t note = user_notification(a);
     capos_cap_t passed = user_pass_below(a, note, b, Notification_FACET);
-    struct capability held;
-    REQUIRE_EQ(user_look(b, passed, &held), ST_OK);
-    struct grant *route = held.route;
-    grant_ref(route);
+    struct grant *route = user_route(b, passed);
     struct capos_sqe bits = sqe_wait(b, passed, CAPOS_EVENT_SIGNALLED, 1);
     struct capos_sqe dead = sqe_wait(b, passed, CAPOS_EVENT_SIGNALLED | CAPOS_EVENT_DEAD, 1);
     struct capos_sqe mine = sqe_wait(a, note, CAPOS_EVENT_SIGNALLED, 1);
@@ -239,10 +226,7 @@ TEST(revoke_calls,
     capos_cap_t object = user_mint(server, endpoint, 7);
     capos_cap_t to_a = user_pass_below(server, object, a, 1);
     capos_cap_t to_b = user_pass_below(server, object, b, 1);
-    struct capability held;
-    REQUIRE_EQ(user_look(a, to_a, &held), ST_OK);
-    struct grant *route = held.route;
-    grant_ref(route);
+    struct grant *route = user_route(a, to_a);
     struct capos_sqe inflight = call(a, to_a), queued = call(a, to_a), other = call(b, to_b);
     struct capos_sqe recv = sqe_recv(server, endpoint, 512, 1);
     user_start(a, &inflight);
@@ -270,47 +254,26 @@ TEST(revoke_calls,
 
 TEST(revoke_sleep_recv, "a sleep and a receive through a revoked grant end DISCONNECTED")
 {
-    uint64_t words[8];
-    size_t len = 0;
-    struct capnp_builder builder;
     struct kobj *timer;
     fixture_start(1);
     struct user *a = user_new("a"), *b = user_new("b");
     CHECK_EQ(root_object_create(KTYPE_TIMER, &timer), ST_OK);
     capos_cap_t clock = user_give(b, timer, KTYPE_TIMER, Timer_FACET);
     capos_cap_t serve = user_pass_below(a, user_endpoint(a, 256, 1), b, EndpointServe_FACET);
-    struct capability by_clock, by_serve;
-    REQUIRE_EQ(user_look(b, clock, &by_clock), ST_OK);
-    REQUIRE_EQ(user_look(b, serve, &by_serve), ST_OK);
-    grant_ref(by_clock.route);
-    grant_ref(by_serve.route);
-    capnp_builder_init(&builder, words, sizeof(words));
-    Timer_sleep_params_b params = Timer_sleep_params_init(&builder);
-    Timer_sleep_params_set_until_ns(params, arch_time_ns() + 1000000000);
-    CHECK_EQ(capnp_finish(&builder, &len), CAPNP_OK);
-    struct capos_sqe sleep = sqe_call(b, clock, Timer_ID, Timer_sleep_ORDINAL,
-                                      user_message(b, words, (uint32_t)len), (uint32_t)len);
-    sqe_result(b, &sleep, 64, 0);
+    struct grant *by_clock = user_route(b, clock), *by_serve = user_route(b, serve);
+    struct capos_sqe sleep = sqe_sleep(b, clock, arch_time_ns() + 1000000000);
     struct capos_sqe recv = sqe_recv(b, serve, 512, 1);
     user_start(b, &sleep);
     user_start(b, &recv);
     CHECK_EQ(completions(b), 0);
-    end_all(by_serve.route);
+    end_all(by_serve);
     CHECK_EQ(user_expect(b, recv.user_data).result, ST_DISCONNECTED);
-    end_all(by_clock.route);
+    end_all(by_clock);
     CHECK_EQ(user_expect(b, sleep.user_data).result, ST_DISCONNECTED);
     CHECK_EQ(timers_next_ns(), ARCH_TIME_NEVER);
-    grant_unref(by_clock.route);
-    grant_unref(by_serve.route);
+    grant_unref(by_clock);
+    grant_unref(by_serve);
     fixture_end();
-}
-
-static struct grant *route_of(struct user *user, capos_cap_t cap)
-{
-    struct capability held = {.route = NULL};
-    CHECK_EQ(user_look(user, cap, &held), ST_OK);
-    grant_ref(held.route);
-    return held.route;
 }
 
 /* ---- what comes by a call ---- */
@@ -350,7 +313,7 @@ TEST(revoke_results,
     CHECK_EQ(cqe.cap_count, 1);
     struct capability held;
     CHECK_EQ(user_look(a, cqe.first_cap, &held), ST_OK);
-    struct grant *route = route_of(a, directory);
+    struct grant *route = user_route(a, directory);
     CHECK_PTR_EQ(held.route, route);
     capos_cap_t copy = user_pass_below(a, cqe.first_cap, b, 1);
     end_all(route);
@@ -375,7 +338,7 @@ TEST(revoke_results_fresh,
              ST_OK);
     mine->fresh = true;
     foreign->fresh = true;
-    struct grant *routes[] = {mine, foreign}, *wanted[] = {mine, route_of(a, service)};
+    struct grant *routes[] = {mine, foreign}, *wanted[] = {mine, user_route(a, service)};
     for (unsigned i = 0; i < 2; i++) {
         struct capability held;
         struct capos_sqe ask = call_for_one(a, service);
@@ -405,8 +368,7 @@ TEST(revoke_minted,
     answer_with(instance, serve, user_mint(instance, serve, 5));
     capos_cap_t file = user_expect(a, open.user_data).first_cap;
     struct capability held;
-    REQUIRE_EQ(user_look(a, file, &held), ST_OK);
-    struct kobj *object = held.object;
+    struct kobj *object = user_object(a, file);
     kobj_ref(object);
     struct capos_sqe queued = call(a, file), dead = sqe_wait(a, file, CAPOS_EVENT_DEAD, 0);
     struct capos_sqe patient = call(a, exported);
@@ -424,7 +386,7 @@ TEST(revoke_minted,
     CHECK_EQ(user_look(a, file, &held), ST_DISCONNECTED);
     CHECK_EQ(atomic_load_relaxed(&object->slots), 0);
     CHECK_EQ(user_look(a, exported, &held), ST_OK);
-    struct capability late = {.object = object, .route = route_of(a, exported), .facet = 1};
+    struct capability late = {.object = object, .route = user_route(a, exported), .facet = 1};
     capos_cap_t id = 0;
     kobj_ref(object);
     CHECK_EQ(table_insert(&a->process->table, &late, CAP_HOP_RECEIVED, &id), ST_OK);
@@ -460,7 +422,7 @@ TEST(revoke_mappings,
     struct user *a = user_new("a"), *b = user_new("b");
     capos_cap_t memory = user_memory(a, bytes, sizeof(bytes), false);
     capos_cap_t lent = user_pass_below(a, memory, b, MemoryObject_FACET);
-    struct grant *route = route_of(b, lent);
+    struct grant *route = user_route(b, lent);
     struct capability held;
     REQUIRE_EQ(user_look(a, memory, &held), ST_OK);
     struct memory_object *object = memory_object_of(held.object);
@@ -512,7 +474,7 @@ TEST(revoke_mapping_dies,
         struct user *a = user_new("a"), *b = user_new("b");
         capos_cap_t memory = user_memory(a, bytes, sizeof(bytes), false);
         capos_cap_t lent = user_pass_below(a, memory, b, MemoryObject_FACET);
-        struct grant *route = route_of(b, lent);
+        struct grant *route = user_route(b, lent);
         map_by(b, lent, MAPPED, PAGES);
         struct revocation rev = {.step = 0};
         bool done = false;

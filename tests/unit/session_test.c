@@ -50,9 +50,7 @@ static capos_cap_t session(const char *subject, uint64_t epoch, uint16_t domain)
 
 static struct session *behind(capos_cap_t cap)
 {
-    struct capability held;
-    CHECK_EQ(user_look(maker, cap, &held), ST_OK);
-    return session_of(held.object);
+    return session_of(user_object(maker, cap));
 }
 
 static struct user *user_in(const char *name, capos_cap_t cap)

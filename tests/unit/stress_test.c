@@ -762,12 +762,14 @@ TEST(stress_hostile, "processes that write anything to their rings hurt themselv
     run_stepped(3, 4, 800, 3);
 }
 
-static bool reaped(struct process *process)
+static bool all_reaped(void)
 {
-    lock_acquire(&process->obj.lock);
-    bool yes = process->state == PROCESS_REAPED;
-    lock_release(&process->obj.lock);
-    return yes;
+    for (unsigned i = 0; i < ACTORS; i++) {
+        if (!fixture_reaped(actors[i].user->process)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 TEST(stress_threads, "random programs on CPUs of their own leave nothing behind")
@@ -775,39 +777,31 @@ TEST(stress_threads, "random programs on CPUs of their own leave nothing behind"
     enum { CPUS = 3 };
     fixture_start_real(CPUS);
     make_world(setting("STRESS_SEED", 77), setting("STRESS_STEPS", 1500));
-    host_cpus_start(actor_turn);
-    host_become(CPUS); /* a looker-on */
-    for (unsigned i = 0; i < ACTORS; i++) {
-        while (!reaped(actors[i].user->process)) {
-            sched_yield();
-        }
-    }
-    host_cpus_stop();
-    host_become(0);
+    fixture_run(actor_turn, all_reaped);
     end_world();
+}
+
+static unsigned scribbler_seed;
+
+/* Scribbles until all others have left. */
+static bool scribbled_over(void)
+{
+    if (atomic_load_relaxed(&left) > 1) {
+        scribble(&actors[0], 50, &scribbler_seed);
+        return false;
+    }
+    atomic_store_relaxed(&actors[0].stop, true);
+    return all_reaped();
 }
 
 TEST(stress_scribbler, "a ring that is overwritten while the kernel reads it hurts its owner alone")
 {
     enum { CPUS = 3 };
-    unsigned seed = setting("STRESS_SEED", 5);
+    scribbler_seed = setting("STRESS_SEED", 5);
     fixture_start_real(CPUS);
-    make_world(seed, 1000);
+    make_world(scribbler_seed, 1000);
     actors[0].hostile = true;
     actors[0].endless = true;
-    host_cpus_start(actor_turn);
-    host_become(CPUS);
-    while (atomic_load_relaxed(&left) > 1) {
-        scribble(&actors[0], 50, &seed);
-        sched_yield();
-    }
-    atomic_store_relaxed(&actors[0].stop, true);
-    for (unsigned i = 0; i < ACTORS; i++) {
-        while (!reaped(actors[i].user->process)) {
-            sched_yield();
-        }
-    }
-    host_cpus_stop();
-    host_become(0);
+    fixture_run(actor_turn, scribbled_over);
     end_world();
 }

@@ -432,12 +432,15 @@ static void party_turn(struct thread *thread)
     host_syscall(thread, CAPOS_SYS_ENTER, 0, 0);
 }
 
-static bool reaped(struct process *process)
+static bool all_churned(void)
 {
-    lock_acquire(&process->obj.lock);
-    bool yes = process->state == PROCESS_REAPED;
-    lock_release(&process->obj.lock);
-    return yes;
+    for (unsigned i = 0; i < PARTIES; i++) {
+        if (atomic_load_relaxed(&parties[i].turns) < TURNS ||
+            (parties[i].exits && !fixture_reaped(parties[i].process))) {
+            return false;
+        }
+    }
+    return true;
 }
 
 TEST(thread_churn,
@@ -456,18 +459,7 @@ TEST(thread_churn,
         parties[i].result = user_alloc(user, 64);
         parties[i].exits = i != 0;
     }
-    host_cpus_start(party_turn);
-    host_become(CPUS);
-    for (unsigned i = 0; i < PARTIES; i++) {
-        while (atomic_load_relaxed(&parties[i].turns) < TURNS) {
-            sched_yield();
-        }
-        while (parties[i].exits && !reaped(parties[i].process)) {
-            sched_yield();
-        }
-    }
-    host_cpus_stop();
-    host_become(0);
+    fixture_run(party_turn, all_churned);
     for (unsigned i = 0; i < PARTIES; i++) {
         user_terminate(users[i]);
     }

@@ -38,11 +38,6 @@ static uint64_t start_waits(struct user *user, capos_cap_t cap, unsigned count, 
     return user->user_data;
 }
 
-static unsigned ready(struct user *user)
-{
-    return (unsigned)(user_ring(user)->cq_tail - user_ring(user)->cq_head);
-}
-
 /* An object that counts how often a waiter is looked at, and has no events. */
 struct counting {
     struct kobj obj;
@@ -95,18 +90,16 @@ TEST(wait_kill_bounded,
 {
     fixture_start(1);
     struct user *user = big_user("many"), *owner = user_new("owner");
-    struct capability held;
     capos_cap_t cap = user_notification(owner);
     capos_cap_t mine = user_pass(owner, cap, user, NotificationWaiter_FACET);
     uint64_t last = start_waits(user, mine, MANY, 1);
-    CHECK_EQ(user_look(user, mine, &held), ST_OK);
-    struct kobj *obj = held.object;
+    struct kobj *obj = user_object(user, mine);
     kobj_ref(obj);
     kobj_kill(obj);
-    CHECK_EQ(ready(user), STEP_WAKES);
-    for (unsigned before = ready(user); job_pending(); before = ready(user)) {
+    CHECK_EQ(completions(user), STEP_WAKES);
+    for (uint64_t before = completions(user); job_pending(); before = completions(user)) {
         CHECK(job_run_slice());
-        CHECK(ready(user) - before <= STEP_WAKES);
+        CHECK(completions(user) - before <= STEP_WAKES);
     }
     for (unsigned i = 1; i <= MANY; i++) {
         CHECK_EQ(user_expect(user, last - MANY + i).result, ST_DISCONNECTED);
@@ -122,19 +115,17 @@ TEST(wait_order_kept,
 {
     fixture_start(1);
     struct user *user = big_user("many");
-    struct capability held;
     capos_cap_t cap = user_notification(user);
     start_waits(user, cap, 200, 1);
     uint64_t early = start_waits(user, cap, 1, 2);
-    CHECK_EQ(user_look(user, cap, &held), ST_OK);
-    notification_signal(held.object, 2 | 4); /* does not get as far as the early one */
-    CHECK_EQ(ready(user), 0);
+    notification_signal(user_object(user, cap), 2 | 4); /* does not get as far as the early one */
+    CHECK_EQ(completions(user), 0);
     struct capos_sqe wait = sqe_wait(user, cap, CAPOS_EVENT_SIGNALLED, 2 | 4);
     user_start(user, &wait);
     user_enter(user, 2, CAPOS_FOREVER);
     CHECK_EQ(user_expect(user, early).signal, 2);
     CHECK_EQ(user_expect(user, wait.user_data).signal, 4);
-    CHECK_EQ(ready(user), 0);
+    CHECK_EQ(completions(user), 0);
     fixture_end();
 }
 
@@ -143,15 +134,14 @@ TEST(wait_event_in_round,
 {
     fixture_start(1);
     struct user *user = big_user("many");
-    struct capability held;
     capos_cap_t cap = user_notification(user);
     uint64_t early = start_waits(user, cap, 1, 2);
     start_waits(user, cap, 300, 1);
-    CHECK_EQ(user_look(user, cap, &held), ST_OK);
-    notification_signal(held.object, 8);
+    struct kobj *object = user_object(user, cap);
+    notification_signal(object, 8);
     CHECK(job_run_slice());
-    notification_signal(held.object, 2);
-    CHECK_EQ(ready(user), 0);
+    notification_signal(object, 2);
+    CHECK_EQ(completions(user), 0);
     user_enter(user, 1, CAPOS_FOREVER);
     CHECK_EQ(user_expect(user, early).signal, 2);
     fixture_end();
@@ -161,16 +151,16 @@ TEST(wait_two_objects, "two objects with many waiters are worked off one after t
 {
     fixture_start(1);
     struct user *user = big_user("many");
-    struct capability held[2];
+    struct kobj *objects[2];
     capos_cap_t caps[2] = {user_notification(user), user_notification(user)};
     uint64_t last[2];
     for (unsigned i = 0; i < 2; i++) {
         start_waits(user, caps[i], 200, 1);
         last[i] = start_waits(user, caps[i], 1, 2);
-        CHECK_EQ(user_look(user, caps[i], &held[i]), ST_OK);
+        objects[i] = user_object(user, caps[i]);
     }
-    notification_signal(held[0].object, 2);
-    notification_signal(held[1].object, 2);
+    notification_signal(objects[0], 2);
+    notification_signal(objects[1], 2);
     user_enter(user, 2, CAPOS_FOREVER);
     CHECK_EQ(user_expect(user, last[0]).signal, 2);
     CHECK_EQ(user_expect(user, last[1]).signal, 2);
@@ -181,12 +171,10 @@ TEST(wait_cancelled_in_round, "waiters that end while they are looked at disturb
 {
     fixture_start(1);
     struct user *user = big_user("many");
-    struct capability held;
     capos_cap_t cap = user_notification(user);
     start_waits(user, cap, 200, 1);
     uint64_t last = start_waits(user, cap, 1, 2);
-    CHECK_EQ(user_look(user, cap, &held), ST_OK);
-    notification_signal(held.object, 2);
+    notification_signal(user_object(user, cap), 2);
     CHECK(job_run_slice()); /* the mark stands behind the 64th */
     for (unsigned position = 60; position < 70; position++) {
         struct capos_sqe cancel = sqe_cap(user, CAPOS_OP_CANCEL, 1 + position);
@@ -241,11 +229,15 @@ static void party_turn(struct thread *thread)
     host_syscall(thread, CAPOS_SYS_ENTER, 0, 0);
 }
 
+static bool nobody_busy(void)
+{
+    return atomic_load_acquire(&busy) == 0;
+}
+
 TEST(wait_threads,
      "on CPUs of their own, waiters and signallers leave no bit that a waiter still wants")
 {
     enum { CPUS = 3 };
-    struct capability held;
     fixture_start_real(CPUS);
     struct user *owner = user_new("owner");
     capos_cap_t cap = user_notification(owner);
@@ -258,19 +250,13 @@ TEST(wait_threads,
         parties[i].user->thread->arch.user = &parties[i];
     }
     owner->thread->arch.user = &(struct party){.user = owner};
-    CHECK_EQ(user_look(owner, cap, &held), ST_OK);
+    struct kobj *object = user_object(owner, cap);
     atomic_store_relaxed(&busy, PARTIES);
-    host_cpus_start(party_turn);
-    host_become(CPUS);
-    while (atomic_load_acquire(&busy) != 0) {
-        sched_yield();
-    }
-    host_cpus_stop();
-    host_become(0);
+    fixture_run(party_turn, nobody_busy);
     fixture_settle();
-    struct notification *notification = CONTAINER_OF(held.object, struct notification, obj);
-    CHECK_EQ(held.object->scan, 0);
-    list_for_each(node, &held.object->waiters)
+    struct notification *notification = CONTAINER_OF(object, struct notification, obj);
+    CHECK_EQ(object->scan, 0);
+    list_for_each(node, &object->waiters)
     {
         struct record *rec = list_entry(node, struct record, link);
         CHECK_EQ(rec->facet & notification->pending, 0);
