@@ -202,6 +202,15 @@ NORETURN static void halt_without_init(status_t status)
     arch_halt_all();
 }
 
+#ifdef CAPOS_DEBUG
+/* Uses the stack up, for the test of what the kernel then says. Comes back only where no guard is. */
+NOINLINE static uint64_t fall_off_the_stack(uint64_t deeper)
+{
+    volatile uint64_t here[16] = {deeper};
+    return deeper == 0 ? 0 : fall_off_the_stack(deeper - 1) + here[0];
+}
+#endif
+
 struct thread *kernel_main(const struct boot_info *boot)
 {
     (void)kernel_setup(boot);
@@ -213,6 +222,11 @@ struct thread *kernel_main(const struct boot_info *boot)
         halt_without_init(status);
     }
     report_boot(boot);
+#ifdef CAPOS_DEBUG
+    if (cmdline_has(boot->command_line, "test=stack")) {
+        (void)fall_off_the_stack(PAGE_BYTES);
+    }
+#endif
     return sched_next(&cpu_this()->idle);
 }
 

@@ -121,20 +121,39 @@ static bool frame_readable(uint64_t frame)
     return false;
 }
 
+static void print_again(print_fn print, unsigned times)
+{
+    if (times > 0) {
+        print_line(print, "  ... and %u times more\n", times);
+    }
+}
+
+/* The chain ends by itself: frames ascend. One that calls itself is shown once, and counted. */
 static void print_chain(print_fn print, uint64_t frame)
 {
-    for (unsigned i = 0; i < FRAMES_MAX && frame_readable(frame); i++) {
+    unsigned again = 0;
+    uint64_t last = 0;
+    for (unsigned lines = 0; lines < FRAMES_MAX && frame_readable(frame);) {
         const uint64_t *words = (const uint64_t *)(uintptr_t)frame;
         if (words[1] < (uint64_t)(uintptr_t)text_start ||
             words[1] >= (uint64_t)(uintptr_t)text_end) {
-            return;
+            break;
         }
-        print_address(print, words[1] - 1);
+        if (words[1] == last) {
+            again++;
+        } else {
+            print_again(print, again);
+            print_address(print, words[1] - 1);
+            again = 0;
+            lines++;
+        }
         if (words[0] <= frame) {
-            return;
+            break;
         }
+        last = words[1];
         frame = words[0];
     }
+    print_again(print, again);
 }
 
 static void print_registers(print_fn print, const struct trap_regs *r)

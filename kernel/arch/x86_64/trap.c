@@ -131,6 +131,12 @@ void trap_kernel(struct trap_regs *regs)
     report(regs, regs->vector < VECTOR_EXCEPTIONS ? "fault" : "interrupt");
 }
 
+/* A page fault that could not be delivered: the stack to push it on is used up. */
+static bool stack_is_used_up(void)
+{
+    return this_cpu()->stack_top - KERNEL_STACK_BYTES - 1 - read_cr2() < PAGE_BYTES;
+}
+
 void trap_paranoid(struct trap_regs *regs)
 {
     switch (regs->vector) {
@@ -138,7 +144,8 @@ void trap_paranoid(struct trap_regs *regs)
         smp_nmi();
         return;
     case VECTOR_DOUBLE_FAULT:
-        report(regs, "double fault");
+        report(regs, stack_is_used_up() ? "the kernel stack ran into its guard page: double fault"
+                                        : "double fault");
     case VECTOR_MACHINE_CHECK:
         report(regs, "machine check");
     default:

@@ -3,7 +3,7 @@
 
 import re
 
-from case import case
+from case import build_file, case
 
 
 def panic_case(cpus):
@@ -31,3 +31,15 @@ def panic_case(cpus):
 
 for _cpus in (1, 4):
     panic_case(_cpus)
+
+
+@case("panic.stack", "a kernel stack that is used up ends in its guard page, and the report says so, with names", weight=3)
+def stack(t):
+    guest = t.boot(cmdline="test=stack", kernel=build_file("debug/kernel.elf"), deadline_s=60, quiet_s=20)
+    how = guest.wait_end(seconds=40)
+    t.check(how == "panic", "the machine ends with the panic code", f"it ended: {how}")
+    for place, text in (("terminal", guest.console.decode(errors="replace")), ("kernel log", guest.log())):
+        t.check("panic on CPU 0: the kernel stack ran into its guard page: double fault" in text, f"the {place} says what happened", text[-2500:])
+        t.check(re.search(r"( [0-9a-f]{16} fall_off_the_stack\S*\+0x\w+\s+){2}\.\.\. and \d{2,} times more\s+[0-9a-f]{16} kernel_main\+0x", text)
+                is not None, f"the {place} shows who used it up, and from where", text[-2500:])
+        t.check("the system is halted" in text, f"the {place} has the report to its end", text[-2500:])
