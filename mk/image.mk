@@ -79,7 +79,7 @@ payload = $(foreach name,$(1),bin/$(name)=$(O)/stripped/$(name))
 manifests = $(foreach file,$(1),$(call manifest_payload,$(call manifest_name,$(file)))=build/manifest/$(call manifest_name,$(file)).bin)
 PRODUCT_ENTRIES = $(if $(filter init,$(PROGRAMS)),init=$(O)/stripped/init) $(call payload,$(PRODUCT_PROGRAMS)) \
 	data/library=build/library.archive $(call manifests,$(PRODUCT_MANIFESTS))
-TEST_ENTRIES = $(PRODUCT_ENTRIES) $(call payload,$(TEST_PROGRAMS)) bin/siege=$(O)/stripped/hostile/siege $(call manifests,$(TEST_MANIFESTS))
+TEST_ENTRIES = $(PRODUCT_ENTRIES) $(call payload,$(TEST_PROGRAMS)) data/bench=$(O)/bench.rows bin/siege=$(O)/stripped/hostile/siege $(call manifests,$(TEST_MANIFESTS))
 entry_files = $(foreach entry,$(1),$(lastword $(subst =, ,$(entry))))
 
 $(O)/boot.entries.objects: LIST = $(PRODUCT_ENTRIES)
@@ -87,6 +87,12 @@ $(O)/boot.archive: $(call entry_files,$(PRODUCT_ENTRIES)) $(MKARCHIVE) $(O)/boot
 	$(call say,PACK,$@)
 	$(Q)$(MKARCHIVE) archive -o $@ --hash $@.sha256 $(PRODUCT_ENTRIES)
 	$(Q)$(MKARCHIVE) check build/manifest/default.bin $@
+
+# Which rows `make bench` wants (T=prefix); written anew only when that changed.
+BENCH_ROWS := $(if $(filter bench,$(MAKECMDGOALS)),$(T))
+$(O)/bench.rows: FORCE
+	@mkdir -p $(@D)
+	@printf '%s\n' '$(BENCH_ROWS)' | cmp -s - $@ || printf '%s\n' '$(BENCH_ROWS)' >$@
 
 $(O)/test.entries.objects: LIST = $(TEST_ENTRIES)
 $(O)/test.archive: $(call entry_files,$(TEST_ENTRIES)) $(MKARCHIVE) $(O)/test.entries.objects

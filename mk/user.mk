@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # User programs. A folder of services/, drivers/ or apps/ is one program of that name; so is each file or folder of
-# tests/hostile/ and each file of tests/bench/. Each is one static ELF at 0x400000: $(O)/bin/NAME,
+# tests/hostile/ and each file or folder of tests/bench/. Each is one static ELF at 0x400000: $(O)/bin/NAME,
 # $(O)/bin/hostile/NAME, $(O)/bin/bench/NAME.
 
 LIBCAPOS_SOURCES := $(sort $(wildcard libcapos/*.c libcapos/*.S libcapos/*/*.c libcapos/*/*.S))
@@ -61,6 +61,8 @@ $(foreach dir,$(wildcard services/* drivers/* apps/*),\
 $(foreach dir,$(patsubst %/,%,$(wildcard tests/hostile/*/)),\
 	$(if $(call folder_sources,$(dir)),$(eval $(call program,hostile/$(notdir $(dir)),$(call folder_sources,$(dir))))))
 $(foreach file,$(wildcard tests/hostile/*.c),$(eval $(call program,hostile/$(basename $(notdir $(file))),$(file))))
+$(foreach dir,$(patsubst %/,%,$(wildcard tests/bench/*/)),\
+	$(if $(call folder_sources,$(dir)),$(eval $(call program,bench/$(notdir $(dir)),$(call folder_sources,$(dir))))))
 $(foreach file,$(wildcard tests/bench/*.c),$(eval $(call program,bench/$(basename $(notdir $(file))),$(file))))
 
 PROGRAM_FILES := $(PROGRAMS:%=$(O)/bin/%)

@@ -34,6 +34,7 @@ const manifest :M.Manifest = (
       name = "bench",
       program = "bench/bench",
       grants = [
+        (name = "rows", interface = "MemoryReader", source = (payload = "data/bench")),
         (name = "log", interface = "LogWriter", source = (kernel = log)),
         (name = "timer", interface = "Timer", source = (kernel = timer)),
         (name = "spare", interface = "Timer", source = (kernel = timer)),

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the rows of the benchmark share: the measuring process's ring and capabilities, the method (warm-up, batches,
+ * median), and the calls that more than one row makes. Every result is checked; a wrong one ends the program with a
+ * code that is its place's own.
+ */
+#ifndef CAPOS_BENCH_BENCH_H
+#define CAPOS_BENCH_BENCH_H
+
+#include "capos/start.h"
+#include "tests/bench/raw.h"
+
+enum { BATCHES = 10, WARM_UP_SHARE = 10 };
+
+extern struct raw_ring ring;
+
+/* What the manifest grants, by the same names. */
+extern struct bench_caps {
+    capos_cap_t log, timer, spare, echo, carrier, silent, launcher, capabilities, ledger, threads,
+        memory;
+} caps;
+
+/* One measured operation: runs `n` times. */
+typedef void (*bench_fn)(uint32_t n);
+
+/* Prints the row: tenths of an instruction per operation, of each batch. Sorts the values. */
+void bench_report(const char *name, uint64_t values[BATCHES]);
+
+/* Warms up, runs ten batches of `n`, prints the row. */
+void bench_measure(const char *name, bench_fn run, uint32_t n);
+
+/* One row, or rows of one prefix; measures and prints. */
+void bench_ring(void);
+void bench_ipc(void);
+void bench_cancel(void);
+void bench_notify(void);
+void bench_park(void);
+void bench_page(void);
+void bench_thread(void);
+void bench_process(void);
+void bench_revoke(void);
+void bench_revoke_slots(void);
+
+/* ---- what several rows do; calls.c ---- */
+
+/* A call with at most one capability, whose message is in `words` with room for a transfer behind it; room for two
+ * capabilities in the answer. Returns the completion's result. */
+int32_t call_with(capos_cap_t cap, uint64_t interface, uint16_t method, uint64_t *words, size_t len,
+                  capos_cap_t carried, uint64_t result[16]);
+
+/* The capability records behind an answer of so many bytes. */
+const struct capos_cap_record *records_of(const uint64_t *result, int32_t bytes);
+
+void release(capos_cap_t cap);
+
+/* A notification of one's own ledger. */
+capos_cap_t new_bell(void);
+
+/* A program of the launch set that gets the lease and the bell, and has rung it. */
+capos_cap_t launch_holder(const char *program, capos_cap_t lease, capos_cap_t bell);
+
+/* Terminates it and waits for its end. */
+void end_holder(capos_cap_t process);
+
+/* Publishes and waits for so many completions, each with this result. */
+static inline void enter_and_reap(uint32_t count, int32_t expected)
+{
+    raw_publish(&ring);
+    raw_require((raw_enter(count, CAPOS_FOREVER) & (int64_t)CAPOS_ENTER_READY_MASK) == count, 11);
+    for (uint32_t i = 0; i < count; i++) {
+        raw_require(raw_reap(&ring) == expected, 12);
+    }
+    raw_reaped(&ring);
+}
+
+#endif
