@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What a new process finds. Entry registers (x86_64): RDI = address of the capset pages (below,
- * mapped read-only), RSI = the thread's ring, all other general registers zero, RSP = CAPOS_STACK_START
- * (abi/layout.h), which is the thread pointer too: a multiple of 64 with room for a word above it;
+ * mapped read-only), RSI = the thread's ring, all other general registers zero, RSP = CAPOS_STACK_ROOM
+ * (abi/layout.h) below the end of the stack, which is the thread pointer too: a multiple of 64 with room for a word above it;
  * direction flag clear.
  */
 #ifndef CAPOS_ABI_CAPSET_H

@@ -31,6 +31,20 @@ enum {
     DESTROY_REGION_COST = 8,
 };
 
+/* A process's home: one page table for what its kernel makes at its start, at these pages or up to 63
+ * higher. The stack is at most 256 pages below its top, with a guard page on both sides; a ring that is
+ * larger than what is left, and later ones, go on behind. */
+enum { HOME_SHIFT = 21, HOME_STACK = 64 + 256 + 1, HOME_RING = HOME_STACK + 65 };
+#define HOME_BYTES (UINT64_C(1) << HOME_SHIFT)
+#define RINGS_BYTES (UINT64_C(1) << 30)
+
+static uint64_t take_bits(uint64_t *random, unsigned count)
+{
+    uint64_t taken = *random & ((UINT64_C(1) << count) - 1);
+    *random >>= count;
+    return taken;
+}
+
 bool range_ok(uint64_t address, uint64_t size_bytes)
 {
     return size_bytes != 0 && page_aligned(address) && page_aligned(size_bytes) &&
@@ -78,14 +92,21 @@ static bool gap_fits(uint64_t start, uint64_t end, uint64_t size_bytes)
     return start < end && end - start >= size_bytes;
 }
 
-static enum zone zone_of(uint64_t address)
+static enum zone zone_of(const struct aspace *as, uint64_t address)
 {
-    return address < CAPOS_RING_BASE ? ZONE_PROGRAM : ZONE_RINGS;
+    return address < as->zone_start[ZONE_RINGS] ? ZONE_PROGRAM : ZONE_RINGS;
+}
+
+/* One past the last address that is chosen: the home's start, and a GiB further. */
+static uint64_t zone_limit(const struct aspace *as, enum zone zone)
+{
+    uint64_t home = as->zone_start[ZONE_RINGS] & ~(HOME_BYTES - 1);
+    return zone == ZONE_RINGS ? home + RINGS_BYTES : home;
 }
 
 static bool region_choose(struct aspace *as, enum zone zone, uint64_t size_bytes, uint64_t *out)
 {
-    const uint64_t limit = zone == ZONE_RINGS ? CAPOS_CAPSET_ADDRESS : CAPOS_RING_BASE;
+    const uint64_t limit = zone_limit(as, zone);
     uint64_t start = as->choose_hint[zone];
     struct region *region = region_of_node(tree_at_or_below(&as->regions, start));
     if (region != NULL && region->end > start) {
@@ -140,7 +161,7 @@ void region_insert(struct aspace *as, struct region *region, uint64_t start, uin
     region->end = end;
     tree_insert(&as->regions, &region->node, start);
     as->routed += region_is_routed(region);
-    uint64_t *hint = &as->choose_hint[zone_of(start)];
+    uint64_t *hint = &as->choose_hint[zone_of(as, start)];
     if (start == *hint) {
         *hint = end;
     }
@@ -152,8 +173,9 @@ void region_remove(struct aspace *as, struct region *region)
     tree_remove(&as->regions, &region->node);
     as->routed -= region_is_routed(region);
     ledger_refund(as->ledger, LEDGER_CLASS_VIRTUAL_PAGES, (region->end - start) >> PAGE_SHIFT);
-    uint64_t *hint = &as->choose_hint[zone_of(start)];
-    if (start >= CAPOS_MMAP_BASE && start < *hint) {
+    enum zone zone = zone_of(as, start);
+    uint64_t *hint = &as->choose_hint[zone];
+    if (start >= as->zone_start[zone] && start < *hint) {
         *hint = start;
     }
 }
@@ -183,8 +205,7 @@ status_t aspace_init(struct aspace *as, struct ledger *ledger)
     as->ledger = ledger;
     tree_init(&as->regions);
     as->committed_pages = 0;
-    as->choose_hint[ZONE_PROGRAM] = CAPOS_MMAP_BASE;
-    as->choose_hint[ZONE_RINGS] = CAPOS_RING_BASE;
+    aspace_scatter(as, 0);
     as->ring_start = UINT64_MAX;
     as->ring_end = 0;
     found_forget(as);
@@ -193,6 +214,17 @@ status_t aspace_init(struct aspace *as, struct ledger *ledger)
     as->op_used = false;
     as->dying = false;
     return ST_OK;
+}
+
+void aspace_scatter(struct aspace *as, uint64_t random)
+{
+    uint64_t home = CAPOS_HOME_BASE + (take_bits(&random, 22) << HOME_SHIFT);
+    as->zone_start[ZONE_PROGRAM] = CAPOS_MMAP_BASE + (take_bits(&random, 24) << HOME_SHIFT);
+    as->zone_start[ZONE_RINGS] = home + ((HOME_RING + take_bits(&random, 6)) << PAGE_SHIFT);
+    as->capset = home + (take_bits(&random, 6) << PAGE_SHIFT);
+    as->stack_top = home + ((HOME_STACK + take_bits(&random, 6)) << PAGE_SHIFT);
+    as->choose_hint[ZONE_PROGRAM] = as->zone_start[ZONE_PROGRAM];
+    as->choose_hint[ZONE_RINGS] = as->zone_start[ZONE_RINGS];
 }
 
 status_t region_place(struct aspace *as, enum zone zone, uint64_t *address, uint64_t size_bytes)

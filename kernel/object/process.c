@@ -25,6 +25,7 @@
 #include "lib/base/string.h"
 #include "mem/frames.h"
 #include "mem/slab.h"
+#include "object/entropy.h"
 #include "object/launcher.h"
 #include "ring/park.h"
 #include "ring/ring.h"
@@ -191,6 +192,9 @@ static status_t build(struct process *process, uint32_t ring_entries)
     if (status != ST_OK) {
         return status;
     }
+    uint64_t random;
+    entropy_bytes(&random, sizeof(random));
+    aspace_scatter(&process->aspace, random);
     process->built_aspace = true;
     status = table_init(&process->table, process->ledger, process->session->key);
     if (status != ST_OK) {
@@ -198,7 +202,7 @@ static status_t build(struct process *process, uint32_t ring_entries)
     }
     process->built_table = true;
     struct thread *thread;
-    status = thread_create(process, CAPOS_RING_BASE, ring_entries, &thread);
+    status = thread_create(process, 0, ring_entries, &thread);
     if (status != ST_OK) {
         return status;
     }

@@ -186,7 +186,7 @@ status_t spawn_read_grants(const struct invocation *inv, Grant_list_r list, uint
 static status_t make_stack(struct process *process, uint64_t stack_bytes)
 {
     struct aspace *as = &process->aspace;
-    uint64_t base = CAPOS_STACK_TOP - stack_bytes;
+    uint64_t base = as->stack_top - stack_bytes;
     uint64_t placed;
     status_t status = aspace_reserve(as, base, stack_bytes, &placed);
     if (status == ST_OK) {
@@ -197,7 +197,7 @@ static status_t make_stack(struct process *process, uint64_t stack_bytes)
     if (status == ST_OK) {
         status = aspace_guard(as, base - CAPOS_PAGE_BYTES, CAPOS_PAGE_BYTES);
     }
-    return status == ST_OK ? aspace_guard(as, CAPOS_STACK_TOP, CAPOS_PAGE_BYTES) : status;
+    return status == ST_OK ? aspace_guard(as, as->stack_top, CAPOS_PAGE_BYTES) : status;
 }
 
 static void fill_capset(struct process *process, const struct spawn_request *req,
@@ -211,7 +211,7 @@ static void fill_capset(struct process *process, const struct spawn_request *req
     capset->count = req->grant_count;
     capset->ring = thread->ring->user_address;
     capset->ring_bytes = ring_header(thread->ring)->total_bytes;
-    capset->stack_base = CAPOS_STACK_TOP - req->stack_bytes;
+    capset->stack_base = process->aspace.stack_top - req->stack_bytes;
     capset->stack_bytes = req->stack_bytes;
     capset->image_base = elf->base;
     capset->image_end = elf->end;
@@ -229,7 +229,7 @@ static void fill_capset(struct process *process, const struct spawn_request *req
 
 static status_t map_capset(struct process *process)
 {
-    uint64_t address = CAPOS_CAPSET_ADDRESS;
+    uint64_t address = process->aspace.capset;
     uint8_t *page = process->capset;
     const struct karray one = {.directory = {&page}, .npages = 1};
     return aspace_map_kernel(&process->aspace, &address, &one, false);
@@ -318,7 +318,8 @@ static void start(struct process *process, const struct elf_image *elf)
 {
     struct thread *thread = list_entry(list_first(&process->threads), struct thread, process_link);
     /* Stack and thread pointer begin at one place: docs/decisions/0063-threads-end-with-exit.md. */
-    thread_start_at(thread, elf->entry, CAPOS_STACK_START, CAPOS_CAPSET_ADDRESS);
+    thread_start_at(thread, elf->entry, process->aspace.stack_top - CAPOS_STACK_ROOM,
+                    process->aspace.capset);
     lock_acquire(&process->obj.lock);
     process->state = PROCESS_RUNNING;
     lock_release(&process->obj.lock);

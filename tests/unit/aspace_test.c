@@ -171,7 +171,7 @@ TEST(aspace_choose,
     CHECK_EQ(reserve(0, 5), b + 4 * P);
     CHECK_EQ(reserve(0, 1), a);
     uint64_t at;
-    REFUSES(aspace_reserve(&as, 0, CAPOS_RING_BASE - CAPOS_MMAP_BASE, &at), ST_QUOTA);
+    REFUSES(aspace_reserve(&as, 0, CAPOS_HOME_BASE - CAPOS_MMAP_BASE, &at), ST_QUOTA);
     finish();
 }
 
@@ -183,6 +183,37 @@ TEST(aspace_choose_crowded, "a place is found behind more small gaps than are lo
     }
     CHECK_EQ(reserve(0, 2), CAPOS_MMAP_BASE + 399 * P);
     CHECK_EQ(reserve(0, 1), CAPOS_MMAP_BASE + P);
+    finish();
+}
+
+TEST(aspace_scatter, "whatever is drawn, start page, stack with its guards and first ring share "
+                     "one table and no page, "
+                     "and choosing begins below them")
+{
+    enum { STACK = 256, RING = 62 };
+    start();
+    uint64_t random = 0;
+    for (unsigned i = 0; i < 20000; i++, random = random * UINT64_C(6364136223846793005) + 1) {
+        aspace_scatter(&as, i == 1 ? UINT64_MAX : random);
+        uint64_t home = as.capset >> 21;
+        uint64_t mapped_from = as.zone_start[0], ring = as.zone_start[1];
+        CHECK(as.capset >= CAPOS_HOME_BASE);
+        CHECK(as.capset + P <= as.stack_top - (STACK + 1) * P);
+        CHECK(as.stack_top + P <= ring);
+        CHECK_EQ((ring + RING * P - 1) >> 21, home);
+        CHECK((home << 21) + (UINT64_C(1) << 30) <= CAPOS_USER_END);
+        CHECK(mapped_from >= CAPOS_MMAP_BASE && mapped_from < CAPOS_HOME_BASE);
+        CHECK_EQ(mapped_from & ((1 << 21) - 1), 0);
+        CHECK(page_aligned(as.capset) && page_aligned(as.stack_top) && page_aligned(ring));
+    }
+    aspace_scatter(&as, UINT64_C(0x123456789abcdef0));
+    uint64_t first = reserve(0, 4), second = reserve(0, 2);
+    CHECK_EQ(first, as.zone_start[0]);
+    CHECK_EQ(do_unmap(&as, first, 4 * P), ST_OK);
+    CHECK_EQ(reserve(CAPOS_MMAP_BASE, 1), CAPOS_MMAP_BASE); /* below: nobody chooses there */
+    CHECK_EQ(do_unmap(&as, CAPOS_MMAP_BASE, P), ST_OK);
+    CHECK_EQ(reserve(0, 4), first);
+    CHECK_EQ(second, first + 4 * P);
     finish();
 }
 
@@ -327,23 +358,23 @@ TEST(aspace_kernel_pages, "ring pages are neither message buffers nor the progra
     start();
     struct paddr ring[2] = {frame_alloc_zeroed(), frame_alloc_zeroed()};
     struct paddr capset = frame_alloc_zeroed();
-    CHECK_EQ(map_kernel(CAPOS_RING_BASE, ring, 2, true), ST_OK);
-    CHECK_EQ(map_kernel(CAPOS_CAPSET_ADDRESS, &capset, 1, false), ST_OK);
-    REFUSES(map_kernel(CAPOS_RING_BASE + P, ring, 2, true), ST_EXISTS);
-    (void)reserve(CAPOS_RING_BASE + 2 * P, 2);
-    CHECK_EQ(do_commit(&as, CAPOS_RING_BASE + 2 * P, P, PROTECTION_READ_WRITE), ST_OK);
-    CHECK_EQ(aspace_read(&as, CAPOS_RING_BASE + 8, bytes, 16), ST_BAD_ADDRESS);
-    CHECK_EQ(aspace_write(&as, CAPOS_RING_BASE + 8, bytes, 16), ST_BAD_ADDRESS);
-    CHECK_EQ(aspace_write(&as, CAPOS_RING_BASE + 2 * P - 8, bytes, 16), ST_BAD_ADDRESS);
-    CHECK_EQ(aspace_write(&as, CAPOS_RING_BASE + 2 * P, bytes, 16), ST_OK);
-    CHECK_EQ(aspace_read(&as, CAPOS_CAPSET_ADDRESS, bytes, 16), ST_OK);
-    CHECK_EQ(aspace_write(&as, CAPOS_CAPSET_ADDRESS, bytes, 16), ST_BAD_ADDRESS);
-    REFUSES(do_decommit(&as, CAPOS_RING_BASE, 2 * P), ST_BAD_STATE);
-    REFUSES(do_protect(&as, CAPOS_CAPSET_ADDRESS, P, PROTECTION_READ_WRITE), ST_BAD_STATE);
-    REFUSES(do_unmap(&as, CAPOS_RING_BASE, 2 * P), ST_BAD_STATE);
-    uint64_t ticket = aspace_unmap_kernel(&as, CAPOS_RING_BASE);
+    CHECK_EQ(map_kernel(as.zone_start[1], ring, 2, true), ST_OK);
+    CHECK_EQ(map_kernel(as.capset, &capset, 1, false), ST_OK);
+    REFUSES(map_kernel(as.zone_start[1] + P, ring, 2, true), ST_EXISTS);
+    (void)reserve(as.zone_start[1] + 2 * P, 2);
+    CHECK_EQ(do_commit(&as, as.zone_start[1] + 2 * P, P, PROTECTION_READ_WRITE), ST_OK);
+    CHECK_EQ(aspace_read(&as, as.zone_start[1] + 8, bytes, 16), ST_BAD_ADDRESS);
+    CHECK_EQ(aspace_write(&as, as.zone_start[1] + 8, bytes, 16), ST_BAD_ADDRESS);
+    CHECK_EQ(aspace_write(&as, as.zone_start[1] + 2 * P - 8, bytes, 16), ST_BAD_ADDRESS);
+    CHECK_EQ(aspace_write(&as, as.zone_start[1] + 2 * P, bytes, 16), ST_OK);
+    CHECK_EQ(aspace_read(&as, as.capset, bytes, 16), ST_OK);
+    CHECK_EQ(aspace_write(&as, as.capset, bytes, 16), ST_BAD_ADDRESS);
+    REFUSES(do_decommit(&as, as.zone_start[1], 2 * P), ST_BAD_STATE);
+    REFUSES(do_protect(&as, as.capset, P, PROTECTION_READ_WRITE), ST_BAD_STATE);
+    REFUSES(do_unmap(&as, as.zone_start[1], 2 * P), ST_BAD_STATE);
+    uint64_t ticket = aspace_unmap_kernel(&as, as.zone_start[1]);
     CHECK(aspace_tlb_done(&as, ticket));
-    CHECK_EQ(aspace_read(&as, CAPOS_RING_BASE + 8, bytes, 16), ST_BAD_ADDRESS);
+    CHECK_EQ(aspace_read(&as, as.zone_start[1] + 8, bytes, 16), ST_BAD_ADDRESS);
     frame_free(ring[0]);
     frame_free(ring[1]);
     frame_free(capset);

@@ -76,7 +76,7 @@ static void expect_end(enum host_end how, const char *text)
 
 static capos_cap_t find(struct user *init, const char *name)
 {
-    const struct capos_capset *capset = user_ptr(init, CAPOS_CAPSET_ADDRESS);
+    const struct capos_capset *capset = user_ptr(init, init->process->aspace.capset);
     for (uint32_t i = 0; i < capset->count; i++) {
         if (strcmp(capset->entries[i].name, name) == 0) {
             return capset->entries[i].cap;
@@ -93,7 +93,7 @@ TEST(boot_init_holds,
         "boot", "spawner", "ledger", "ioports",      "interrupts", "timer",   "entropy",
         "log",  "power",   "memory", "capabilities", "grants",     "sessions"};
     struct user *init = boot("init", 2);
-    const struct capos_capset *capset = user_ptr(init, CAPOS_CAPSET_ADDRESS);
+    const struct capos_capset *capset = user_ptr(init, init->process->aspace.capset);
     CHECK_EQ(capset->count, sizeof(names) / sizeof(names[0]));
     CHECK_EQ(init->process->table.used, capset->count);
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {

@@ -235,7 +235,7 @@ TEST(promise_receive_ends,
     CHECK_SLOTS(p.server, used);
 
     recv = recv_of(&p);
-    recv.result = CAPOS_RING_BASE + UINT64_C(0x100000);
+    recv.result = p.server->thread->ring->user_address + UINT64_C(0x100000);
     struct capos_sqe sqe = carrying(&p, 1, 3, moved);
     user_start(p.client, &sqe); /* waits on, three slots on their way */
     CHECK_EQ(user_do(p.server, &recv).result, ST_BAD_ADDRESS);
@@ -674,7 +674,7 @@ TEST(
 {
     struct pair p = pair_start(2);
     struct capos_sqe recv = inline_recv(&p, SLOT);
-    recv.result = CAPOS_RING_BASE + UINT64_C(0x100000);
+    recv.result = p.server->thread->ring->user_address + UINT64_C(0x100000);
     struct capos_sqe small = call(p.client, p.object, 1, NULL, 0);
     struct capos_sqe large = call(p.client, p.object, 2, zeroes, 512);
     user_start(p.server, &recv);

@@ -333,7 +333,7 @@ TEST(ipc_bad_receiver_memory,
 {
     struct pair p = pair_start(2);
     struct capos_sqe recv = sqe_recv(p.server, p.endpoint, 1024, 4);
-    recv.result = CAPOS_RING_BASE + UINT64_C(0x100000);
+    recv.result = p.server->thread->ring->user_address + UINT64_C(0x100000);
     user_start(p.server, &recv);
     struct capos_sqe sqe = call(p.client, p.object, 6, NULL, 0);
     user_start(p.client, &sqe);
@@ -353,7 +353,7 @@ TEST(ipc_put_back_in_order, "a call that goes back in line is still the first of
     }
     for (unsigned turn = 0; turn < 2; turn++) {
         struct capos_sqe bad = sqe_recv(p.server, p.endpoint, 1024, 4);
-        bad.result = CAPOS_RING_BASE + UINT64_C(0x100000);
+        bad.result = p.server->thread->ring->user_address + UINT64_C(0x100000);
         CHECK_EQ(user_do(p.server, &bad).result, ST_BAD_ADDRESS);
     }
     for (uint16_t i = 0; i < 3; i++) {

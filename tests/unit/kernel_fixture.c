@@ -227,8 +227,8 @@ struct user *user_adopt(struct process *process)
     *user = (struct user){.process = process, .user_data = 1000};
     user->thread = list_entry(list_first(&process->threads), struct thread, process_link);
     user->thread->arch.user = user;
-    user->heap_next = CAPOS_STACK_TOP - SPAWN_DEFAULT_STACK;
-    user->heap_end = CAPOS_STACK_TOP;
+    user->heap_next = process->aspace.stack_top - SPAWN_DEFAULT_STACK;
+    user->heap_end = process->aspace.stack_top;
     kobj_ref(&process->obj);
     return user;
 }
@@ -288,11 +288,17 @@ capos_cap_t user_image(struct user *user)
     return user_memory(user, image, size, true);
 }
 
+/* Threads of the process may go any moment: nobody looks at them from here on, but for `kept`. */
+static void forget_threads(const struct process *process, const struct user *kept)
+{
+    for (unsigned i = 0; i < user_count; i++) {
+        users[i].gone = users[i].gone || (users[i].process == process && &users[i] != kept);
+    }
+}
+
 void user_ended(struct user *user)
 {
-    for (unsigned i = 0; i < user_count; i++) { /* its threads may go any moment */
-        users[i].gone = users[i].gone || users[i].process == user->process;
-    }
+    forget_threads(user->process, NULL);
     fixture_settle();
     CHECK_EQ(user->process->state, PROCESS_REAPED);
     kobj_unref(&user->process->obj);
@@ -350,8 +356,13 @@ void user_thread_exit(struct user *user, int64_t code)
 
 void user_exit(struct user *user, int64_t code)
 {
-    host_syscall(user->thread, CAPOS_SYS_EXIT, (uint64_t)code, 0);
+    struct thread *thread = user->thread;
+    kobj_ref(&thread->obj);
+    host_syscall(thread, CAPOS_SYS_EXIT, (uint64_t)code, 0);
+    forget_threads(user->process, user);
+    fixture_settle(); /* it makes the call when it gets a CPU, which may be a while */
     user_ended(user);
+    kobj_unref(&thread->obj);
 }
 
 void user_terminate(struct user *user)

@@ -75,8 +75,8 @@ TEST(park_changed,
     struct capos_cqe cqe = user_do(user, &sqe);
     CHECK_EQ(cqe.result, CAPOS_PARK_CHANGED);
     CHECK_EQ(cqe.flags, 0);
-    static const uint64_t bad[] = {0, CAPOS_MMAP_BASE, CAPOS_USER_END, UINT64_C(1) << 63,
-                                   CAPOS_RING_BASE + 64};
+    const uint64_t bad[] = {0, CAPOS_MMAP_BASE, CAPOS_USER_END, UINT64_C(1) << 63,
+                            user->thread->ring->user_address + 64};
     for (unsigned i = 0; i < 5; i++) {
         sqe = sqe_park(user, 0, bad[i], 0);
         CHECK_EQ(user_do(user, &sqe).result, ST_BAD_ADDRESS);

@@ -147,7 +147,7 @@ static struct capos_cqe wait_exit(capos_cap_t handle)
 
 static const struct capos_capset *capset_of(struct user *user)
 {
-    return user_ptr(user, CAPOS_CAPSET_ADDRESS);
+    return user_ptr(user, user->process->aspace.capset);
 }
 
 /* What must be as before after a refusal, once the machine has come to rest. */
@@ -197,8 +197,8 @@ TEST(spawn_grants, "a child finds exactly its grants, narrowed as asked, and the
     CHECK_EQ(capset->entries[1].interface, Ledger_ID);
     CHECK_EQ(child->process->table.used, 3);
     CHECK_EQ(arch_thread_ip(&child->thread->arch).v >= CAPOS_IMAGE_BASE, true);
-    CHECK_EQ(child->thread->arch.r[HOST_DI], CAPOS_CAPSET_ADDRESS);
-    CHECK_EQ(child->thread->arch.r[HOST_SP], CAPOS_STACK_START);
+    CHECK_EQ(child->thread->arch.r[HOST_DI], child->process->aspace.capset);
+    CHECK_EQ(child->thread->arch.r[HOST_SP], child->process->aspace.stack_top - CAPOS_STACK_ROOM);
     struct capos_sqe signal = sqe_cap(child, CAPOS_OP_SIGNAL, capset->entries[0].cap);
     signal.params = 4;
     CHECK_EQ(user_do(child, &signal).result, ST_OK);
@@ -209,6 +209,15 @@ TEST(spawn_grants, "a child finds exactly its grants, narrowed as asked, and the
     child->ledger = capset->entries[1].cap;
     user_notification(child);
     user_exit(child, 0);
+    fixture_end();
+}
+
+TEST(spawn_scatters, "two processes have nothing of their own at the same place")
+{
+    fixture_start(2);
+    struct aspace *a = &user_new("a")->process->aspace, *b = &user_new("b")->process->aspace;
+    CHECK(a->zone_start[0] != b->zone_start[0] && a->zone_start[1] != b->zone_start[1]);
+    CHECK(a->capset != b->capset && a->stack_top != b->stack_top);
     fixture_end();
 }
 

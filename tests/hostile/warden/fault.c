@@ -54,11 +54,11 @@ FAULT(end_jump, jump(CAPOS_USER_END - 1))
 FAULT(data_jump, jump((uintptr_t)data_code))
 FAULT(stack_jump, uint64_t code[1] = {UINT64_C(0xc3c3c3c3c3c3c3c3)}; jump((uintptr_t)code))
 FAULT(ring_jump, raw.payload[0] = 0xc3; jump((uintptr_t)raw.payload))
-FAULT(capset_jump, jump(CAPOS_CAPSET_ADDRESS))
+FAULT(capset_jump, jump((uintptr_t)capos_capset()))
 FAULT(text_write, store((uintptr_t)&jump))
-FAULT(capset_write, store(CAPOS_CAPSET_ADDRESS))
+FAULT(capset_write, store((uintptr_t)capos_capset()))
 FAULT(guard_write, store(capos_capset()->stack_base - 1))
-FAULT(above_stack_read, load(CAPOS_STACK_TOP))
+FAULT(above_stack_read, load(capos_capset()->stack_base + capos_capset()->stack_bytes))
 
 /* Memory of our own, executable now and no longer writable. */
 static uint64_t turned(void)
@@ -175,7 +175,7 @@ ASM(too_long,
 
 static int64_t odd_stacks(void)
 {
-    static const uint64_t stacks[] = {
+    const uint64_t stacks[] = {
         0,
         1,
         UINT64_C(0xffff800000000000),
@@ -183,7 +183,7 @@ static int64_t odd_stacks(void)
         UINT64_MAX,
         UINT64_C(1) << 47,
         UINT64_C(1) << 63,
-        CAPOS_CAPSET_ADDRESS + 64,
+        (uintptr_t)capos_capset() + 64,
     };
     for (unsigned i = 0; i < ARRAY_LEN(stacks); i++) {
         uint64_t got = stacks[i];
@@ -333,12 +333,11 @@ const struct hostile_case fault_cases[] = {
     ENDS("data-jump", data_jump, PF, 0, "data cannot be executed"),
     ENDS("stack-jump", stack_jump, PF, 0, "the stack cannot be executed"),
     ENDS("ring-jump", ring_jump, PF, 0, "the ring cannot be executed"),
-    ENDS("capset-jump", capset_jump, PF, CAPOS_CAPSET_ADDRESS, "the start page cannot be executed"),
+    ENDS("capset-jump", capset_jump, PF, 0, "the start page cannot be executed"),
     ENDS("text-write", text_write, PF, 0, "text cannot be written"),
-    ENDS("capset-write", capset_write, PF, CAPOS_CAPSET_ADDRESS,
-         "the start page cannot be written"),
+    ENDS("capset-write", capset_write, PF, 0, "the start page cannot be written"),
     ENDS("guard-write", guard_write, PF, 0, "below the stack is a guard page"),
-    ENDS("above-stack", above_stack_read, PF, CAPOS_STACK_TOP, "above the stack is a guard page"),
+    ENDS("above-stack", above_stack_read, PF, 0, "above the stack is a guard page"),
     ENDS("overflow", stack_overflow, PF, 0, "a stack that overflows meets its guard page"),
     ENDS("executable-write", executable_write, PF, 0, "memory made executable cannot be written"),
     ENDS("writable-jump", writable_jump, PF, 0, "memory made writable again cannot be executed"),

@@ -209,17 +209,17 @@ static void address_wraps(void)
 {
     image.elf.segments[0].address = UINT64_C(0xfffffffffffff000);
 }
-static void address_ring(void)
+static void address_home(void)
 {
-    image.elf.segments[0].address = CAPOS_RING_BASE;
+    image.elf.segments[0].address = CAPOS_HOME_BASE;
 }
-static void address_stack(void)
+static void address_last(void)
 {
-    image.elf.segments[0].address = CAPOS_STACK_TOP - PAGE;
+    image.elf.segments[0].address = CAPOS_USER_END - PAGE;
 }
-static void address_capset(void)
+static void address_chosen(void)
 {
-    image.elf.segments[0].address = CAPOS_CAPSET_ADDRESS;
+    image.elf.segments[0].address = CAPOS_MMAP_BASE;
 }
 static void address_odd(void)
 {
@@ -291,9 +291,9 @@ static const struct wrong wrongs[] = {
     {"a segment at 0", address_zero, ST_BAD_IMAGE},
     {"a segment in the hole", address_hole, ST_BAD_IMAGE},
     {"a segment that wraps", address_wraps, ST_BAD_IMAGE},
-    {"a segment over the ring", address_ring, ST_BAD_IMAGE},
-    {"a segment over the stack", address_stack, ST_BAD_IMAGE},
-    {"a segment over the start page", address_capset, ST_BAD_IMAGE},
+    {"a segment where rings are", address_home, ST_BAD_IMAGE},
+    {"a segment at the end of all", address_last, ST_BAD_IMAGE},
+    {"a segment where VirtualMemory chooses", address_chosen, ST_BAD_IMAGE},
     {"a segment at another place in its page", address_odd, ST_BAD_IMAGE},
     {"writable text", writable_text, ST_BAD_IMAGE},
     {"a segment without rights", no_flags, ST_BAD_IMAGE},

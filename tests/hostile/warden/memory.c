@@ -107,9 +107,9 @@ static int64_t kernel_regions(void)
     const struct range fixed[] = {
         {page->ring, PAGE},
         {page->ring & ~UINT64_C(4095), (page->ring_bytes + PAGE - 1) & ~UINT64_C(4095)},
-        {CAPOS_CAPSET_ADDRESS, PAGE},
+        {(uintptr_t)page, PAGE},
         {page->stack_base - PAGE, PAGE}, /* guard */
-        {CAPOS_STACK_TOP, PAGE},
+        {page->stack_base + page->stack_bytes, PAGE},
     };
     struct usage before;
     capos_cap_t object;

@@ -35,7 +35,7 @@ static int64_t wild_words(void)
         (uint64_t)0 - 4,
         (uintptr_t)raw.header,
         (uintptr_t)raw.header + 192,
-        CAPOS_STACK_TOP,
+        capos_capset()->stack_base + capos_capset()->stack_bytes,
     };
     struct usage before;
     usage_now(&before);

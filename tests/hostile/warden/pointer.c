@@ -10,7 +10,7 @@
 #include "time.capnp.h"
 
 /* Addresses at which no user byte lies. */
-static const uint64_t wild[] = {
+static const uint64_t wild_anywhere[] = {
     0,
     8,
     4096,
@@ -32,16 +32,24 @@ static const uint64_t wild[] = {
     UINT64_C(0xffffffff80100000),
     UINT64_C(0xfffffffffffff000),
     UINT64_C(0xfffffffffffffff8),
-    CAPOS_STACK_TOP,
-    CAPOS_RING_BASE - 8,
-    CAPOS_CAPSET_ADDRESS + 4096,
 };
+enum { WILD = ARRAY_LEN(wild_anywhere) + 3 };
+
+/* The last ones are beside what this process has: above its stack, below its ring, after its start page. */
+static uint64_t wild(unsigned i)
+{
+    const struct capos_capset *page = capos_capset();
+    return i < ARRAY_LEN(wild_anywhere) ? wild_anywhere[i]
+           : i == WILD - 3              ? page->stack_base + page->stack_bytes
+           : i == WILD - 2              ? page->ring - 8
+                                        : (uintptr_t)page + 4096;
+}
 
 /* Readable, never writable. */
 static uint64_t read_only(unsigned i)
 {
     const struct capos_capset *page = capos_capset();
-    return i == 0 ? CAPOS_CAPSET_ADDRESS : i == 1 ? page->image_base : (uintptr_t)&wild;
+    return i == 0 ? (uintptr_t)page : i == 1 ? page->image_base : (uintptr_t)&wild_anywhere;
 }
 enum { READ_ONLY = 3 };
 
@@ -53,8 +61,8 @@ static uint64_t guard_page(void)
 static int64_t kernel_params(void)
 {
     uint64_t result[8];
-    for (unsigned i = 0; i <= ARRAY_LEN(wild); i++) {
-        uint64_t at = i < ARRAY_LEN(wild) ? wild[i] : guard_page();
+    for (unsigned i = 0; i <= WILD; i++) {
+        uint64_t at = i < WILD ? wild(i) : guard_page();
         struct capos_sqe call = CALL(held("timer"), Timer, sleep, NULL, 16, result, 64);
         call.params = at;
         CHECK_EQ(raw_do(call).result, ST_BAD_ADDRESS);
@@ -68,10 +76,8 @@ static int64_t kernel_results(void)
 {
     struct usage before;
     usage_now(&before);
-    for (unsigned i = 0; i < ARRAY_LEN(wild) + 1 + READ_ONLY; i++) {
-        uint64_t at = i < ARRAY_LEN(wild)    ? wild[i]
-                      : i == ARRAY_LEN(wild) ? guard_page()
-                                             : read_only(i - (unsigned)ARRAY_LEN(wild) - 1);
+    for (unsigned i = 0; i < WILD + 1 + READ_ONLY; i++) {
+        uint64_t at = i < WILD ? wild(i) : i == WILD ? guard_page() : read_only(i - WILD - 1);
         struct capos_sqe call = CALL(held("timer"), Timer, now, NULL, 0, NULL, 64);
         call.result = at;
         CHECK_EQ(raw_do(call).result, ST_BAD_ADDRESS);
@@ -125,9 +131,9 @@ static int64_t half_buffers(void)
 static int64_t transfer_areas(void)
 {
     uint64_t result[8];
-    for (unsigned i = 0; i < ARRAY_LEN(wild); i++) {
+    for (unsigned i = 0; i < WILD; i++) {
         struct capos_sqe call = CALL(held("timer"), Timer, now, NULL, 0, result, 64);
-        call.params = wild[i];
+        call.params = wild(i);
         call.xfer_count = 1;
         struct capos_cqe cqe = raw_do(call);
         CHECK_EQ(cqe.result, ST_BAD_SEQUENCE);
@@ -180,9 +186,9 @@ static int64_t call_params(void)
     capos_cap_t endpoint, object;
     own_service(&endpoint, &object);
     uint64_t receiving = raw_start(receive_sqe(endpoint));
-    for (unsigned i = 0; i < ARRAY_LEN(wild); i++) {
+    for (unsigned i = 0; i < WILD; i++) {
         struct capos_sqe call = raw_call_sqe(object, HOSTILE_INTERFACE, 0, NULL, 64, good, 64);
-        call.params = wild[i];
+        call.params = wild(i);
         CHECK_EQ(raw_do(call).result, ST_BAD_ADDRESS);
     }
     struct capos_cqe cqe;
@@ -203,9 +209,9 @@ static int64_t receive_buffers(void)
     uint64_t called =
         raw_start(raw_call_sqe(object, HOSTILE_INTERFACE, 0, message, 64, message, 64));
     struct capos_cqe cqe;
-    for (unsigned i = 0; i < ARRAY_LEN(wild) + READ_ONLY; i++) {
+    for (unsigned i = 0; i < WILD + READ_ONLY; i++) {
         struct capos_sqe receive = receive_sqe(endpoint);
-        receive.result = i < ARRAY_LEN(wild) ? wild[i] : read_only(i - (unsigned)ARRAY_LEN(wild));
+        receive.result = i < WILD ? wild(i) : read_only(i - WILD);
         CHECK_EQ(raw_do(receive).result, ST_BAD_ADDRESS);
         CHECK(!raw_poll(called, &cqe));
     }
@@ -213,7 +219,7 @@ static int64_t receive_buffers(void)
     struct capos_sqe receive = receive_sqe(endpoint);
     receive.flags = CAPOS_SQE_INLINE;
     receive.params = CAPOS_PAYLOAD_SLOT_BYTES;
-    receive.result = wild[0];
+    receive.result = wild(0);
     cqe = raw_do(receive);
     CHECK_EQ(cqe.result, 128);
     CHECK_EQ(cqe.flags, CAPOS_CQE_INLINE);
@@ -242,9 +248,9 @@ static int64_t return_params(void)
         raw_start(raw_call_sqe(object, HOSTILE_INTERFACE, 0, message, 64, message, 64));
     CHECK_EQ(raw_do(receive_sqe(endpoint)).result, 128);
     struct capos_cqe cqe;
-    for (unsigned i = 0; i < ARRAY_LEN(wild); i++) {
+    for (unsigned i = 0; i < WILD; i++) {
         struct capos_sqe answer = return_sqe(buffer[0], NULL, 64);
-        answer.params = wild[i];
+        answer.params = wild(i);
         CHECK_EQ(raw_do(answer).result, ST_BAD_ADDRESS);
         CHECK(!raw_poll(called, &cqe));
     }
@@ -259,9 +265,9 @@ static int64_t call_results(void)
     static uint64_t message[8];
     capos_cap_t endpoint, object;
     own_service(&endpoint, &object);
-    for (unsigned i = 0; i < ARRAY_LEN(wild) + READ_ONLY; i++) {
+    for (unsigned i = 0; i < WILD + READ_ONLY; i++) {
         struct capos_sqe call = raw_call_sqe(object, HOSTILE_INTERFACE, 0, message, 64, NULL, 64);
-        call.result = i < ARRAY_LEN(wild) ? wild[i] : read_only(i - (unsigned)ARRAY_LEN(wild));
+        call.result = i < WILD ? wild(i) : read_only(i - WILD);
         uint64_t called = raw_start(call);
         CHECK_EQ(raw_do(receive_sqe(endpoint)).result, 128);
         CHECK_EQ(raw_do(return_sqe(buffer[0], message, 64)).result, ST_GONE);
@@ -275,12 +281,12 @@ static int64_t neighbour_pointers(void)
 {
     static uint64_t message[8], result[8];
     capos_cap_t echo = held("echo");
-    for (unsigned i = 0; i < ARRAY_LEN(wild); i++) {
+    for (unsigned i = 0; i < WILD; i++) {
         struct capos_sqe call = raw_call_sqe(echo, HOSTILE_INTERFACE, 0, NULL, 64, result, 64);
-        call.params = wild[i];
+        call.params = wild(i);
         CHECK_EQ(raw_do(call).result, ST_BAD_ADDRESS);
         call = raw_call_sqe(echo, HOSTILE_INTERFACE, 0, message, 64, NULL, 64);
-        call.result = wild[i];
+        call.result = wild(i);
         CHECK_EQ(raw_do(call).result, ST_BAD_ADDRESS);
     }
     CHECK_EQ(raw_do(raw_call_sqe(echo, HOSTILE_INTERFACE, 0, message, 64, result, 64)).result, 64);
