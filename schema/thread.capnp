@@ -7,10 +7,11 @@ interface ThreadSpawner $A.kernel $A.kernelType(19) $A.transfer(none) $A.scope(s
   # Makes threads of the process that holds it.
 
   spawn @0 (entry :UInt64 $A.hex, stack :UInt64 $A.hex, argument :UInt64 $A.hex, ringEntries :UInt32)
-      -> (thread :UInt16 $A.capability("ThreadHandle")) $A.resultCaps(1) $A.statuses(["badArgument", "quota", "exists"]);
+      -> (thread :UInt16 $A.capability("ThreadHandle")) $A.mayBlock $A.resultCaps(1) $A.statuses(["badArgument", "quota", "exists"]);
   # Start a thread at `entry` with the argument in its first register, the address of its own ring in the
   # second, and `stack` as stack pointer and thread pointer. 0 for ringEntries (16) means default. badArgument:
-  # an address that no program has, or no size of a ring. exists: no room for a ring.
+  # an address that no program has, or no size of a ring. exists: no room for a ring. A large ring is made in
+  # slices, and the call completes when the thread is ready; if it is cancelled before, no thread starts.
 }
 
 interface ThreadHandle $A.kernel $A.kernelType(20) $A.transfer(none) $A.scope(sameSession) {

@@ -285,61 +285,91 @@ static struct paddr table_take(void *context)
     return page != NULL ? frame_of_ptr(page) : PADDR_NONE;
 }
 
-/* Tables that were added stay when another one is refused: the space is thrown away, or they serve a
- * later map. */
-static bool prepare_tables(struct aspace *as, uint64_t address, uint64_t pages)
+status_t aspace_place_kernel(struct aspace *as, uint64_t *address, uint32_t npages, bool writable)
 {
-    return arch_map_prepare(&as->arch, uaddr(address), pages, table_take, as);
-}
-
-status_t aspace_map_kernel(struct aspace *as, uint64_t *address, const struct karray *pages,
-                           bool writable)
-{
-    uint64_t size_bytes = (uint64_t)pages->npages << PAGE_SHIFT;
-    struct region *region = region_new(as, REGION_KERNEL, pages->npages);
+    uint64_t size_bytes = (uint64_t)npages << PAGE_SHIFT;
+    struct region *region = region_new(as, REGION_KERNEL, npages);
     if (region == NULL) {
         return ST_QUOTA;
     }
-    unsigned prot = writable ? ARCH_PROT_WRITE : ARCH_PROT_READ;
-    region->rights = (uint8_t)prot;
+    region->rights = writable ? ARCH_PROT_WRITE : ARCH_PROT_READ;
     lock_acquire(&as->lock);
     status_t status = region_place(as, ZONE_RINGS, address, size_bytes);
-    if (status == ST_OK && !prepare_tables(as, *address, pages->npages)) {
-        status = ST_QUOTA;
+    if (status == ST_OK) {
+        region_insert(as, region, *address, *address + size_bytes);
     }
-    if (status != ST_OK) {
-        lock_release(&as->lock);
-        region_discard(as, region, pages->npages);
-        return status;
-    }
-    for (uint32_t i = 0; i < pages->npages; i++) {
-        arch_map_page(&as->arch, uaddr(*address + (uint64_t)i * PAGE_BYTES),
-                      frame_of_ptr(karray_page(pages, i)), prot);
-    }
-    region_insert(as, region, *address, *address + size_bytes);
-    if (writable) {
+    if (status == ST_OK && writable) {
         as->ring_start = min_u64(as->ring_start, *address);
         as->ring_end = max_u64(as->ring_end, *address + size_bytes);
     }
     lock_release(&as->lock);
-    return ST_OK;
+    if (status != ST_OK) {
+        region_discard(as, region, npages);
+    }
+    return status;
 }
 
-uint64_t aspace_unmap_kernel(struct aspace *as, uint64_t address)
+/* Lock held. */
+static struct region *kernel_region(struct aspace *as, uint64_t address)
 {
-    lock_acquire(&as->lock);
     struct region *region = region_of_node(tree_at_or_below(&as->regions, address));
     KASSERT(region != NULL && region_start(region) == address && region->kind == REGION_KERNEL);
-    uint64_t pages = region_pages(region);
-    found_forget(as);
-    for (uint64_t at = address; at < region->end; at += PAGE_BYTES) {
-        (void)arch_unmap_page(&as->arch, uaddr(at));
+    return region;
+}
+
+/* Tables that were added stay when another one is refused: they go with the space, or serve a later
+ * map. Lock held. */
+static status_t map_some(struct aspace *as, struct region *region, const struct karray *pages,
+                         int *budget)
+{
+    uint64_t from = region->committed;
+    uint64_t to = min_u64(from + (*budget > 0 ? (uint64_t)*budget : 0), pages->npages);
+    if (!arch_map_prepare(&as->arch, uaddr(region_start(region) + (from << PAGE_SHIFT)), to - from,
+                          table_take, as)) {
+        return ST_QUOTA;
     }
-    region_remove(as, region);
-    uint64_t ticket = arch_tlb_shoot(&as->arch, uaddr(address), pages);
+    for (uint64_t i = from; i < to; i++) {
+        arch_map_page(&as->arch, uaddr(region_start(region) + (i << PAGE_SHIFT)),
+                      frame_of_ptr(karray_page(pages, (uint32_t)i)), region->rights);
+    }
+    region->committed = to;
+    *budget -= (int)(to - from);
+    return to < pages->npages ? ST_PENDING : ST_OK;
+}
+
+status_t aspace_map_kernel(struct aspace *as, uint64_t address, const struct karray *pages,
+                           int *budget)
+{
+    lock_acquire(&as->lock);
+    status_t status =
+        as->dying ? ST_BAD_STATE : map_some(as, kernel_region(as, address), pages, budget);
     lock_release(&as->lock);
-    slab_free(region);
-    return ticket;
+    return status;
+}
+
+bool aspace_unmap_kernel(struct aspace *as, uint64_t address, uint64_t *ticket, int *budget)
+{
+    lock_acquire(&as->lock);
+    struct region *region = kernel_region(as, address);
+    uint64_t end = region->committed;
+    found_forget(as);
+    for (; region->committed > 0 && *budget > 0; --*budget) {
+        region->committed--;
+        (void)arch_unmap_page(&as->arch, uaddr(address + (region->committed << PAGE_SHIFT)));
+    }
+    if (end > region->committed) {
+        *ticket = arch_tlb_shoot(&as->arch, uaddr(address + (region->committed << PAGE_SHIFT)),
+                                 end - region->committed);
+    }
+    bool through = region->committed == 0;
+    if (through) {
+        region_remove(as, region);
+    }
+    lock_release(&as->lock);
+    if (through) {
+        slab_free(region);
+    }
+    return through;
 }
 
 bool aspace_tlb_done(struct aspace *as, uint64_t ticket)

@@ -146,14 +146,20 @@ status_t aspace_op_end(struct aspace_op *op);
 /* The rest, if there is one: for a space that no CPU has loaded. */
 status_t aspace_op_finish(status_t begun, struct aspace_op **op);
 
-/* Kernel-placed pages (ring, capset): they stay the caller's; the region is of kind KERNEL. *address
- * 0 = choose among the rings. Writable ones are refused as message buffers. */
-status_t aspace_map_kernel(struct aspace *as, uint64_t *address, const struct karray *pages,
-                           bool writable);
+/* Kernel-placed pages (ring, capset): they stay the caller's; the region is of kind KERNEL. A place for
+ * them comes first, *address 0 = choose among the rings; writable ones are refused as message buffers.
+ * ST_QUOTA, ST_EXISTS, ST_BAD_STATE. */
+status_t aspace_place_kernel(struct aspace *as, uint64_t *address, uint32_t npages, bool writable);
 
-/* Ends the KERNEL region that starts there (our own bug if there is none). The frames may be reused
- * when aspace_tlb_done says so of the ticket returned. */
-uint64_t aspace_unmap_kernel(struct aspace *as, uint64_t address);
+/* Maps the next of the pages at that place, as far as *budget lasts: ST_OK (all are mapped), ST_PENDING;
+ * ST_QUOTA and ST_BAD_STATE (the space is dying) leave what is mapped. All of `pages` are filled. */
+status_t aspace_map_kernel(struct aspace *as, uint64_t address, const struct karray *pages,
+                           int *budget);
+
+/* Unmaps what is mapped there (our own bug if it is no such place), the last page first, as far as *budget
+ * lasts; true when nothing is left, and the place is free. The frames may be reused when aspace_tlb_done says
+ * so of *ticket, which is the caller's, 0 at first. */
+bool aspace_unmap_kernel(struct aspace *as, uint64_t address, uint64_t *ticket, int *budget);
 bool aspace_tlb_done(struct aspace *as, uint64_t ticket);
 
 /* A hole nothing may be mapped in. */

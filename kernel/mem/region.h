@@ -15,7 +15,7 @@ struct region {
     struct tree_node node; /* key = start */
     uint64_t end;
     struct list_node link; /* of the one operation that works on it: it is busy while linked */
-    uint64_t committed;    /* RESERVED: pages */
+    uint64_t committed;    /* RESERVED: pages; KERNEL: its first so many are mapped */
     union {
         struct { /* RESERVED: all committed pages lie in here */
             uint64_t span_start, span_end;

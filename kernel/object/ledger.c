@@ -117,15 +117,9 @@ static bool fill_on(struct job *job)
     if (status == ST_PENDING) {
         return false;
     }
-    uint64_t words[4];
-    size_t len = 0;
-    struct capnp_builder builder;
-    capnp_builder_init(&builder, words, sizeof(words));
-    (void)Ledger_new_memory_object_results_init(&builder);
-    (void)capnp_finish(&builder, &len);
     kobj_ref(&memory->obj);
-    pending_answer(&memory->work, status, words, len, &memory->obj, KTYPE_MEMORY_OBJECT,
-                   kernel_interfaces[KTYPE_MEMORY_OBJECT].facet_all);
+    pending_hand_out(&memory->work, pending_claim(&memory->work), status, &memory->obj,
+                     KTYPE_MEMORY_OBJECT);
     kobj_unref(&memory->obj); /* perhaps the last: `work` then frees it */
     return true;
 }

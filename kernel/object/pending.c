@@ -20,6 +20,11 @@ status_t invoke_wait_at(struct invocation *inv, struct kobj *owner, struct list 
     }
     inv->record = rec;
     inv->generation = atomic_load_relaxed(&rec->generation);
+    if (inv->reserved_caps != 0) {
+        table_unredeem(&inv->process->table, inv->reserved_caps, inv->result_ids);
+        rec->promised = (uint8_t)inv->reserved_caps;
+        inv->reserved_caps = 0;
+    }
     atomic_store_relaxed(&rec->sleeping, sleeping);
     record_arm(rec, deadline_ns); /* once it is queued anybody may end it */
     lock_acquire(&owner->lock);
@@ -59,11 +64,11 @@ bool pending_is_orphan(const struct pending *pending)
     return pending->ring == NULL || process_is_exiting(pending->ring->process);
 }
 
-void pending_answer(struct pending *pending, status_t status, const void *message, size_t len,
-                    struct kobj *object, uint8_t ktype, uint64_t facet)
+static void answer(struct pending *pending, bool claimed, status_t status, const void *message,
+                   size_t len, struct kobj *object, uint8_t ktype, uint64_t facet)
 {
     const struct kernel_interface *interface = &kernel_interfaces[ktype];
-    if (!pending_claim(pending)) {
+    if (!claimed) {
         if (object != NULL) {
             kobj_unref(object);
         }
@@ -88,4 +93,22 @@ void pending_answer(struct pending *pending, status_t status, const void *messag
         record_complete_message(pending->rec, message, (uint32_t)len, &cap, 1);
     }
     pending_end(pending);
+}
+
+void pending_answer(struct pending *pending, status_t status, const void *message, size_t len,
+                    struct kobj *object, uint8_t ktype, uint64_t facet)
+{
+    answer(pending, pending_claim(pending), status, message, len, object, ktype, facet);
+}
+
+void pending_hand_out(struct pending *pending, bool claimed, status_t status, struct kobj *object,
+                      uint8_t ktype)
+{
+    uint64_t words[2];
+    size_t len = 0;
+    struct capnp_builder builder;
+    capnp_builder_init(&builder, words, sizeof(words));
+    (void)capnp_init_root(&builder, 1, 0);
+    (void)capnp_finish(&builder, &len);
+    answer(pending, claimed, status, words, len, object, ktype, kernel_interfaces[ktype].facet_all);
 }

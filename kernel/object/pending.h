@@ -24,7 +24,8 @@ struct pending {
     uint32_t generation;
 };
 
-/* ST_PENDING: inv->record waits under the caller's process; at deadline_ns (0 = none) it ends timed
+/* Result slots that were reserved are from then on promised to the record, and the completion redeems them.
+ * ST_PENDING: inv->record waits under the caller's process; at deadline_ns (0 = none) it ends timed
  * out or, when `sleeping`, answers the time. Any other status: to be returned as it is. */
 status_t invoke_wait(struct invocation *inv, uint64_t deadline_ns, bool sleeping);
 
@@ -46,5 +47,10 @@ bool pending_is_orphan(const struct pending *pending);
  * below 0; then ends. Takes over the ref of `object` (may be NULL, with ktype 0). */
 void pending_answer(struct pending *pending, status_t status, const void *message, size_t len,
                     struct kobj *object, uint8_t ktype, uint64_t facet);
+
+/* The same when pending_claim has been asked already, for a method whose result is one capability, of all
+ * that `ktype` can do, and nothing else. */
+void pending_hand_out(struct pending *pending, bool claimed, status_t status, struct kobj *object,
+                      uint8_t ktype);
 
 #endif

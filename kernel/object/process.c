@@ -202,7 +202,11 @@ static status_t build(struct process *process, uint32_t ring_entries)
     }
     process->built_table = true;
     struct thread *thread;
+    int enough = INT32_MAX;
     status = thread_create(process, 0, ring_entries, &thread);
+    if (status == ST_OK) {
+        status = ring_fill(thread->ring, &enough);
+    }
     if (status != ST_OK) {
         return status;
     }
@@ -249,6 +253,10 @@ status_t process_create(struct ledger *parent, struct ledger *ledger, struct ses
 
 void process_abandon(struct process *process)
 {
+    struct list_node *first = list_first(&process->threads);
+    if (first != NULL) {
+        thread_give_up(list_entry(first, struct thread, process_link));
+    }
     process->silent = true;
     process_end(process, PROCESS_ENDED_TERMINATED, 0, NULL);
     kobj_unref(&process->obj);
@@ -436,13 +444,15 @@ static bool stage_drop_memory(struct process *process)
 
 static bool stage_drop_threads(struct process *process)
 {
-    struct thread *thread = next_thread(process, NULL);
-    if (thread != NULL) {
+    int budget = ASPACE_SLICE;
+    for (struct thread *thread; (thread = next_thread(process, NULL)) != NULL;) {
+        if (!ring_drain(thread->ring, &budget)) {
+            return false;
+        }
         lock_acquire(&process->obj.lock);
         list_remove(&thread->process_link);
         lock_release(&process->obj.lock);
         thread_release(thread);
-        return false;
     }
     if (process->capset != NULL) {
         kpage_free(process->ledger, process->capset);

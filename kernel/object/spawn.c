@@ -232,7 +232,9 @@ static status_t map_capset(struct process *process)
     uint64_t address = process->aspace.capset;
     uint8_t *page = process->capset;
     const struct karray one = {.directory = {&page}, .npages = 1};
-    return aspace_map_kernel(&process->aspace, &address, &one, false);
+    int one_page = 1;
+    status_t status = aspace_place_kernel(&process->aspace, &address, 1, false);
+    return status == ST_OK ? aspace_map_kernel(&process->aspace, address, &one, &one_page) : status;
 }
 
 static void drop_derived(struct spawn_request *req)

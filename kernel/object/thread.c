@@ -67,13 +67,11 @@ static void init_fields(struct thread *thread, struct process *process)
 {
     kobj_init(&thread->obj, KTYPE_THREAD_HANDLE, &thread_ops, process->ledger);
     thread->process = process;
-    atomic_store_relaxed(&thread->state, THREAD_NEW);
     list_node_init(&thread->queue_link);
     job_init(&thread->end_job, end_slice);
     timer_init(&thread->deadline, ring_wait_expired, thread->ring);
     lock_acquire(&process->obj.lock);
     list_push_back(&process->threads, &thread->process_link);
-    process->live++;
     lock_release(&process->obj.lock);
 }
 
@@ -118,6 +116,29 @@ void thread_start_at(struct thread *thread, uint64_t entry, uint64_t stack, uint
     KASSERT(set);
 }
 
+bool thread_live(struct thread *thread)
+{
+    struct process *process = thread->process;
+    lock_acquire(&process->obj.lock);
+    bool live = process->state == PROCESS_BUILDING || process->state == PROCESS_RUNNING;
+    process->live += live ? 1 : 0;
+    lock_release(&process->obj.lock);
+    return live;
+}
+
+void thread_give_up(struct thread *thread)
+{
+    struct process *process = thread->process;
+    lock_acquire(&process->obj.lock);
+    bool alone = process->state == PROCESS_RUNNING;
+    process->leaving += alone ? 1 : 0;
+    atomic_store_release(&thread->state, THREAD_DEAD);
+    lock_release(&process->obj.lock);
+    if (alone && !end_slice(&thread->end_job)) {
+        job_submit(&thread->end_job);
+    }
+}
+
 bool thread_stopped(struct thread *thread)
 {
     uint8_t state = atomic_load_acquire(&thread->state);
@@ -128,7 +149,7 @@ bool thread_stopped(struct thread *thread)
     if (state == THREAD_RUNNING) {
         sched_kick(thread);
     }
-    return state == THREAD_NEW || (state == THREAD_DEAD && arch_thread_detach(&thread->arch));
+    return state == THREAD_DEAD && arch_thread_detach(&thread->arch);
 }
 
 void thread_release(struct thread *thread)
@@ -163,20 +184,29 @@ void thread_exit(struct thread *thread, int64_t code)
     }
 }
 
-static bool end_slice(struct job *job)
+/* The stages of the end; each a slice, and whether it is through. */
+
+static bool end_close(struct thread *thread)
 {
-    struct thread *thread = CONTAINER_OF(job, struct thread, end_job);
+    return thread_stopped(thread) && ring_close_slice(thread->ring);
+}
+
+static bool end_unmap(struct thread *thread)
+{
+    int budget = ASPACE_SLICE;
+    return ring_unmap_slice(thread->ring, &thread->ticket, &budget);
+}
+
+static bool end_drain(struct thread *thread)
+{
+    int budget = ASPACE_SLICE;
+    return aspace_tlb_done(&thread->process->aspace, thread->ticket) &&
+           ring_drain(thread->ring, &budget);
+}
+
+static bool end_tell(struct thread *thread)
+{
     struct process *process = thread->process;
-    if (!thread->unmapped) {
-        if (!thread_stopped(thread) || !ring_close_slice(thread->ring)) {
-            return false;
-        }
-        thread->ticket = aspace_unmap_kernel(&process->aspace, thread->ring->user_address);
-        thread->unmapped = true;
-    }
-    if (!aspace_tlb_done(&process->aspace, thread->ticket)) {
-        return false;
-    }
     kobj_ref(&thread->obj);
     lock_acquire(&process->obj.lock);
     list_remove(&thread->process_link);
@@ -193,11 +223,51 @@ static bool end_slice(struct job *job)
     return true;
 }
 
+/* A ring of the usual size goes through all of them in one slice. */
+static bool end_slice(struct job *job)
+{
+    static bool (*const stages[])(struct thread *) = {end_close, end_unmap, end_drain, end_tell};
+    enum { STAGES = sizeof(stages) / sizeof(stages[0]) };
+    struct thread *thread = CONTAINER_OF(job, struct thread, end_job);
+    for (unsigned stage = thread->end_stage; stages[stage](thread);) {
+        if (++stage == STAGES) {
+            return true;
+        }
+        thread->end_stage = (uint8_t)stage;
+    }
+    return false;
+}
+
 /* ---- methods ---- */
 
 static bool is_program_address(uint64_t address)
 {
     return arch_user_range_ok(uaddr(address), 1);
+}
+
+/* The rest of a large ring. Who asked may have given up meanwhile: then nothing starts. The claim decides. */
+static bool make_slice(struct job *job)
+{
+    struct thread *thread = CONTAINER_OF(job, struct thread, making.job);
+    int budget = ASPACE_SLICE;
+    status_t status =
+        process_is_exiting(thread->process) ? ST_DISCONNECTED : ring_fill(thread->ring, &budget);
+    if (status == ST_PENDING) {
+        return false;
+    }
+    struct pending made = thread->making; /* which goes with the thread */
+    bool wanted = pending_claim(&made);
+    if (status == ST_OK && !(wanted && thread_live(thread))) {
+        status = ST_DISCONNECTED;
+    }
+    kobj_ref(&thread->obj);
+    if (status == ST_OK) {
+        sched_start(thread);
+    } else {
+        thread_give_up(thread);
+    }
+    pending_hand_out(&made, wanted, status, &thread->obj, KTYPE_THREAD_HANDLE);
+    return true;
 }
 
 status_t ThreadSpawner_kernel_spawn(struct invocation *inv, ThreadSpawner_spawn_params_r params,
@@ -219,12 +289,24 @@ status_t ThreadSpawner_kernel_spawn(struct invocation *inv, ThreadSpawner_spawn_
     if (status != ST_OK) {
         return status;
     }
-    kobj_ref(&thread->obj);
+    int budget = ASPACE_AT_ONCE;
     thread_start_at(thread, entry, stack, ThreadSpawner_spawn_params_get_argument(params));
+    status = ring_fill(thread->ring, &budget);
+    if (status == ST_PENDING) {
+        return pending_start(&thread->making, inv, make_slice);
+    }
+    if (status == ST_OK && !thread_live(thread)) {
+        status = ST_DISCONNECTED;
+    }
+    if (status != ST_OK) {
+        thread_give_up(thread);
+        return status;
+    }
+    kobj_ref(&thread->obj);
+    sched_start(thread);
     ThreadSpawner_spawn_results_set_thread(
         results, invoke_add_cap(inv, &thread->obj, KTYPE_THREAD_HANDLE,
                                 kernel_interfaces[KTYPE_THREAD_HANDLE].facet_all));
-    sched_start(thread);
     return ST_OK;
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Threads. States and who moves them:
- *   NEW -> READY          spawn, once
+ *   NEW -> READY          thread_live, then sched_start: spawn, once
+ *   NEW -> DEAD           thread_give_up: it will never run
  *   READY -> RUNNING      the CPU that pops it off its queue
  *   RUNNING -> READY      preempted, by its own CPU
  *   RUNNING -> BLOCKED    cap_enter finds too few completions; under the ring's lock
@@ -11,8 +12,12 @@
  *   RUNNING -> DEAD       its own exit, when it is not the last of its process
  * A thread is queued at most once; wake paths never allocate.
  *
- * The end of a thread by itself is a job: its ring is closed and unmapped, all is given back, then the
- * waiters of its handle are told. The end of its process takes it along instead, unless that job has
+ * A NEW thread is being made, perhaps in slices, by whoever called thread_create. Until that one has made it
+ * live or given it up nobody else touches it: the exit job waits for that, so the maker looks at
+ * process_is_exiting in every slice. It is in its process's list, but not among the live.
+ *
+ * The end of a thread by itself is a job, a stage after the other: its ring is closed, unmapped and drained,
+ * all is given back, then the waiters of its handle are told. The end of its process takes it along instead, unless that job has
  * begun, which the exit job then waits for (process.live, process.leaving). Until it has ended, a thread
  * holds a ref of itself; so dropping its handle detaches it.
  */
@@ -28,6 +33,7 @@
 #include "core/kobj.h"
 #include "lib/base/atomic.h"
 #include "lib/base/list.h"
+#include "object/pending.h"
 #include "sched/timer.h"
 
 struct process;
@@ -47,18 +53,26 @@ struct thread {
     struct list_node process_link; /* process lock */
     struct timer deadline;         /* of its cap_enter */
     void *fpu;                     /* [I] arch_fpu_size() bytes */
+    struct pending making; /* while its ring is filled as a job: the call that asked for it */
     struct job end_job;
-    bool unmapped;     /* [j] the ring has left the address space, with */
-    uint64_t ticket;   /* [j] */
+    uint8_t end_stage; /* [j] */
+    uint64_t ticket;   /* [j] of the ring's unmapping */
     int64_t exit_code; /* [I] once `ended` */
     bool ended;        /* [o] */
 };
 
-/* A thread of `process`, in its list, with one ref, which is its own. Makes its ring (at ring_address,
- * 0 = where there is room); charges the process's ledger. ST_QUOTA or what ring_create says; a refusal
- * leaves nothing behind. */
+/* A NEW thread of `process`, in its list, with one ref, which is its own. Begins its ring (at ring_address,
+ * 0 = where there is room), which ring_fill is to make whole; charges the process's ledger. ST_QUOTA or what
+ * ring_create says; a refusal leaves nothing behind. */
 status_t thread_create(struct process *process, uint64_t ring_address, uint32_t sq_entries,
                        struct thread **out);
+
+/* It counts among those whose end is the end of the process; to be followed by sched_start. False: the
+ * process is ending, and the thread is to be given up. */
+bool thread_live(struct thread *thread);
+
+/* NEW -> DEAD: it ends by itself or, when that one is ending or was never started, with its process. */
+void thread_give_up(struct thread *thread);
 
 /* Sets where it starts, with arg0 and the address of its ring, and with the thread pointer at the stack's
  * top; before it is first made ready. The addresses are a program's. */
@@ -71,8 +85,8 @@ void thread_exit(struct thread *thread, int64_t code);
  * it. Call again until true. */
 bool thread_stopped(struct thread *thread);
 
-/* Gives back the ring and the extended state, and drops the thread's ref of itself. It has stopped, it
- * is in no list, its ring is closed and mapped nowhere. */
+/* Gives back a drained ring and the extended state, and drops the thread's ref of itself. It has stopped
+ * and is in no list. */
 void thread_release(struct thread *thread);
 
 #endif

@@ -321,7 +321,10 @@ void record_complete_message(struct record *rec, const void *message, uint32_t l
         record_finish(rec, ST_RESULT_TOO_SMALL, CAPOS_CQE_NEEDED, 0, (uint64_t)needed << 32);
         return;
     }
-    if (table_reserve(table, ncaps, ids) != ST_OK) {
+    if (ncaps <= rec->promised) {
+        table_redeem(table, ncaps, ids);
+        rec->promised = (uint8_t)(rec->promised - ncaps);
+    } else if (table_reserve(table, ncaps, ids) != ST_OK) {
         fail_message(rec, ST_QUOTA, caps, ncaps);
         return;
     }

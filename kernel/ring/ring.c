@@ -148,8 +148,8 @@ void ring_put(struct ring *ring)
     atomic_sub_release(&ring->refs, 1);
 }
 
-/* Offsets and sizes of a ring of sq_entries; every entry and slot lies inside one page. */
-static uint64_t lay_out(struct ring *ring, uint32_t sq_entries)
+/* Offsets and sizes of a ring of sq_entries, which is all zero yet; every entry and slot lies inside one page. */
+static void lay_out(struct ring *ring, uint32_t sq_entries)
 {
     ring->sq_entries = sq_entries;
     ring->cq_entries = 2 * sq_entries;
@@ -168,10 +168,11 @@ static uint64_t lay_out(struct ring *ring, uint32_t sq_entries)
     uint64_t payload_bytes = (uint64_t)ring->cq_entries * CAPOS_PAYLOAD_SLOT_BYTES;
     uint64_t near = KARRAY_DIRECTORY * PAGE_BYTES - ring->payload_offset;
     ring->payload_near = (uint32_t)(near < payload_bytes ? near : payload_bytes);
-    return ring->payload_offset + payload_bytes;
+    ring->shared.npages = (uint32_t)(page_ceil(ring->payload_offset + payload_bytes) / PAGE_BYTES);
+    ring->records.npages = (ring->cq_entries + RECORDS_PER_PAGE - 1) / RECORDS_PER_PAGE;
 }
 
-static void write_header(struct ring *ring, uint64_t total_bytes)
+static void write_header(struct ring *ring)
 {
     ring->header = (struct capos_ring_header *)(void *)karray_page(&ring->shared, 0);
     if (ring->sq_entries * sizeof(struct capos_sqe) <= PAGE_BYTES) {
@@ -187,7 +188,8 @@ static void write_header(struct ring *ring, uint64_t total_bytes)
     header->cq_offset = ring->cq_offset;
     header->payload_offset = ring->payload_offset;
     header->payload_slots = ring->cq_entries;
-    header->total_bytes = total_bytes;
+    header->total_bytes =
+        ring->payload_offset + (uint64_t)ring->cq_entries * CAPOS_PAYLOAD_SLOT_BYTES;
     header->next_sequence = ring->next_sequence;
 }
 
@@ -205,8 +207,6 @@ static void give_back(struct ring *ring)
 {
     struct ledger *ledger = ring->process->ledger;
     uint64_t amounts[LEDGER_CLASSES];
-    karray_destroy(&ring->records, ledger);
-    karray_destroy(&ring->shared, ledger);
     count_records(ring, amounts);
     ledger_refund_all(ledger, amounts);
     slab_free(ring);
@@ -242,30 +242,58 @@ status_t ring_create(struct process *process, struct thread *thread, uint64_t us
         return ST_QUOTA;
     }
     init_fields(ring, process, thread, user_address);
-    uint64_t total_bytes = lay_out(ring, sq_entries);
-    uint32_t npages = (uint32_t)(page_ceil(total_bytes) / PAGE_BYTES);
-    uint32_t record_pages = (ring->cq_entries + RECORDS_PER_PAGE - 1) / RECORDS_PER_PAGE;
+    lay_out(ring, sq_entries);
     uint64_t amounts[LEDGER_CLASSES];
     count_records(ring, amounts);
     if (ledger_charge_all(ledger, amounts) != ST_OK) {
         slab_free(ring);
         return ST_QUOTA;
     }
-    if (!karray_init(&ring->shared, ledger, npages) ||
-        !karray_init(&ring->records, ledger, record_pages) || !registry_reserve(ring)) {
-        give_back(ring);
-        return ST_QUOTA;
+    status_t status = registry_reserve(ring) ? ST_OK : ST_QUOTA;
+    if (status == ST_OK) {
+        status =
+            aspace_place_kernel(&process->aspace, &ring->user_address, ring->shared.npages, true);
+        if (status != ST_OK) {
+            registry_remove(ring);
+        }
     }
-    write_header(ring, total_bytes);
-    status_t status = aspace_map_kernel(&process->aspace, &ring->user_address, &ring->shared, true);
     if (status != ST_OK) {
-        registry_remove(ring);
         give_back(ring);
         return status;
     }
-    registry_publish(ring);
     *out = ring;
     return ST_OK;
+}
+
+status_t ring_fill(struct ring *ring, int *budget)
+{
+    struct process *process = ring->process;
+    status_t status = karray_fill(&ring->shared, process->ledger, budget);
+    if (status == ST_OK) {
+        status = karray_fill(&ring->records, process->ledger, budget);
+    }
+    if (status == ST_OK && ring->header == NULL) {
+        write_header(ring);
+    }
+    if (status == ST_OK) {
+        status = aspace_map_kernel(&process->aspace, ring->user_address, &ring->shared, budget);
+    }
+    if (status == ST_OK) {
+        registry_publish(ring);
+    }
+    return status;
+}
+
+bool ring_unmap_slice(struct ring *ring, uint64_t *ticket, int *budget)
+{
+    return aspace_unmap_kernel(&ring->process->aspace, ring->user_address, ticket, budget);
+}
+
+bool ring_drain(struct ring *ring, int *budget)
+{
+    struct ledger *ledger = ring->process->ledger;
+    return karray_drain(&ring->records, ledger, budget) &&
+           karray_drain(&ring->shared, ledger, budget);
 }
 
 /* Aborts active records, a slice of them; true when none is active. One that cannot end at once goes to the
@@ -356,5 +384,6 @@ bool ring_close_slice(struct ring *ring)
 void ring_destroy(struct ring *ring)
 {
     KASSERT(atomic_load_relaxed(&ring->outstanding) == 0 && list_empty(&ring->call_heads));
+    KASSERT(ring->shared.filled == 0 && ring->records.filled == 0);
     give_back(ring);
 }

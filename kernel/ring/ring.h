@@ -41,7 +41,7 @@ struct thread;
 
 /* [I] immutable  [a] atomic  [c] only its thread, in cap_enter  [r] lock */
 struct ring {
-    struct capos_ring_header *header; /* [I] kernel address of the first shared page */
+    struct capos_ring_header *header; /* [I] of the first shared page; NULL until it is filled */
     struct thread *thread;            /* [I] */
     struct process *process;          /* [I] */
     struct spinlock lock;
@@ -54,9 +54,9 @@ struct ring {
     uint32_t sq_offset, cq_offset, payload_offset; /* [I] */
     uint32_t payload_near;      /* [I] bytes of the payload area that ring_entry reaches */
     uint64_t user_address;      /* [I] */
-    struct karray shared;       /* [I] the pages user space sees */
+    struct karray shared;       /* [I] once filled: the pages user space sees */
     uint8_t *sq_page, *cq_page; /* [I] a queue that lies in one page, else NULL */
-    struct karray records;      /* [I] */
+    struct karray records;      /* [I] likewise */
 
     struct record *spare;   /* [c] what the next SQE is copied to; NULL only when all are in use */
     uint64_t sq_head;       /* [c] private copy */
@@ -89,11 +89,15 @@ struct ring {
 /* Takes a spare record out of the free ones; false: there is none. */
 bool ring_prepare_record(struct ring *ring);
 
-/* Makes the ring of `thread`: pages mapped at `user_address` (0: where there is room) in the process,
- * records, all charged to the process's ledger. ST_BAD_ARGUMENT (entries), ST_QUOTA, ST_EXISTS (no
- * place left). */
+/* Begins the ring of `thread`: its number, its place in the process at `user_address` (0: where there is
+ * room), the charges for what its records may be. ST_BAD_ARGUMENT (entries), ST_QUOTA, ST_EXISTS (no place
+ * left): nothing is kept. */
 status_t ring_create(struct process *process, struct thread *thread, uint64_t user_address,
                      uint32_t sq_entries, struct ring **out);
+
+/* Makes pages and records, maps, and lets call ids find it, as far as *budget (in looks at a page:
+ * mem/aspace.h) lasts. ST_OK: the ring is whole; ST_PENDING. A refusal (ST_QUOTA) leaves what is there. */
+status_t ring_fill(struct ring *ring, int *budget);
 
 /* No further records; active ones are aborted, some per call. True when none is left and nobody on
  * another CPU knows the ring any more. */
@@ -106,7 +110,13 @@ bool ring_hold(struct ring *ring);
  * for those that wait for DEAD. As far as *budget lasts; true when all were looked at. */
 bool ring_sweep(struct ring *ring, uint32_t *at, int32_t *budget);
 
-/* After ring_close_slice said true and the address space is gone: gives everything back. */
+/* After ring_close_slice said true, one after the other, each again until true: out of the address space (as
+ * aspace_unmap_kernel; superfluous when that is gone), and, once the ticket is done, its pages back. Also
+ * for one that was not filled to its end. */
+bool ring_unmap_slice(struct ring *ring, uint64_t *ticket, int *budget);
+bool ring_drain(struct ring *ring, int *budget);
+
+/* After ring_drain: gives back the rest. */
 void ring_destroy(struct ring *ring);
 
 /* cap_enter. The result is already stored in the thread's frame, or the thread is BLOCKED, or its

@@ -7,6 +7,7 @@
 #include "cap/ledger.h"
 #include "cap/table.h"
 #include "object/process.h"
+#include "ring/ring.h"
 
 enum { BOOKS = 1 << 14 };
 
@@ -51,12 +52,32 @@ static void read_slot(const struct process *process, const struct cap_slot *slot
     CHECK(grant_is_live(slot->route));
 }
 
+/* At rest no thread of a running process is being made, each has a whole ring, and each is counted once. */
+static void check_threads(struct process *process)
+{
+    uint32_t count = 0;
+    if (process->state != PROCESS_RUNNING) {
+        return;
+    }
+    list_for_each(node, &process->threads)
+    {
+        const struct thread *thread = list_entry(node, struct thread, process_link);
+        const struct ring *ring = thread->ring;
+        count++;
+        CHECK(atomic_load_relaxed(&thread->state) != THREAD_NEW);
+        CHECK(thread->end_stage != 0 || (ring->shared.filled == ring->shared.npages &&
+                                         ring->records.filled == ring->records.npages));
+    }
+    CHECK_EQ(process->live + process->leaving, count);
+}
+
 static void read_tables(void)
 {
     for (struct process *p = process_next(NULL, UINT64_MAX); p != NULL;
          p = process_next(p, UINT64_MAX)) {
         const char *why = NULL;
         CHECK(p->table.root == NULL || table_check(&p->table, &why));
+        check_threads(p);
         book_of(p->ledger)->charged += p->table.used;
         for (uint32_t i = 0; i < p->table.capacity; i++) {
             read_slot(p, slot_at(&p->table, i));

@@ -9,6 +9,7 @@
 #include "gen/notification.capnp.h"
 #include "gen/thread.capnp.h"
 #include "mem/frames.h"
+#include "object/revocation.h"
 #include "sched/sched.h"
 
 #define ENTRY UINT64_C(0x400000)
@@ -34,6 +35,14 @@ static struct held held_now(struct user *user)
     held.frames = frames_free_count();
     held.threads = list_count(&user->process->threads);
     return held;
+}
+
+static void step_only(unsigned cpu)
+{
+    for (unsigned i = 0; i < 50; i++) {
+        host_become(cpu);
+        (void)host_step(cpu);
+    }
 }
 
 #define CHECK_HELD(user, before) \
@@ -175,6 +184,209 @@ TEST(thread_quota,
     fixture_end();
 }
 
+/* ---- large rings ---- */
+
+enum { LARGE = CAPOS_RING_MAX_ENTRIES };
+
+static struct user *user_large(const char *name)
+{
+    uint64_t limits[LEDGER_CLASSES];
+    machine_limits(limits, 1 << 16, 2000);
+    return user_new_limits(name, limits, USER_RING);
+}
+
+/* A spawn of a large ring that has been entered and goes on as a job. */
+static struct capos_sqe begin_large(struct user *user, capos_cap_t spawner, uint64_t deadline_ns,
+                                    uint64_t *position_out)
+{
+    uint64_t words[8];
+    struct capnp_builder builder;
+    capnp_builder_init(&builder, words, sizeof(words));
+    ThreadSpawner_spawn_params_b params = ThreadSpawner_spawn_params_init(&builder);
+    ThreadSpawner_spawn_params_set_entry(params, ENTRY);
+    ThreadSpawner_spawn_params_set_stack(params, STACK);
+    ThreadSpawner_spawn_params_set_ring_entries(params, LARGE);
+    user->heap_next = USER_HEAP;
+    struct capos_sqe sqe =
+        sqe_method(user, spawner, ThreadSpawner_ID, ThreadSpawner_spawn_ORDINAL, &builder);
+    sqe_result(user, &sqe, 64, 1);
+    sqe.deadline_ns = deadline_ns;
+    *position_out = user_submit(user, &sqe);
+    host_syscall(user->thread, CAPOS_SYS_ENTER, 0, 0);
+    step_only(0);
+    return sqe;
+}
+
+/* Lets the kernel do `n` slices of its jobs while the user runs. */
+static void slices(unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        host_clock_advance(SCHED_SLICE_NS);
+        step_only(0);
+    }
+}
+
+/* How many slices it takes; the page tables that it leaves behind are there from now on. */
+static unsigned try_large(struct user *user, capos_cap_t spawner)
+{
+    uint64_t position;
+    unsigned count = 0;
+    struct capos_sqe sqe = begin_large(user, spawner, 0, &position);
+    for (; completions(user) == 0 && count < 1000; count++) {
+        slices(1);
+    }
+    capos_cap_t handle = user_expect(user, sqe.user_data).first_cap;
+    struct thread *other =
+        list_entry(list_last(&user->process->threads), struct thread, process_link);
+    other->arch.user = user;
+    host_syscall(other, CAPOS_SYS_EXIT, 0, CAPOS_EXIT_THREAD);
+    fixture_settle();
+    CHECK_EQ(user_release(user, handle), ST_OK);
+    return count;
+}
+
+/* Where to interrupt it: at its first and its last slices and at some between. */
+enum { STAGES = 16 };
+static unsigned stage(unsigned i, unsigned count)
+{
+    return i < 4 ? i : i < 12 ? i * count / 13 : count - (STAGES - i);
+}
+
+TEST(thread_large_ring, "the largest ring is made in slices while its maker goes on, works, and is "
+                        "given back in slices")
+{
+    uint64_t position;
+    unsigned count = 0;
+    fixture_start(1);
+    struct user *user = user_large("first");
+    capos_cap_t spawner = user_spawner(user);
+    (void)try_large(user, spawner);
+    struct held before = held_now(user);
+    struct capos_sqe sqe = begin_large(user, spawner, 0, &position);
+    for (; completions(user) == 0 && count < 1000; count++) {
+        CHECK_EQ(user->process->live, 1);
+        slices(1);
+    }
+    CHECK(count > 100);
+    CHECK_EQ(user->process->live, 2);
+    struct capos_cqe cqe = user_expect(user, sqe.user_data);
+    CHECK(cqe.result >= 0);
+    CHECK_EQ(cqe.cap_count, 1);
+    capos_cap_t handle = cqe.first_cap;
+    struct user other = *user;
+    other.thread = list_entry(list_last(&user->process->threads), struct thread, process_link);
+    other.thread->arch.user = &other;
+    other.sq_tail = other.cq_head = 0;
+    CHECK_EQ(user_ring(&other)->sq_entries, LARGE);
+    for (unsigned i = 0; i < 2 * LARGE; i += LARGE) { /* once round all of its pages */
+        for (unsigned j = 0; j < LARGE; j++) {
+            struct capos_sqe nop = user_sqe(&other, CAPOS_OP_NOP);
+            user_submit(&other, &nop);
+        }
+        user_enter(&other, LARGE, CAPOS_FOREVER);
+        for (unsigned j = 0; j < LARGE; j++) {
+            CHECK(user_reap(&other, &cqe));
+            CHECK_EQ(cqe.result, ST_OK);
+        }
+    }
+    host_syscall(other.thread, CAPOS_SYS_EXIT, 0, CAPOS_EXIT_THREAD);
+    for (count = 0; list_count(&user->process->threads) > 1 && count < 1000; count++) {
+        slices(1);
+    }
+    CHECK(count > 30);
+    CHECK_EQ(user_release(user, handle), ST_OK);
+    CHECK_HELD(user, before);
+    fixture_end();
+}
+
+TEST(thread_large_cancelled, "cancel, deadline and revocation of the spawner, however far the ring "
+                             "is, end the call and leave nothing")
+{
+    fixture_start(1);
+    struct user *user = user_large("first");
+    unsigned count = try_large(user, user_spawner(user));
+    for (unsigned i = 0; i < 3 * STAGES; i++) {
+        uint64_t position;
+        capos_cap_t spawner = user_spawner(user);
+        struct grant *route = user_route(user, spawner);
+        struct held before = held_now(user);
+        uint64_t until = arch_time_ns() + (stage(i / 3, count) + 1) * SCHED_SLICE_NS;
+        struct capos_sqe sqe = begin_large(user, spawner, i % 3 == 1 ? until : 0, &position);
+        slices(stage(i / 3, count));
+        REQUIRE_EQ(completions(user), 0);
+        if (i % 3 == 0) {
+            user_cancel(user, position, sqe.user_data);
+        } else if (i % 3 == 1) {
+            slices(1);
+            CHECK_EQ(user_expect(user, sqe.user_data).result, ST_TIMED_OUT);
+        } else {
+            struct revocation rev = {.step = 0};
+            while (!revocation_slice(&rev, route)) {
+            }
+            CHECK_EQ(user_expect(user, sqe.user_data).result, ST_DISCONNECTED);
+        }
+        fixture_settle();
+        if (i % 3 != 2) {
+            CHECK_HELD(user, before);
+        }
+        CHECK_EQ(user->process->live, 1);
+        CHECK_EQ(list_count(&user->process->threads), 1);
+        CHECK_EQ(user_release(user, spawner), ST_OK);
+        grant_unref(route);
+    }
+    fixture_end();
+}
+
+TEST(thread_large_dies, "the end of a process, by its last thread or from outside, ends the making "
+                        "of a ring however far it is")
+{
+    fixture_start(1);
+    struct user *first = user_large("first");
+    unsigned count = try_large(first, user_spawner(first));
+    user_exit(first, 0);
+    for (unsigned i = 0; i < 2 * STAGES; i++) {
+        uint64_t position;
+        struct user *user = user_large("victim");
+        (void)begin_large(user, user_spawner(user), 0, &position);
+        slices(stage(i / 2, count));
+        if (i % 2 == 0) {
+            host_syscall(user->thread, CAPOS_SYS_EXIT, 0, CAPOS_EXIT_THREAD);
+            user_ended(user);
+        } else {
+            user_terminate(user);
+        }
+    }
+    fixture_end();
+}
+
+TEST(thread_large_quota,
+     "a ring that finds no memory, however far it is, is refused QUOTA and leaves nothing")
+{
+    fixture_start(1);
+    struct user *user = user_large("first");
+    capos_cap_t spawner = user_spawner(user);
+    (void)try_large(user, spawner);
+    struct held before = held_now(user);
+    for (unsigned n = 1; n < 2000; n += n < 8 ? 1 : 83) {
+        uint64_t position;
+        frames_fail_at(n);
+        struct capos_sqe sqe = begin_large(user, spawner, 0, &position);
+        fixture_settle();
+        bool failed = frames_failed();
+        frames_fail_at(0);
+        struct capos_cqe cqe = user_expect(user, sqe.user_data);
+        if (!failed) {
+            CHECK(n > 1600);
+            CHECK(cqe.result >= 0);
+            break;
+        }
+        REQUIRE_EQ(cqe.result, ST_QUOTA);
+        CHECK_EQ(cqe.needed, LEDGER_CLASS_KERNEL_PAGES);
+        CHECK_HELD(user, before);
+    }
+    fixture_end();
+}
+
 TEST(thread_last, "the last thread's exit is the exit of the process, with its code")
 {
     capos_cap_t handle;
@@ -225,14 +437,6 @@ TEST(thread_process_exit, "a process ends with all its threads, wherever they ru
         int status = 0;
         waitpid(child, &status, 0);
         CHECK_EQ(status, 0);
-    }
-}
-
-static void step_only(unsigned cpu)
-{
-    for (unsigned i = 0; i < 50; i++) {
-        host_become(cpu);
-        (void)host_step(cpu);
     }
 }
 

@@ -19,7 +19,7 @@
 /* The interface of every object served here; nobody parses its messages. */
 #define HOSTILE_INTERFACE UINT64_C(0xcafe5afe0badf00d)
 
-enum { ROLES = 3, CASE_LIMITS = 3, CASE_MESSAGE_BYTES = 4096, CASE_MAX_CAPS = 4 };
+enum { ROLES = 3, CASE_LIMITS = 4, CASE_MESSAGE_BYTES = 4096, CASE_MAX_CAPS = 4 };
 
 /* What a role is given besides its log, under these names. */
 enum hold {

@@ -171,6 +171,45 @@ static int64_t thread_storm(void)
     return 0;
 }
 
+/* A ring of this size is made in slices: the start is cancelled after more and more of them, and the end of
+ * the process finds one under way. */
+static int64_t large_rings(void)
+{
+    enum { LARGE = 4096, ROUNDS = 24 };
+    static uint64_t result[8];
+    uint64_t top = (uintptr_t)stacks[0] + STACK_BYTES - 8;
+    struct usage before, now;
+    struct capos_cqe cqe = spawn_at((uintptr_t)works_and_ends, top, 5, LARGE);
+    CHECK_EQ(cqe.result, 16);
+    join(cqe.first_cap, 5);
+    usage_now(&before);
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        struct capos_sqe start =
+            CALL(held("threads"), ThreadSpawner, spawn,
+                 MESSAGE((uintptr_t)works_and_ends, top, i, LARGE), 40, result, sizeof(result));
+        uint64_t position = raw.sq_tail;
+        uint64_t tag = raw_start(start);
+        sleep_ms(i);
+        int32_t cancelled = raw_do(raw_sqe(CAPOS_OP_CANCEL, position)).result;
+        cqe = raw_wait(tag);
+        CHECK(cqe.result == 16 || (cqe.result == ST_CANCELLED && cancelled == ST_OK));
+        if (cqe.result == 16) {
+            join(cqe.first_cap, i);
+        }
+        usage_now(&now);
+        for (unsigned n = 0; n < 2000 && memcmp(&before, &now, sizeof(now)) != 0; n++) {
+            sleep_ms(1); /* it is given back in slices, too */
+            usage_now(&now);
+        }
+        CHECK_USAGE(&before);
+    }
+    struct capos_sqe last =
+        CALL(held("threads"), ThreadSpawner, spawn,
+             MESSAGE((uintptr_t)works_and_ends, top, 0, LARGE), 40, result, sizeof(result));
+    (void)raw_start(last);
+    return 0;
+}
+
 static int64_t handles_misused(void)
 {
     capos_cap_t other, handle = spawn_thread(works_and_ends, 0, 7);
@@ -511,6 +550,13 @@ const struct hostile_case thread_cases[] = {
                 .holds = THREADS,
                 .ending = {END_FAULT, 0, 1u << FAULT_RECORD_KIND_PAGE_FAULT, CAPOS_MMAP_BASE}}}},
     CASE("thread.storm", thread_storm, "threads by the dozen leave nothing behind", 0),
+    {.name = "thread.large",
+     .sentence = "a large ring whose making is cut short at any time leaves nothing",
+     .roles = {{.run = large_rings, .holds = THREADS}},
+     .limits = {{LEDGER_CLASS_KERNEL_PAGES, true, 2000},
+                {LEDGER_CLASS_CALLS, true, 9000},
+                {LEDGER_CLASS_WAITERS, true, 9000},
+                {LEDGER_CLASS_TIMERS, true, 9000}}},
     CASE("thread.handle", handles_misused, "a handle of a thread is for waiting alone", 0),
     {.name = "thread.last",
      .sentence = "a process ends with its last thread, and has that one's code",
