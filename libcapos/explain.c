@@ -69,22 +69,46 @@ static void schema_spelling(const char *name, char *out, size_t size)
     out[at] = '\0';
 }
 
-const char *capos_explain(const struct capos_call *call, char *buf, size_t size)
+/* "Interface.method" */
+static size_t put_name(char *buf, size_t size, const char *interface, const char *method)
 {
-    const char *interface = call->interface_name != NULL ? call->interface_name : "?";
-    char method[64];
-    schema_spelling(call->method_name != NULL ? call->method_name : "?", method, sizeof(method));
-    size_t at = fmt_format(buf, size, "%s.%s: %s: ", interface, method, status_name(call->status));
+    char spelled[64];
+    schema_spelling(method != NULL ? method : "?", spelled, sizeof(spelled));
+    return fmt_format(buf, size, "%s.%s", interface != NULL ? interface : "?", spelled);
+}
+
+static size_t explain_outcome(const struct capos_call *call, char *buf, size_t size)
+{
+    size_t at = fmt_format(buf, size, ": %s: ", status_name(call->status));
     if (at < size && call->status == ST_EXCEPTION) {
-        explain_exception(call, buf + at, size - at);
-        return buf;
+        return at + explain_exception(call, buf + at, size - at);
     }
     if (at < size) {
         at += explain_status(call, buf + at, size - at);
     }
     size_t index = (size_t)-call->status;
     if (at < size && index < sizeof(advice) / sizeof(advice[0]) && advice[index] != NULL) {
-        fmt_format(buf + at, size - at, "; %s", advice[index]);
+        at += fmt_format(buf + at, size - at, "; %s", advice[index]);
+    }
+    return at;
+}
+
+const char *capos_explain(const struct capos_call *call, char *buf, size_t size)
+{
+    bool earlier = call->failed_method != NULL;
+    size_t at = put_name(buf, size, earlier ? call->failed_interface : call->interface_name,
+                         earlier ? call->failed_method : call->method_name);
+    if (at < size) {
+        at += explain_outcome(call, buf + at, size - at);
+    }
+    if (at < size && earlier) {
+        at += fmt_format(buf + at, size - at, " (so nothing was done by ");
+    }
+    if (at < size && earlier) {
+        at += put_name(buf + at, size - at, call->interface_name, call->method_name);
+    }
+    if (at < size && earlier) {
+        fmt_format(buf + at, size - at, ")");
     }
     return buf;
 }

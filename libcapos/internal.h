@@ -22,6 +22,7 @@ static inline void ring_store_u64(uint64_t *word, uint64_t value)
 enum {
     OP_FLAG_CALL = 1 << 0,   /* the op is the first member of a struct capos_call */
     OP_FLAG_FORGET = 1 << 1, /* nobody waits: IDLE again at completion */
+    OP_FLAG_EVENT = 1 << 2,  /* MULTISHOT: on the ready list for events in cqe */
 };
 
 /* Takes over the ring that the start page names. False when its header makes no sense. */
@@ -35,6 +36,36 @@ bool capos_op_withdraw(struct capos_op *op);
 
 /* Submits what can be, and sleeps until something completes. Callbacks do not run. */
 void capos_await_any(void);
+
+/* Sleeps until `count` completions are there, or another reason to look again. */
+void capos_await_more(uint32_t count);
+
+/* The call's answer goes: calls on it that have not left for the kernel name it by its position, or end
+ * as it ended when the kernel never saw it. */
+void capos_ring_detach(struct capos_call *call);
+
+/* A QUIET operation in flight is known to have succeeded, and with it what it waited for. */
+void capos_ring_settle(struct capos_op *op);
+
+/* ---- promise.c ---- */
+
+static inline bool capos_is_promise(capos_cap_t cap)
+{
+    return cap != 0 && cap >> CAPOS_CAP_INDEX_BITS == 0;
+}
+
+/* A place for a call with `keep`; ST_BUSY: there is none. */
+status_t capos_promise_open(struct capos_call *call);
+void capos_promise_reset(void);
+/* What this promise names, and which of its capabilities; NULL: nothing, *why_out says why. */
+struct capos_call *capos_promise_find(capos_cap_t promise, unsigned *index_out, status_t *why_out);
+/* Gives the call's place, and its answer, up. */
+void capos_promise_close(struct capos_call *call);
+/* `call` failed as the call it was on did: takes over what is known of that. */
+void capos_promise_blame(struct capos_call *call, const struct capos_call *on);
+
+/* Queues FINISH for the answer of the call at this position. */
+void capos_finish_answer(uint64_t position);
 
 /* Makes operations of queued releases, as many as there are free ones. */
 void capos_release_queued(void);

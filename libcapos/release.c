@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Giving capabilities up. A release is queued here, becomes one of a few operations that nobody
+ * Giving capabilities, and kept answers, up. A release is queued here, becomes one of a few operations that nobody
  * waits for, and goes with whatever enters the kernel next. When the queue is full the kernel is
  * entered; what is then still there waits behind operations that use the capabilities (ring.c,
  * invariant 3) and can go only when one of the operations in flight has completed.
@@ -16,7 +16,10 @@ enum {
 
 static _Thread_local struct {
     struct capos_op ops[RELEASE_OPS];
-    capos_cap_t queue[RELEASE_QUEUE];
+    struct giving {
+        uint64_t what; /* a capability, or the position of an answer's call */
+        uint8_t opcode;
+    } queue[RELEASE_QUEUE];
     uint32_t count;
 } release;
 
@@ -31,7 +34,8 @@ void capos_release_queued(void)
         struct capos_op *op = &release.ops[i];
         if (op->state == CAPOS_OP_IDLE) {
             release.count--;
-            capos_op_init(op, CAPOS_OP_RELEASE, release.queue[release.count]);
+            capos_op_init(op, release.queue[release.count].opcode,
+                          release.queue[release.count].what);
             op->flags = OP_FLAG_FORGET;
             capos_op_submit(op);
         }
@@ -45,11 +49,8 @@ void capos_release_all(void)
     } while (release.count != 0);
 }
 
-void capos_release(capos_cap_t cap)
+static void give_up(uint64_t what, uint8_t opcode)
 {
-    if (cap == 0) {
-        return;
-    }
     if (release.count == RELEASE_QUEUE) {
         capos_push();
         capos_release_queued();
@@ -58,8 +59,20 @@ void capos_release(capos_cap_t cap)
         capos_await_any();
         capos_release_queued();
     }
-    release.queue[release.count++] = cap;
+    release.queue[release.count++] = (struct giving){.what = what, .opcode = opcode};
     capos_release_queued();
+}
+
+void capos_release(capos_cap_t cap)
+{
+    if (cap != 0) {
+        give_up(cap, CAPOS_OP_RELEASE);
+    }
+}
+
+void capos_finish_answer(uint64_t position)
+{
+    give_up(position, CAPOS_OP_FINISH);
 }
 
 status_t capos_release_now(capos_cap_t cap)

@@ -11,13 +11,14 @@
  * completion entries, and the table is never larger.
  *
  * Invariants
- *  1. in_flight <= table size <= CQ entries: the kernel can always complete what it has taken.
- *  2. An ordinary operation is queued only while in_flight < CQ entries - reserve, so the kernel has
+ *  1. in_flight + beside <= table size <= CQ entries: the kernel can always complete what it has taken.
+ *  2. An ordinary operation is queued only while they leave the CQ's reserve alone, so the kernel has
  *     room for it, and the reserve class is never kept out by ordinary ones. Hence the ring stalls
  *     only if somebody else wrote to it; the tail is moved back then all the same (pull_back) and
  *     everything is submitted again.
  *  3. Operations leave PENDING in order, but RETURN, CANCEL and SIGNAL pass ordinary ones that wait
- *     for room. RELEASE passes those that do not use its capability.
+ *     for room. RELEASE and FINISH pass those that do not use what they give up. Operations of a chain
+ *     (LINK) leave together, with nothing in between.
  *  4. An SQE that transfers gets the ring's next number when it is put in the queue, so numbers rise
  *     in submission order. BAD_SEQUENCE did nothing: the operation is numbered anew and repeated.
  *  5. Callbacks run in capos_step only, never inside a synchronous call.
@@ -31,34 +32,12 @@
 #include "internal.h"
 #include "lib/base/bits.h"
 #include "lib/base/string.h"
-#include "op_list.h"
+#include "ring_state.h"
+#include "status.capnp.h"
 
-enum {
-    TABLE_MAX = 256,
-    MAX_SEQUENCE_RETRIES = 4,
-};
+_Thread_local struct capos_ring_state capos_ring;
 
-static _Thread_local struct {
-    struct capos_ring_header *header;
-    struct capos_sqe *sq;
-    const struct capos_cqe *cq;
-    uint8_t *payload;
-    uint64_t sq_mask;
-    uint64_t cq_mask;
-    uint64_t sq_tail;
-    uint64_t cq_head;
-    uint64_t next_sequence;
-    uint32_t table_size;
-    uint32_t ordinary_limit;
-    uint32_t in_flight;
-    bool stopping;
-    struct op_list pending;
-    struct op_list ready;
-    uint64_t free_map[TABLE_MAX / 64]; /* bit set: the index is free */
-    struct capos_op *table[TABLE_MAX];
-    uint32_t generation[TABLE_MAX];
-    struct capos_ring_stats stats;
-} ring;
+#define ring capos_ring
 
 /* The table */
 
@@ -73,7 +52,7 @@ static void table_reset(uint32_t size)
 
 static uint32_t table_add(struct capos_op *op)
 {
-    for (uint32_t word = 0; word < TABLE_MAX / 64; word++) {
+    for (uint32_t word = 0; word < RING_TABLE_MAX / 64; word++) {
         if (ring.free_map[word] != 0) {
             uint32_t index = word * 64 + bit_lowest(ring.free_map[word]);
             ring.free_map[word] &= ring.free_map[word] - 1;
@@ -85,17 +64,12 @@ static uint32_t table_add(struct capos_op *op)
     return UINT32_MAX;
 }
 
-static void table_drop(uint32_t index)
-{
-    ring.table[index] = NULL;
-    ring.free_map[index / 64] |= BIT64(index % 64);
-}
-
 /* Operations that may use the kept part of the completion queue. */
 static bool op_is_reserve(const struct capos_op *op)
 {
     switch (op->sqe.op) {
     case CAPOS_OP_CANCEL:
+    case CAPOS_OP_FINISH:
     case CAPOS_OP_RELEASE:
     case CAPOS_OP_RETURN:
     case CAPOS_OP_SIGNAL:
@@ -115,6 +89,7 @@ bool capos_ring_open(void *memory, uint64_t ring_bytes)
     }
     memset(&ring, 0, sizeof(ring));
     capos_release_reset();
+    capos_promise_reset();
     uint8_t *base = memory;
     ring.header = header;
     ring.sq = (struct capos_sqe *)(void *)(base + header->sq_offset);
@@ -126,7 +101,7 @@ bool capos_ring_open(void *memory, uint64_t ring_bytes)
     ring.cq_head = header->cq_head;
     ring.next_sequence = header->next_sequence;
     uint32_t reserve = header->cq_entries / 8 < 4 ? 4 : header->cq_entries / 8;
-    uint32_t size = header->cq_entries < TABLE_MAX ? header->cq_entries : TABLE_MAX;
+    uint32_t size = header->cq_entries < RING_TABLE_MAX ? header->cq_entries : RING_TABLE_MAX;
     ring.ordinary_limit = size - reserve;
     table_reset(size);
     return true;
@@ -155,9 +130,22 @@ static void put_transfers(struct capos_op *op, uint8_t *params)
     memcpy(area + 8, op->transfers, sizeof(struct capos_transfer) * op->sqe.xfer_count);
 }
 
+/* Of a call with KEEP or PIPELINE: its answer is kept from now on; the position of what it is called on. */
+static void put_pipeline(struct capos_op *op, struct capos_sqe *sqe)
+{
+    struct capos_call *call = (struct capos_call *)(void *)op;
+    if (call->on != NULL) {
+        sqe->cap = call->on->op.position;
+    }
+    call->kept = (sqe->flags & CAPOS_SQE_KEEP) != 0;
+}
+
 static void put_sqe(struct capos_op *op, uint32_t index)
 {
     struct capos_sqe sqe = op->sqe;
+    if ((sqe.flags & (CAPOS_SQE_KEEP | CAPOS_SQE_PIPELINE)) != 0) {
+        put_pipeline(op, &sqe);
+    }
     sqe.user_data = (uint64_t)ring.generation[index] << 32 | index;
     uint8_t *params = (uint8_t *)(uintptr_t)sqe.params;
     op->inlined = op_fits_slot(op);
@@ -179,164 +167,146 @@ static void put_sqe(struct capos_op *op, uint32_t index)
     ring.sq[ring.sq_tail & ring.sq_mask] = sqe;
 }
 
-static void push(struct capos_op *op)
+/* Places of completions that it takes beside the one each has. */
+static uint32_t places_beside(const struct capos_op *op)
+{
+    return (op->sqe.flags & (CAPOS_SQE_KEEP | CAPOS_SQE_MULTISHOT)) != 0;
+}
+
+/* `before`: the operation of its chain that comes before it, or NULL. */
+static void push(struct capos_op *op, const struct capos_op *before)
 {
     uint32_t index = table_add(op);
     op_list_take(&ring.pending, op);
     put_sqe(op, index);
     op->table_index = index;
+    op->before = (uint16_t)(before != NULL ? before->table_index + 1 : 0);
+    op->before_generation = before != NULL ? ring.generation[before->table_index] : 0;
     op->position = ring.sq_tail;
     op->state = CAPOS_OP_QUEUED;
     ring.sq_tail++;
     ring.in_flight++;
+    ring.beside += places_beside(op);
     ring.stats.submitted++;
 }
 
-static bool sq_has_room(void)
+/* An operation with those that are linked to it. */
+struct chain {
+    struct capos_op *next; /* behind it */
+    uint32_t count;
+    uint32_t places; /* of completions */
+};
+
+static struct chain chain_from(struct capos_op *op)
+{
+    struct chain chain = {op->next, 1, 1 + places_beside(op)};
+    while ((op->sqe.flags & CAPOS_SQE_LINK) != 0) {
+        op = chain.next;
+        chain.next = op->next;
+        chain.count++;
+        chain.places += 1 + places_beside(op);
+    }
+    return chain;
+}
+
+static void push_chain(struct capos_op *op, uint32_t count)
+{
+    const struct capos_op *before = NULL;
+    while (count-- != 0) {
+        struct capos_op *next = op->next;
+        push(op, before);
+        before = op;
+        op = next;
+    }
+}
+
+static bool sq_has_room(uint32_t count)
 {
     uint64_t head = ring_load_u64(&ring.header->sq_head);
-    return ring.sq_tail - head <= ring.sq_mask && ring.in_flight < ring.table_size;
+    return ring.sq_tail - head + count <= ring.sq_mask + 1 &&
+           ring.in_flight + ring.beside + count <= ring.table_size;
 }
 
 static bool op_uses(const struct capos_op *op, capos_cap_t cap)
 {
-    bool uses = op->sqe.cap == cap;
+    bool uses = op->sqe.cap == cap && (op->sqe.flags & CAPOS_SQE_PIPELINE) == 0;
     for (unsigned i = 0; i < op->sqe.xfer_count && !uses; i++) {
         uses = op->transfers[i].cap == cap;
     }
     return uses;
 }
 
-/* Does an operation that still waits in front of this RELEASE need its capability? */
-static bool is_needed_before(const struct capos_op *release)
+static bool op_names(const struct capos_op *op, uint64_t position)
+{
+    return (op->sqe.flags & CAPOS_SQE_PIPELINE) != 0 && op->sqe.cap == position;
+}
+
+/* Does an operation that still waits in front of this RELEASE or FINISH need what it gives up? */
+static bool is_needed_before(const struct capos_op *giving)
 {
     const struct capos_op *op = ring.pending.first;
-    while (op != release && (op_is_reserve(op) || !op_uses(op, release->sqe.cap))) {
+    bool answer = giving->sqe.op == CAPOS_OP_FINISH;
+    while (op != giving && (op_is_reserve(op) || !(answer ? op_names(op, giving->sqe.cap)
+                                                          : op_uses(op, giving->sqe.cap)))) {
         op = op->next;
     }
-    return op != release;
+    return op != giving;
+}
+
+static bool must_wait(const struct capos_op *op)
+{
+    return (op->sqe.op == CAPOS_OP_RELEASE || op->sqe.op == CAPOS_OP_FINISH) &&
+           is_needed_before(op);
 }
 
 void capos_flush(void)
 {
     capos_release_queued();
     bool blocked = false;
-    struct capos_op *next;
-    for (struct capos_op *op = ring.pending.first; op != NULL; op = next) {
-        next = op->next;
-        if (!sq_has_room()) {
+    struct chain chain;
+    for (struct capos_op *op = ring.pending.first; op != NULL; op = chain.next) {
+        chain = chain_from(op);
+        if (!sq_has_room(chain.count)) {
             break;
         }
-        if (!op_is_reserve(op) && ring.in_flight >= ring.ordinary_limit) {
+        if ((!op_is_reserve(op) || chain.count > 1) &&
+            ring.in_flight + ring.beside + chain.places > ring.ordinary_limit) {
             blocked = true;
             continue;
         }
-        if (blocked && op->sqe.op == CAPOS_OP_RELEASE && is_needed_before(op)) {
+        if (blocked && must_wait(op)) {
             continue;
         }
-        push(op);
+        push_chain(op, chain.count);
     }
     ring_store_u64(&ring.header->sq_tail, ring.sq_tail);
 }
 
-/* Completion */
-
-static void copy_back(struct capos_op *op, const struct capos_cqe *cqe)
+void capos_ring_detach(struct capos_call *call)
 {
-    uint64_t bytes = 0;
-    if (cqe->result >= 0) {
-        bytes = align_up((uint64_t)cqe->result, 8);
-        if (cqe->flags & CAPOS_CQE_CAPS) {
-            bytes += sizeof(struct capos_cap_record) * (uint64_t)cqe->cap_count;
+    struct capos_op *next;
+    for (struct capos_op *op = ring.pending.first; op != NULL; op = next) {
+        next = op->next;
+        struct capos_call *dependent = (struct capos_call *)(void *)op;
+        if ((op->flags & OP_FLAG_CALL) == 0 || dependent->on != call) {
+            continue;
         }
-    } else if (cqe->flags & CAPOS_CQE_EXCEPTION) {
-        bytes = cqe->needed;
+        if (call->kept) {
+            op->sqe.cap = call->op.position;
+            dependent->on = NULL;
+        } else {
+            op_list_take(&ring.pending, op);
+            capos_op_refuse(op, call->status != ST_OK ? call->status : ST_CANCELLED);
+        }
     }
-    const uint8_t *slot = ring.payload + (uint64_t)op->table_index * CAPOS_PAYLOAD_SLOT_BYTES;
-    bytes = min_u64(bytes, op->sqe.result_len);
-    if (bytes != 0) {
-        memcpy((void *)(uintptr_t)op->sqe.result, slot, bytes);
+    for (uint32_t i = 0; i < ring.table_size; i++) {
+        struct capos_call *dependent = (struct capos_call *)(void *)ring.table[i];
+        if (dependent != NULL && (dependent->op.flags & OP_FLAG_CALL) && dependent->on == call) {
+            dependent->op.sqe.cap = call->op.position;
+            dependent->on = NULL;
+        }
     }
-}
-
-static void finish(struct capos_op *op)
-{
-    if (op->flags & OP_FLAG_CALL) {
-        capos_call_finish((struct capos_call *)(void *)op);
-    }
-    if (op->flags & OP_FLAG_FORGET) {
-        op->state = CAPOS_OP_IDLE;
-        return;
-    }
-    op->state = CAPOS_OP_DONE;
-    if (op->done != NULL) {
-        op_list_insert(&ring.ready, NULL, op);
-    }
-}
-
-/* Puts an operation back in front of those never submitted, in order of its old position. */
-static void requeue(struct capos_op *op)
-{
-    struct capos_op *before = ring.pending.first;
-    while (before != NULL && before->retries != 0 && before->position < op->position) {
-        before = before->next;
-    }
-    op->state = CAPOS_OP_PENDING;
-    op_list_insert(&ring.pending, before, op);
-}
-
-static bool try_again_numbered(struct capos_op *op, const struct capos_cqe *cqe)
-{
-    if (!(cqe->flags & CAPOS_CQE_SEQUENCE) || op->sqe.xfer_count == 0 ||
-        op->retries >= MAX_SEQUENCE_RETRIES) {
-        return false;
-    }
-    bool drained = ring_load_u64(&ring.header->sq_head) == ring.sq_tail;
-    ring.next_sequence = drained ? ring_load_u64(&ring.header->next_sequence) : cqe->expected_seq;
-    op->retries++;
-    ring.stats.resequenced++;
-    requeue(op);
-    return true;
-}
-
-static void take_out(struct capos_op *op)
-{
-    table_drop(op->table_index);
-    ring.in_flight--;
-}
-
-static void complete(const struct capos_cqe *cqe)
-{
-    uint32_t index = (uint32_t)cqe->user_data;
-    if (index >= ring.table_size || ring.table[index] == NULL ||
-        ring.generation[index] != cqe->user_data >> 32) {
-        ring.stats.unexpected++;
-        return;
-    }
-    struct capos_op *op = ring.table[index];
-    take_out(op);
-    ring.stats.completed++;
-    if (try_again_numbered(op, cqe)) {
-        return;
-    }
-    if (op->inlined) {
-        copy_back(op, cqe);
-    }
-    op->cqe = *cqe;
-    finish(op);
-}
-
-bool capos_reap(void)
-{
-    bool any = false;
-    while (ring.cq_head != ring_load_u64(&ring.header->cq_tail)) {
-        struct capos_cqe cqe = ring.cq[ring.cq_head & ring.cq_mask];
-        ring.cq_head++;
-        ring_store_u64(&ring.header->cq_head, ring.cq_head);
-        complete(&cqe);
-        any = true;
-    }
-    return any;
+    call->dependents = 0;
 }
 
 /* Between entries the unconsumed part of the queue is ours: take it all back. Only for a ring
@@ -350,10 +320,11 @@ static void pull_back(void)
     ring.stats.stalls++;
     for (uint64_t position = head; position != ring.sq_tail; position++) {
         struct capos_op *op = ring.table[(uint32_t)ring.sq[position & ring.sq_mask].user_data];
-        take_out(op);
+        ring_take_out(op);
+        ring.beside -= (op->sqe.flags & CAPOS_SQE_KEEP) != 0;
         ring.next_sequence -= op->sqe.xfer_count != 0;
         op->retries++;
-        requeue(op);
+        capos_ring_requeue(op);
     }
     ring.sq_tail = head;
 }
@@ -389,6 +360,14 @@ void capos_op_init_wait(struct capos_op *op, capos_cap_t cap, uint16_t events, u
     op->sqe.params = bits;
 }
 
+void capos_op_init_watch(struct capos_op *op, capos_cap_t notification, uint64_t bits,
+                         void (*done)(struct capos_op *op))
+{
+    capos_op_init_wait(op, notification, CAPOS_EVENT_SIGNALLED, bits);
+    op->sqe.flags = CAPOS_SQE_MULTISHOT;
+    op->done = done;
+}
+
 void capos_op_submit(struct capos_op *op)
 {
     op->state = CAPOS_OP_PENDING;
@@ -400,7 +379,7 @@ void capos_op_refuse(struct capos_op *op, status_t status)
 {
     memset(&op->cqe, 0, sizeof(op->cqe));
     op->cqe.result = status;
-    finish(op);
+    capos_ring_finish(op);
 }
 
 bool capos_op_withdraw(struct capos_op *op)
@@ -442,39 +421,28 @@ void capos_push(void)
     enter(0, 0);
 }
 
-void capos_await_any(void)
+void capos_await_more(uint32_t count)
 {
     capos_flush();
-    enter(1, CAPOS_FOREVER);
+    enter(count, CAPOS_FOREVER);
 }
 
-/* Runs the callbacks of what was ready when it began; what they complete waits for the next turn. */
-static bool run_ready(void)
+void capos_await_any(void)
 {
-    struct op_list batch = ring.ready;
-    bool any = batch.first != NULL;
-    ring.ready.first = NULL;
-    ring.ready.last = NULL;
-    while (batch.first != NULL) {
-        struct capos_op *op = batch.first;
-        op_list_take(&batch, op);
-        op->state = CAPOS_OP_IDLE;
-        op->done(op);
-    }
-    return any;
+    capos_await_more(1);
 }
 
 bool capos_step(uint64_t deadline_ns)
 {
     capos_reap();
-    if (run_ready()) {
+    if (capos_ring_run_ready()) {
         capos_flush();
         return true;
     }
     for (;;) {
         capos_flush();
         bool late = enter(1, deadline_ns);
-        if (run_ready()) {
+        if (capos_ring_run_ready()) {
             return true;
         }
         if (late) {

@@ -96,7 +96,7 @@ const manifest :M.Manifest = (
   launchSets = [
     (
       name = "applications",
-      programs = ["hello", "counter-client", "sleeper", "counter"],
+      programs = ["hello", "counter-client", "sleeper", "counter", "pipeline"],
       maxChildren = 8,
     ),
   ],

@@ -9,166 +9,8 @@
 #include "capos/ring.h"
 #include "capos/start.h"
 #include "libcapos/internal.h"
+#include "tests/unit/libcapos_fake.h"
 #include "status.capnp.h"
-
-enum { SQ = 16, CQ = 32, PAYLOAD_AT = 4096, RING_BYTES = 16384 };
-
-static _Alignas(4096) uint8_t memory[RING_BYTES];
-static struct capos_ring_header *const header = (struct capos_ring_header *)(void *)memory;
-
-static struct {
-    uint64_t head; /* consumed */
-    uint64_t cq_tail;
-    struct capos_sqe held[64]; /* consumed and not completed */
-    unsigned held_count;
-    uint64_t expected_seq;
-    unsigned allow; /* SQEs it consumes before it says STALLED; 0 = all */
-    unsigned entries;
-    uint8_t order[64]; /* opcodes as consumed */
-    unsigned consumed;
-    bool hold_calls;
-    bool reverse;
-    status_t answer;
-} kernel;
-
-static void setup(void)
-{
-    memset(memory, 0, sizeof(memory));
-    memset(&kernel, 0, sizeof(kernel));
-    header->magic = CAPOS_RING_MAGIC;
-    header->version = CAPOS_RING_VERSION;
-    header->sq_entries = SQ;
-    header->cq_entries = CQ;
-    header->sq_offset = 512;
-    header->cq_offset = 512 + SQ * 64;
-    header->payload_offset = PAYLOAD_AT;
-    header->payload_slots = CQ;
-    header->total_bytes = RING_BYTES;
-    header->next_sequence = 7;
-    kernel.expected_seq = 7;
-    REQUIRE(capos_ring_open(memory, RING_BYTES));
-}
-
-static void post(const struct capos_sqe *sqe, int32_t result, uint16_t flags, uint64_t extra)
-{
-    struct capos_cqe *cqe =
-        (struct capos_cqe *)(void *)(memory + header->cq_offset) + kernel.cq_tail % CQ;
-    CHECK(kernel.cq_tail - header->cq_head < CQ);
-    memset(cqe, 0, sizeof(*cqe));
-    cqe->user_data = sqe->user_data;
-    cqe->result = result;
-    cqe->flags = flags;
-    cqe->signal = extra;
-    header->cq_tail = ++kernel.cq_tail;
-}
-
-static uint8_t *bytes_of(const struct capos_sqe *sqe, uint64_t place)
-{
-    return sqe->flags & CAPOS_SQE_INLINE ? memory + PAYLOAD_AT + place
-                                         : (uint8_t *)(uintptr_t)place;
-}
-
-static bool sequence_is_right(const struct capos_sqe *sqe)
-{
-    if (sqe->xfer_count == 0) {
-        return true;
-    }
-    uint64_t number;
-    memcpy(&number, bytes_of(sqe, sqe->params) + ((sqe->params_len + 7u) & ~7u), 8);
-    if (number != kernel.expected_seq) {
-        post(sqe, ST_BAD_SEQUENCE, CAPOS_CQE_SEQUENCE, kernel.expected_seq);
-        return false;
-    }
-    header->next_sequence = ++kernel.expected_seq;
-    return true;
-}
-
-/* A call answers with its own parameters. */
-static void answer(const struct capos_sqe *sqe)
-{
-    if (sqe->op != CAPOS_OP_CALL || kernel.answer != ST_OK) {
-        post(sqe, kernel.answer, 0, 0);
-        return;
-    }
-    uint32_t length = sqe->params_len < sqe->result_len ? sqe->params_len : sqe->result_len;
-    memmove(bytes_of(sqe, sqe->result), bytes_of(sqe, sqe->params), length);
-    post(sqe, (int32_t)length, 0, 0);
-}
-
-static void release_held(void)
-{
-    for (unsigned i = 0; i < kernel.held_count; i++) {
-        answer(&kernel.held[kernel.reverse ? kernel.held_count - 1 - i : i]);
-    }
-    kernel.held_count = 0;
-}
-
-int64_t capos_sys_enter(uint64_t min_complete, uint64_t deadline_ns)
-{
-    unsigned budget = kernel.allow;
-    int64_t flags = 0;
-    kernel.entries++;
-    while (kernel.head < header->sq_tail) {
-        if (kernel.allow != 0 && budget-- == 0) {
-            flags |= (int64_t)CAPOS_ENTER_STALLED;
-            break;
-        }
-        struct capos_sqe sqe =
-            ((struct capos_sqe *)(void *)(memory + header->sq_offset))[kernel.head % SQ];
-        header->sq_head = ++kernel.head;
-        kernel.order[kernel.consumed++ % 64] = sqe.op;
-        if (!sequence_is_right(&sqe)) {
-            continue;
-        }
-        if (kernel.hold_calls && sqe.op == CAPOS_OP_CALL) {
-            kernel.held[kernel.held_count++] = sqe;
-        } else {
-            answer(&sqe);
-        }
-    }
-    if (header->cq_head == kernel.cq_tail && min_complete > 0) {
-        if (deadline_ns != CAPOS_FOREVER) {
-            return flags | (int64_t)CAPOS_ENTER_TIMED_OUT;
-        }
-        release_held();
-    }
-    return flags | (int64_t)(kernel.cq_tail - header->cq_head);
-}
-
-NORETURN void capos_sys_exit(int64_t code)
-{
-    printf("# the library ended the process with code %lld\n", (long long)code);
-    exit(2);
-}
-
-/* A call with room for `bytes` and four transfers. */
-struct box {
-    _Alignas(8) uint8_t params[2048 + 8 + 64];
-    _Alignas(8) uint8_t result[2048];
-    struct capos_transfer transfers[4];
-    struct capos_call call;
-};
-
-static void make_call(struct box *box, uint32_t bytes, uint64_t value)
-{
-    memset(box, 0, sizeof(*box));
-    box->call.params = box->params;
-    box->call.params_capacity = 2048;
-    box->call.result = box->result;
-    box->call.result_capacity = bytes < 16 ? 16 : bytes;
-    box->call.transfers = box->transfers;
-    box->call.transfer_capacity = 4;
-    capos_call_begin(&box->call, 5);
-    box->call.params_bytes = bytes;
-    memcpy(box->params, &value, 8);
-}
-
-static uint64_t result_of(const struct box *box)
-{
-    uint64_t value;
-    memcpy(&value, box->result, 8);
-    return value;
-}
 
 TEST(ring_refuses_strange_header, "a ring whose header contradicts itself is not opened")
 {
@@ -326,8 +168,8 @@ TEST(
     capos_push();
     unsigned before = kernel.consumed;
     CHECK_EQ(before, CQ - 4);
-    capos_op_init(&ops[0], CAPOS_OP_RELEASE, 5); /* they call it */
-    capos_op_init(&ops[1], CAPOS_OP_RELEASE, 6); /* they give it away */
+    capos_op_init(&ops[0], CAPOS_OP_RELEASE, CAP(5)); /* they call it */
+    capos_op_init(&ops[1], CAPOS_OP_RELEASE, 6);      /* they give it away */
     capos_op_init(&ops[2], CAPOS_OP_RETURN, 0);
     capos_op_init(&ops[3], CAPOS_OP_SIGNAL, 3);
     capos_op_init(&ops[4], CAPOS_OP_RELEASE, 3);
@@ -354,7 +196,7 @@ static void fill_ring(struct box *boxes, unsigned count)
     kernel.hold_calls = true;
     for (unsigned i = 0; i < count; i++) {
         make_call(&boxes[i], 16, i);
-        boxes[i].call.cap = 1000 + i;
+        boxes[i].call.cap = CAP(1000 + i);
         capos_submit(&boxes[i].call);
     }
     capos_push();
@@ -383,7 +225,7 @@ TEST(ring_release_waits, "a release that must wait for a call in front of it sle
     static struct box boxes[CALLS];
     fill_ring(boxes, CALLS);
     for (unsigned i = 0; i < CALLS; i++) {
-        capos_release(1000 + i);
+        capos_release(CAP(1000 + i));
     }
     CHECK(kernel.entries < 1000);
     for (unsigned i = 0; i < CALLS; i++) {

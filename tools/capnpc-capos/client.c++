@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // NAME.client.{h,c}: typed calls and server dispatch over libcapos.
 #include <algorithm>
+#include <cctype>
 
 #include "emit.h"
 
@@ -53,7 +54,10 @@ static inline status_t capos_params_finish(struct capos_call *call)
     size_t len;
     enum capnp_status status = capnp_finish((struct capnp_builder *)(void *)call->codec, &len);
     call->params_bytes = (uint32_t)len;
-    return capos_build_status(status);
+    if (status != CAPNP_OK && call->status == ST_OK) {
+        call->status = capos_build_status(status); /* of what is called on its promise, too */
+    }
+    return call->status;
 }
 
 /* The builder of a request's results, begun anew. */
@@ -133,7 +137,12 @@ class Client
     void start();
     void call_code(const Interface &i, const Method &m);
     bool simple(uint64_t struct_id) const;
-    std::string wrapper_parameters(const Method &m) const;
+    std::string params_list(const Method &m) const;
+    std::string results_list(const Method &m) const;
+    std::string arguments(const std::string &list) const;
+    void promises(const Interface &i, const Method &m);
+    void send(const Interface &i, const Method &m);
+    void await(const Interface &i, const Method &m);
     void wrapper(const Interface &i, const Method &m);
     void wrapper_param(const Method &m, Field::Reader f);
     void wrapper_result(const Method &m, Field::Reader f);
@@ -157,7 +166,7 @@ void Client::start()
     }
     h.line("#ifndef %s\n#define %s\n\n#include \"capos_codec.h\"\n#include \"%s.capnp.h\"\n",
            guard.c_str(), guard.c_str(), file.stem.c_str());
-    c.line("#include \"%s.client.h\"\n\n#include \"lib/base/string.h\"\n#include \"status.capnp.h\"\n",
+    c.line("#include \"%s.client.h\"\n\n#include \"capos/ring.h\"\n#include \"lib/base/string.h\"\n#include \"status.capnp.h\"\n",
            file.stem.c_str());
 }
 
@@ -179,7 +188,8 @@ void Client::call_code(const Interface &i, const Method &m)
     h.line("/* Ends the parameters and submits; a status other than 0: nothing was submitted. */");
     h.line("static inline status_t %s_submit(struct capos_call *call)\n{\n"
            "    status_t status = capos_params_finish(call);\n"
-           "    if (status == 0) {\n        capos_submit(call);\n    }\n    return status;\n}",
+           "    if (status == 0) {\n        capos_submit(call);\n    } else {\n        capos_unsent(call);\n    }\n"
+           "    return status;\n}",
            n);
     h.line("/* Reads the results of a call that ended ST_OK; ST_BAD_MESSAGE when they are malformed. */");
     h.line("static inline status_t %s_results(const struct capos_call *call, %s_r *out)\n{\n"
@@ -206,9 +216,9 @@ bool Client::simple(uint64_t struct_id) const
     return true;
 }
 
-std::string Client::wrapper_parameters(const Method &m) const
+std::string Client::params_list(const Method &m) const
 {
-    std::string out = "capos_cap_t cap";
+    std::string out;
     for (auto f : model.node(m.params_id).getStruct().getFields()) {
         auto type = f.getSlot().getType();
         std::string name = param_name(f);
@@ -222,6 +232,12 @@ std::string Client::wrapper_parameters(const Method &m) const
             out += ", " + reader_type(model, type) + " " + name;
         }
     }
+    return out;
+}
+
+std::string Client::results_list(const Method &m) const
+{
+    std::string out;
     for (auto f : model.node(m.results_id).getStruct().getFields()) {
         auto type = f.getSlot().getType();
         std::string name = snake(f.getName().cStr()) + "_out";
@@ -233,6 +249,22 @@ std::string Client::wrapper_parameters(const Method &m) const
             out += ", capos_cap_t *" + name;
         } else if (!type.isVoid()) {
             out += ", " + reader_type(model, type) + " *" + name;
+        }
+    }
+    return out;
+}
+
+// The lists' names alone, to pass them on.
+std::string Client::arguments(const std::string &list) const
+{
+    std::string out, word;
+    for (size_t at = 0; at <= list.size(); at++) {
+        char c = at < list.size() ? list[at] : ',';
+        if (isalnum((unsigned char)c) || c == '_') {
+            word += c;
+        } else {
+            out += c == ',' && !word.empty() ? ", " + word : "";
+            word = "";
         }
     }
     return out;
@@ -259,7 +291,7 @@ void Client::wrapper_param(const Method &m, Field::Reader f)
     } else if (type.isData()) {
         c.line("    %s_set_%s(p_, %s, %s_len);", set.c_str(), field.c_str(), name.c_str(), name.c_str());
     } else if (model.has_annotation(f.getAnnotations(), "capability")) {
-        c.line("    %s_set_%s(p_, capos_call_copy(&call_, %s));", set.c_str(), field.c_str(), name.c_str());
+        c.line("    %s_set_%s(p_, capos_call_copy(call_, %s));", set.c_str(), field.c_str(), name.c_str());
     } else if (!type.isVoid()) {
         c.line("    %s_set_%s(p_, %s);", set.c_str(), field.c_str(), name.c_str());
     }
@@ -283,7 +315,7 @@ void Client::wrapper_result(const Method &m, Field::Reader f)
                get.c_str(), name.c_str(), name.c_str(), name.c_str());
     } else if (model.has_annotation(f.getAnnotations(), "capability")) {
         c.line("    if (status_ == ST_OK && %s != NULL) {\n"
-               "        *%s = capos_call_take(&call_, %s, %s);\n"
+               "        *%s = capos_call_take(call_, %s, %s);\n"
                "        status_ = *%s != 0 ? ST_OK : ST_BAD_MESSAGE;\n    }",
                name.c_str(), name.c_str(), get.c_str(), capability_interface(f).c_str(), name.c_str());
     } else if (!type.isVoid()) {
@@ -292,34 +324,79 @@ void Client::wrapper_result(const Method &m, Field::Reader f)
     }
 }
 
-void Client::wrapper(const Interface &i, const Method &m)
+// One name for each capability of the results, in the order of the fields.
+void Client::promises(const Interface &i, const Method &m)
 {
-    if (!simple(m.params_id) || !simple(m.results_id)) {
-        return;
+    unsigned index = 0;
+    for (auto f : model.node(m.results_id).getStruct().getFields()) {
+        if (!model.has_annotation(f.getAnnotations(), "capability")) {
+            continue;
+        }
+        h.line("/* Stands for `%s` of a CAPOS_PROMISE of %s.%s, wherever a capability is called. */\n"
+               "static inline capos_cap_t %s_%s_promise_%s(struct capos_call *call)\n{\n"
+               "    return capos_promise(call, %u);\n}\n",
+               f.getName().cStr(), i.name.c_str(), m.name.c_str(), i.name.c_str(), m.c_name.c_str(),
+               snake(f.getName().cStr()).c_str(), index++);
     }
-    std::string parameters = wrapper_parameters(m);
-    auto params = model.node(m.params_id).getStruct().getFields();
-    auto results = model.node(m.results_id).getStruct().getFields();
-    h.line("/* %s.%s in one step. Capability parameters are copied; capabilities received are the caller's;\n"
-           " * outs may be NULL, except of text and data, which must fit (ST_RESULT_TOO_SMALL). */",
-           i.name.c_str(), m.name.c_str());
-    h.line("status_t %s_%s(%s);\n", i.name.c_str(), m.c_name.c_str(), parameters.c_str());
-    c.line("status_t %s_%s(%s)\n{", i.name.c_str(), m.c_name.c_str(), parameters.c_str());
-    c.line("    CAPOS_CALL(call_, %s, %s);\n    capos_call_begin(&call_, cap);", i.name.c_str(), m.c_name.c_str());
-    c.line("    %s_b p_ = %s_%s_begin(&call_);\n    (void)p_;", m.params.c_str(), i.name.c_str(),
-           m.c_name.c_str());
-    for (auto f : params) {
+}
+
+void Client::send(const Interface &i, const Method &m)
+{
+    std::string list = params_list(m);
+    h.line("/* Begins %s.%s and submits it: an other status than 0 is its outcome. Capability parameters are\n"
+           " * copied. */\nstatus_t %s_%s_send(struct capos_call *call_, capos_cap_t cap%s);",
+           i.name.c_str(), m.name.c_str(), i.name.c_str(), m.c_name.c_str(), list.c_str());
+    c.line("status_t %s_%s_send(struct capos_call *call_, capos_cap_t cap%s)\n{", i.name.c_str(), m.c_name.c_str(),
+           list.c_str());
+    c.line("    capos_call_begin(call_, cap);\n    %s_b p_ = %s_%s_begin(call_);\n    (void)p_;", m.params.c_str(),
+           i.name.c_str(), m.c_name.c_str());
+    for (auto f : model.node(m.params_id).getStruct().getFields()) {
         wrapper_param(m, f);
     }
-    c.line("    status_t status_ = %s_%s_call(&call_);", i.name.c_str(), m.c_name.c_str());
+    c.line("    return %s_%s_submit(call_);\n}\n", i.name.c_str(), m.c_name.c_str());
+}
+
+void Client::await(const Interface &i, const Method &m)
+{
+    std::string list = results_list(m);
+    auto results = model.node(m.results_id).getStruct().getFields();
+    h.line("/* Waits for %s.%s, reads its results and ends it. Capabilities received are the caller's; outs may be\n"
+           " * NULL, except of text and data, which must fit (ST_RESULT_TOO_SMALL). */\n"
+           "status_t %s_%s_await(struct capos_call *call_%s);",
+           i.name.c_str(), m.name.c_str(), i.name.c_str(), m.c_name.c_str(), list.c_str());
+    c.line("status_t %s_%s_await(struct capos_call *call_%s)\n{\n"
+           "    status_t status_ = capos_wait(call_, CAPOS_FOREVER);",
+           i.name.c_str(), m.c_name.c_str(), list.c_str());
     if (results.size() > 0) {
-        c.line("    %s_r r_;\n    if (status_ >= 0) {\n        status_ = %s_%s_results(&call_, &r_);\n    }",
+        c.line("    %s_r r_;\n    if (status_ >= 0) {\n        status_ = %s_%s_results(call_, &r_);\n    }",
                m.results.c_str(), i.name.c_str(), m.c_name.c_str());
     }
     for (auto f : results) {
         wrapper_result(m, f);
     }
-    c.line("    capos_call_end(&call_);\n    return status_ > 0 ? ST_OK : status_;\n}\n");
+    c.line("    capos_call_end(call_);\n    return status_ > 0 ? ST_OK : status_;\n}\n");
+}
+
+void Client::wrapper(const Interface &i, const Method &m)
+{
+    promises(i, m);
+    if (!simple(m.params_id)) {
+        return;
+    }
+    send(i, m);
+    if (!simple(m.results_id)) {
+        return;
+    }
+    await(i, m);
+    std::string params = params_list(m), results = results_list(m);
+    h.line("/* Both in one step. */\nstatus_t %s_%s(capos_cap_t cap%s%s);\n", i.name.c_str(), m.c_name.c_str(),
+           params.c_str(), results.c_str());
+    c.line("status_t %s_%s(capos_cap_t cap%s%s)\n{", i.name.c_str(), m.c_name.c_str(), params.c_str(),
+           results.c_str());
+    c.line("    CAPOS_CALL(call_, %s, %s);\n    status_t sent_ = %s_%s_send(&call_, cap%s);\n"
+           "    return sent_ != ST_OK ? sent_ : %s_%s_await(&call_%s);\n}\n",
+           i.name.c_str(), m.c_name.c_str(), i.name.c_str(), m.c_name.c_str(), arguments(params).c_str(),
+           i.name.c_str(), m.c_name.c_str(), arguments(results).c_str());
 }
 
 void Client::server_table(const Interface &i)

@@ -52,10 +52,13 @@ struct capos_op {
     void *cookie;                           /* the user's */
     const struct capos_transfer *transfers; /* sqe.xfer_count of them */
     uint64_t position;                      /* once QUEUED: for CANCEL */
+    status_t end; /* private: of a MULTISHOT operation, while an event of it has yet to be told */
     /* private to the library */
     struct capos_op *next;
     struct capos_op *prev;
     uint32_t table_index;
+    uint32_t before_generation; /* of a chain: the operation before this one, in the table */
+    uint16_t before;
     uint8_t state;
     uint8_t retries;
     uint8_t inlined;
@@ -92,6 +95,19 @@ struct capos_call {
     uint64_t taken;                    /* bit i: record i has an owner elsewhere */
     void *cookie;                      /* the user's */
     uint64_t codec[CAPOS_CODEC_WORDS]; /* the generated code's: its builder lives here */
+    /* Pipelining: see CAPOS_PROMISE. `keep`: others may be called on its results before they come;
+     * `quiet`: nobody waits for this call itself. */
+    bool keep;
+    bool quiet;
+    /* The step that failed, when that was an earlier one of the pipeline; else NULL. */
+    const char *failed_interface;
+    const char *failed_method;
+    /* private to the library */
+    struct capos_call *on; /* in flight: the call whose result this one calls */
+    uint16_t promise;      /* its place among the promises of its thread, + 1 */
+    uint16_t dependents;   /* calls on it that have not ended */
+    uint8_t pipe_index;
+    bool kept; /* the kernel keeps its answer */
 };
 
 /* Bytes of storage for parameters and results with this many capabilities beside them. */
@@ -108,6 +124,19 @@ struct capos_call {
  * preceded by a storage class: then write CAPOS_CALL_STATIC). */
 #define CAPOS_CALL(call, Iface, meth) CAPOS_CALL_IN_(, call, Iface, meth)
 #define CAPOS_CALL_STATIC(call, Iface, meth) CAPOS_CALL_IN_(static, call, Iface, meth)
+
+/* Declares a call whose result capabilities are to be called before they have come, and need no slots
+ * of their own: capos_promise(), or the generated I_M_promise_FIELD, names one of them, and that name
+ * goes wherever the calls below take a capability to call. Nobody waits for the promise itself; its
+ * failure is the failure of what was called on it. capos_call_end() ends it, and not before the last
+ * call on it was submitted. Of one thread, and at most 64 at a time (BUSY). With `.quiet = false`
+ * afterwards it is a call like any other, too: it is waited for and its results are read; with
+ * `.accept` as many of its capabilities get slots. */
+#define CAPOS_PROMISE(call, Iface, meth) \
+    CAPOS_CALL_IN_(, call, Iface, meth); \
+    call.keep = true; \
+    call.quiet = true; \
+    call.accept = 0
 
 #define CAPOS_CALL_IN_(storage, call, Iface, meth) \
     storage _Alignas(8) uint8_t call##_params_[CAPOS_PARAMS_ROOM( \
@@ -155,10 +184,29 @@ status_t capos_wait(struct capos_call *call, uint64_t deadline_ns);
 /* True when the call has its outcome. Reaps; does not enter the kernel. */
 bool capos_poll(struct capos_call *call);
 
+/* Waits for all of them, with as few entries into the kernel as there can be. Returns the first status
+ * that is not ST_OK, in the order of `calls`. */
+status_t capos_wait_all(struct capos_call *const calls[], unsigned count);
+
+/* Calls that are submitted between the two are a chain: each starts when the one before has succeeded, at
+ * most CAPOS_MAX_LINK. A failure ends those behind it ST_CANCELLED; when one cannot be sent, none is. A call
+ * with `quiet` set, not the last, is known to have succeeded when a later one was started; of its results
+ * nothing is told. */
+void capos_chain_begin(void);
+void capos_chain_end(void);
+
+/* For generated code: the call could not be built, and call->status says why. */
+void capos_unsent(struct capos_call *call);
+
+/* A name for capability number `index` (0 to 2, in the order of the result's fields) of a call with
+ * `keep`, from capos_call_begin on. Only for calling: it is no capability, and the kernel refuses it. */
+capos_cap_t capos_promise(struct capos_call *call, unsigned index);
+
 /* Asks for the end of a submitted call and waits for its outcome, often ST_CANCELLED. */
 status_t capos_cancel(struct capos_call *call);
 
-/* Releases the received capabilities that were not taken. */
+/* Releases the received capabilities that were not taken; a call with `keep` can no longer be called
+ * on, and one that is still in flight is cancelled. */
 void capos_call_end(struct capos_call *call);
 
 /* Received capability `index`: 0 when there is none. It stays the call's (capos_call_cap) or
@@ -169,7 +217,8 @@ capos_cap_t capos_call_take(struct capos_call *call, uint16_t index, uint64_t in
 /* Text of the exception the call ended with; "" when it has none. `buf` receives a copy. */
 const char *capos_call_text(const struct capos_call *call, char *buf, size_t size);
 
-/* "Timer.sleep: TIMED_OUT: <what it means>": interface, method, status, what to do. Returns buf. */
+/* "Timer.sleep: TIMED_OUT: <what it means>": interface, method, status, what to do. Of a pipeline it
+ * names the step that failed. Returns buf. */
 const char *capos_explain(const struct capos_call *call, char *buf, size_t size);
 
 /* What becomes of a request when its handler or dispatch function returns. */

@@ -19,6 +19,12 @@ void capos_op_init(struct capos_op *op, uint8_t opcode, capos_cap_t cap);
 /* WAIT for events (enum capos_event); bits are the signal bits wanted. */
 void capos_op_init_wait(struct capos_op *op, capos_cap_t cap, uint16_t events, uint64_t bits);
 
+/* WAIT for a notification's bits again and again (MULTISHOT): `done` is called for each event with the bits
+ * in op->cqe.signal, several at once when they came quickly. op->cqe.flags has CAPOS_CQE_MORE but for the last
+ * time, when op->cqe.result says why it is over (it was cancelled, or its capability is gone). */
+void capos_op_init_watch(struct capos_op *op, capos_cap_t notification, uint64_t bits,
+                         void (*done)(struct capos_op *op));
+
 /* Accepts an operation; it must not be in flight. It goes to the kernel at the next flush. */
 void capos_op_submit(struct capos_op *op);
 
