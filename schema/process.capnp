@@ -38,10 +38,10 @@ interface ProcessSpawner $A.kernel $A.kernelType(5) $A.transfer(none) $A.scope(s
 
   spawn @0 (name :Text, image :UInt16 $A.capability("MemoryObject"), grants :List(Grant), limits :List(Limit), ringEntries :UInt32, stackBytes :UInt64,
             ledger :UInt16 = 0xffff $A.capability("Ledger"), session :UInt16 = 0xffff $A.capability("SessionRef"))
-      -> (process :UInt16 $A.capability("ProcessHandle")) $A.maxParams(16384) $A.paramCaps(62) $A.resultCaps(1)
+      -> (process :UInt16 $A.capability("ProcessHandle")) $A.maxParams(16384) $A.paramCaps(62) $A.resultCaps(1) $A.mayBlock
       $A.statuses(["badArgument", "badImage", "notSealed", "notTransferable", "quota", "exists", "badState"]);
-  # Start a program from a sealed ELF image with exactly these grants. Everything is checked first; a
-  # refusal starts nothing and moves nothing. The limits are carved from the spawner's ledger; classes
+  # Start a program from a sealed ELF image with exactly these grants. The program is built while the call
+  # waits, and runs when it completes; a refusal, or the call's end before that, starts nothing and moves nothing. The limits are carved from the spawner's ledger; classes
   # not named get the system's defaults. 0 for ringEntries (32) and stackBytes (65536) means default.
   # With ledger (0xffff: none) the process uses that one, limits is empty, and it stays open at its end.
   # With session it works in that one, and whatever its scope may be given to it; else in the spawner's.
@@ -60,7 +60,7 @@ interface Launcher $A.kernel $A.kernelType(6) $A.transfer(copy) $A.scope(sameSes
   # Starts programs from a fixed set, under fixed limits.
 
   launch @0 (program :Text, name :Text, grants :List(Grant))
-      -> (process :UInt16 $A.capability("ProcessHandle")) $A.maxParams(16384) $A.paramCaps(62) $A.resultCaps(1)
+      -> (process :UInt16 $A.capability("ProcessHandle")) $A.maxParams(16384) $A.paramCaps(62) $A.resultCaps(1) $A.mayBlock
       $A.statuses(["badArgument", "notFound", "notTransferable", "quota", "exists", "busy", "badState"]);
   # Start one of the bound programs with exactly these grants. busy: maxChildren are alive, or have
   # ended and a handle of them is still held. badState: the session is closed.

@@ -114,24 +114,30 @@ static const struct {
 enum { INIT_GRANTS = sizeof(init_grants) / sizeof(init_grants[0]) };
 
 /* The creator's ref stays for good: roots are never destroyed. */
-static status_t fill_init_grant(unsigned index, struct spawn_grant *grant)
+static status_t give_init(struct build *build, struct capability given[INIT_GRANTS])
 {
-    uint8_t ktype = init_grants[index].ktype;
-    const struct kernel_interface *interface = &kernel_interfaces[ktype];
-    memset(grant, 0, sizeof(*grant));
-    (void)str_copy(grant->name, sizeof(grant->name), init_grants[index].name);
-    (void)str_copy(grant->origin, sizeof(grant->origin), "boot");
-    grant->self_ktype = ktype;
-    grant->cap = (struct capability){
-        .route = roots.grant,
-        .facet = interface->facet_all,
-        .interface = interface->id,
-        .ktype = ktype,
-        .mode = interface->mode,
-        .scope = interface->scope,
-    };
-    return init_grants[index].create == NULL ? ST_OK
-                                             : init_grants[index].create(&grant->cap.object);
+    const struct capnp_text origin = {.ptr = "boot", .len = 4};
+    for (unsigned i = 0; i < INIT_GRANTS; i++) {
+        uint8_t ktype = init_grants[i].ktype;
+        const struct kernel_interface *interface = &kernel_interfaces[ktype];
+        const struct capnp_text name = {.ptr = init_grants[i].name,
+                                        .len = (uint32_t)strlen(init_grants[i].name)};
+        bool own = init_grants[i].create == NULL;
+        given[i] = (struct capability){
+            .route = roots.grant,
+            .facet = interface->facet_all,
+            .interface = interface->id,
+            .ktype = ktype,
+            .mode = interface->mode,
+            .scope = interface->scope,
+        };
+        status_t status = own ? ST_OK : init_grants[i].create(&given[i].object);
+        if (status != ST_OK) {
+            return status;
+        }
+        spawn_add(build, name, origin, interface->id, 0, own ? ktype : 0, (uint16_t)i);
+    }
+    return ST_OK;
 }
 
 /* init's share: all of the machine but a sixteenth of its memory for the kernel. */
@@ -147,7 +153,7 @@ static void init_limits(uint64_t limits[LEDGER_CLASSES])
 
 static status_t start_init(void)
 {
-    static struct spawn_grant grants[INIT_GRANTS];
+    static struct capability given[INIT_GRANTS];
     struct spawn_request req = {
         .name = "init",
         .parent = roots.ledger,
@@ -155,22 +161,21 @@ static status_t start_init(void)
         .route = roots.grant,
         .ring_entries = 256,
         .stack_bytes = 131072,
-        .grants = grants,
-        .grant_count = INIT_GRANTS,
+        .given = given,
     };
+    struct build *build;
+    struct process *init;
     init_limits(req.limits);
     status_t status = archive_open_now("init", &req.image);
-    if (status != ST_OK) {
-        return status;
+    if (status == ST_OK) {
+        status = spawn_begin(&req, &build);
     }
-    for (unsigned i = 0; i < INIT_GRANTS; i++) {
-        status = fill_init_grant(i, &grants[i]);
-        if (status != ST_OK) {
-            return status;
-        }
+    if (status == ST_OK) {
+        status = give_init(build, given);
     }
-    struct process *init;
-    status = spawn(&req, &init);
+    if (status == ST_OK) {
+        status = spawn_now(build, &init);
+    }
     if (status == ST_OK) {
         init->is_init = true;
         kobj_unref(&init->obj);

@@ -143,8 +143,12 @@ status_t aspace_unmap_dead(struct aspace *as, uint64_t *at, int32_t *budget,
 bool aspace_op_slice(struct aspace_op *op, int budget);
 /* Gives it back; its status. */
 status_t aspace_op_end(struct aspace_op *op);
-/* The rest, if there is one: for a space that no CPU has loaded. */
-status_t aspace_op_finish(status_t begun, struct aspace_op **op);
+/* Both in one: ST_PENDING, or the status of what is then over, and *op is NULL. Takes all of the budget. */
+status_t aspace_op_go_on(struct aspace_op **op, int *budget);
+
+/* Commits pages of a reservation for reading and writing, from *at on, as far as *budget lasts: ST_OK (up to
+ * end), ST_PENDING, or what aspace_commit says. */
+status_t aspace_commit_some(struct aspace *as, uint64_t *at, uint64_t end, int *budget);
 
 /* Kernel-placed pages (ring, capset): they stay the caller's; the region is of kind KERNEL. A place for
  * them comes first, *address 0 = choose among the rings; writable ones are refused as message buffers.

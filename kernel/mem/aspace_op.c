@@ -382,12 +382,13 @@ status_t aspace_op_go(struct aspace *as, status_t status, struct aspace_op **op)
     return status;
 }
 
-status_t aspace_op_finish(status_t status, struct aspace_op **op)
+status_t aspace_op_go_on(struct aspace_op **op, int *budget)
 {
-    if (status != ST_PENDING) {
-        return status;
+    status_t status = ST_PENDING;
+    if (aspace_op_slice(*op, *budget)) {
+        status = aspace_op_end(*op);
+        *op = NULL;
     }
-    while (!aspace_op_slice(*op, ASPACE_SLICE)) {
-    }
-    return aspace_op_end(*op);
+    *budget = 0;
+    return status;
 }

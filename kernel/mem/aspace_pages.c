@@ -72,6 +72,24 @@ status_t aspace_commit(struct aspace *as, uint64_t address, uint64_t size_bytes,
     return aspace_op_go(as, status, out);
 }
 
+/* Pieces that aspace_commit does at once. */
+status_t aspace_commit_some(struct aspace *as, uint64_t *at, uint64_t end, int *budget)
+{
+    enum { PAGE_COST = 9, PIECE = 8 };
+    status_t status = ST_OK;
+    while (status == ST_OK && *at < end) {
+        struct aspace_op *op;
+        uint64_t bytes = min_u64(end - *at, PIECE * PAGE_BYTES);
+        status =
+            *budget > 0 ? aspace_commit(as, *at, bytes, PROTECTION_READ_WRITE, &op) : ST_PENDING;
+        if (status == ST_OK) {
+            *at += bytes;
+            *budget -= PAGE_COST * (int)(bytes >> PAGE_SHIFT);
+        }
+    }
+    return status;
+}
+
 status_t aspace_decommit(struct aspace *as, uint64_t address, uint64_t size_bytes,
                          struct aspace_op **out)
 {

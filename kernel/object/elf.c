@@ -2,7 +2,7 @@
 /*
  * The loader. Every number in the image is a stranger's: headers are copied, each sum is checked for
  * overflow before it is used, and the whole plan is made before anything is mapped. The object is
- * sealed, so what was checked cannot change.
+ * sealed, so what was checked cannot change, and the plan is carried out in slices.
  */
 #include "object/elf.h"
 
@@ -48,6 +48,7 @@ struct elf_program {
 static_assert(sizeof(struct elf_program) == 56, "ELF program header");
 static_assert(offsetof(struct elf_program, memory_bytes) == 40, "ELF program header");
 
+enum { COPY_COST = 8 }; /* of a page, in looks at one: mem/aspace.h */
 enum { ELF_CLASS_64 = 2, ELF_LITTLE_ENDIAN = 1, ELF_VERSION = 1, ELF_EXECUTABLE = 2 };
 enum { ELF_MACHINE_X86_64 = 62 };
 enum {
@@ -60,21 +61,6 @@ enum { ELF_EXECUTE = 1, ELF_WRITE = 2, ELF_READ = 4 };
 
 static const uint8_t elf_ident[7] = {
     0x7f, 'E', 'L', 'F', ELF_CLASS_64, ELF_LITTLE_ENDIAN, ELF_VERSION,
-};
-
-/* One PT_LOAD, checked. */
-struct segment {
-    uint64_t start; /* page-aligned, of the mapping */
-    uint64_t end;
-    uint64_t address; /* exact */
-    uint64_t offset;  /* exact */
-    uint64_t file_bytes;
-    enum Protection protection;
-};
-
-struct plan {
-    struct segment segments[ELF_MAX_SEGMENTS];
-    unsigned count;
 };
 
 /* Copies [offset, offset + bytes) of the image; false when it has no such bytes. */
@@ -116,7 +102,7 @@ static bool flags_ok(uint32_t flags, enum Protection *protection_out)
 
 /* Where the segment is in memory and in the file. */
 static bool segment_place(const struct memory_object *object, const struct elf_program *program,
-                          struct segment *out)
+                          struct elf_segment *out)
 {
     uint64_t end;
     if (program->file_bytes > program->memory_bytes || program->offset > object->size_bytes ||
@@ -136,10 +122,10 @@ static bool segment_place(const struct memory_object *object, const struct elf_p
     return (out->end - out->start) >> PAGE_SHIFT <= ELF_MAX_SEGMENT_PAGES;
 }
 
-static bool overlaps(const struct plan *plan, const struct segment *segment)
+static bool overlaps(const struct elf_load *load, const struct elf_segment *segment)
 {
-    for (unsigned i = 0; i < plan->count; i++) {
-        const struct segment *other = &plan->segments[i];
+    for (unsigned i = 0; i < load->count; i++) {
+        const struct elf_segment *other = &load->segments[i];
         if (segment->start < other->end && other->start < segment->end) {
             return true;
         }
@@ -148,14 +134,14 @@ static bool overlaps(const struct plan *plan, const struct segment *segment)
 }
 
 static bool plan_segment(const struct memory_object *object, const struct elf_program *program,
-                         struct plan *plan)
+                         struct elf_load *load)
 {
-    struct segment segment;
+    struct elf_segment segment;
     if (program->memory_bytes == 0) {
         return program->file_bytes == 0;
     }
-    if (plan->count == ELF_MAX_SEGMENTS || !flags_ok(program->flags, &segment.protection) ||
-        !segment_place(object, program, &segment) || overlaps(plan, &segment)) {
+    if (load->count == ELF_MAX_SEGMENTS || !flags_ok(program->flags, &segment.protection) ||
+        !segment_place(object, program, &segment) || overlaps(load, &segment)) {
         return false;
     }
     /* Mapped from the file, so all of it must be there. */
@@ -163,16 +149,16 @@ static bool plan_segment(const struct memory_object *object, const struct elf_pr
         program->file_bytes != program->memory_bytes) {
         return false;
     }
-    plan->segments[plan->count++] = segment;
+    load->segments[load->count++] = segment;
     return true;
 }
 
 static bool plan_program(const struct memory_object *object, const struct elf_program *program,
-                         struct plan *plan)
+                         struct elf_load *load)
 {
     switch (program->type) {
     case ELF_LOAD:
-        return plan_segment(object, program, plan);
+        return plan_segment(object, program, load);
     case ELF_INTERPRETER:
     case ELF_DYNAMIC:
         return false;
@@ -183,10 +169,10 @@ static bool plan_program(const struct memory_object *object, const struct elf_pr
     }
 }
 
-static bool entry_ok(const struct plan *plan, uint64_t entry)
+static bool entry_ok(const struct elf_load *load, uint64_t entry)
 {
-    for (unsigned i = 0; i < plan->count; i++) {
-        const struct segment *segment = &plan->segments[i];
+    for (unsigned i = 0; i < load->count; i++) {
+        const struct elf_segment *segment = &load->segments[i];
         if (segment->protection == PROTECTION_READ_EXECUTE && entry >= segment->address &&
             entry - segment->address < segment->file_bytes) {
             return true;
@@ -195,11 +181,9 @@ static bool entry_ok(const struct plan *plan, uint64_t entry)
     return false;
 }
 
-static bool plan_image(const struct memory_object *object, struct plan *plan,
-                       struct elf_image *image)
+static bool plan_image(const struct memory_object *object, struct elf_load *load)
 {
     struct elf_header header;
-    plan->count = 0;
     if (!image_read(object, 0, &header, sizeof(header)) || !header_ok(&header)) {
         return false;
     }
@@ -207,72 +191,94 @@ static bool plan_image(const struct memory_object *object, struct plan *plan,
     for (unsigned i = 0; i < header.program_count; i++) {
         struct elf_program program;
         if (!image_read(object, at, &program, sizeof(program)) ||
-            !plan_program(object, &program, plan)) {
+            !plan_program(object, &program, load)) {
             return false;
         }
         at += sizeof(program); /* cannot wrap: at was inside the object */
     }
-    image->entry = header.entry;
-    image->base = UINT64_MAX;
-    image->end = 0;
-    for (unsigned i = 0; i < plan->count; i++) {
-        image->base = min_u64(image->base, plan->segments[i].start);
-        image->end = max_u64(image->end, plan->segments[i].end);
+    struct elf_image *image = &load->image;
+    *image = (struct elf_image){.entry = header.entry, .base = UINT64_MAX};
+    for (unsigned i = 0; i < load->count; i++) {
+        image->base = min_u64(image->base, load->segments[i].start);
+        image->end = max_u64(image->end, load->segments[i].end);
     }
-    return entry_ok(plan, header.entry);
+    return entry_ok(load, header.entry);
 }
 
-/* Copies the file part of a writable segment page by page. */
-static status_t fill(struct aspace *as, const struct memory_object *object,
-                     const struct segment *segment)
+status_t elf_begin(struct memory_object *object, struct elf_load *load)
 {
-    uint64_t done = 0;
-    while (done < segment->file_bytes) {
-        uint64_t offset = segment->offset + done;
-        uint64_t in_page = offset & (PAGE_BYTES - 1);
-        uint64_t n = min_u64(PAGE_BYTES - in_page, segment->file_bytes - done);
-        struct paddr frame = memory_object_frame(object, (uint32_t)(offset >> PAGE_SHIFT));
-        const uint8_t *from = (const uint8_t *)frame_ptr(frame) + in_page;
-        status_t status = aspace_write(as, segment->address + done, from, n);
-        if (status != ST_OK) {
-            return status;
-        }
-        done += n;
-    }
-    return ST_OK;
-}
-
-static status_t map_segment(struct aspace *as, struct memory_object *object,
-                            const struct segment *segment)
-{
-    struct aspace_op *op;
-    uint64_t address = segment->start;
-    uint64_t size = segment->end - segment->start;
-    if (segment->protection != PROTECTION_READ_WRITE) {
-        return aspace_op_finish(aspace_map_object(as, object, NULL, &address,
-                                                  page_floor(segment->offset), size,
-                                                  segment->protection, &op),
-                                &op);
-    }
-    status_t status = aspace_reserve(as, segment->start, size, &address);
-    if (status == ST_OK) {
-        status = aspace_op_finish(
-            aspace_commit(as, segment->start, size, PROTECTION_READ_WRITE, &op), &op);
-    }
-    return status == ST_OK ? fill(as, object, segment) : status;
-}
-
-status_t elf_load(struct aspace *as, struct memory_object *object, struct elf_image *out)
-{
-    struct plan plan;
+    load->count = load->at = 0;
+    load->step = 0;
+    load->op = NULL;
     if (!memory_object_is_sealed(object)) {
         return ST_NOT_SEALED;
     }
-    if (!plan_image(object, &plan, out)) {
-        return ST_BAD_IMAGE;
+    return plan_image(object, load) ? ST_OK : ST_BAD_IMAGE;
+}
+
+/* Maps the object's own pages. */
+static status_t share(struct aspace *as, struct memory_object *object, struct elf_load *load,
+                      int *budget)
+{
+    const struct elf_segment *segment = &load->segments[load->at];
+    uint64_t address = segment->start;
+    uint64_t size = segment->end - segment->start;
+    if (load->op != NULL) {
+        return aspace_op_go_on(&load->op, budget);
     }
-    for (unsigned i = 0; i < plan.count; i++) {
-        status_t status = map_segment(as, object, &plan.segments[i]);
+    *budget -= (int)min_u64(size >> PAGE_SHIFT, ASPACE_AT_ONCE);
+    status_t status = aspace_map_object(as, object, NULL, &address, page_floor(segment->offset),
+                                        size, segment->protection, &load->op);
+    load->op = status == ST_PENDING ? load->op : NULL;
+    return status;
+}
+
+/* Copies the next piece of the file part of a writable segment, at most a page. */
+static status_t copy_page(struct aspace *as, const struct memory_object *object,
+                          struct elf_load *load)
+{
+    const struct elf_segment *segment = &load->segments[load->at];
+    uint64_t offset = segment->offset + load->done;
+    uint64_t in_page = offset & (PAGE_BYTES - 1);
+    uint64_t n = min_u64(PAGE_BYTES - in_page, segment->file_bytes - load->done);
+    struct paddr frame = memory_object_frame(object, (uint32_t)(offset >> PAGE_SHIFT));
+    const uint8_t *from = (const uint8_t *)frame_ptr(frame) + in_page;
+    status_t status = aspace_write(as, segment->address + load->done, from, n);
+    load->done += n;
+    return status;
+}
+
+/* Fresh memory, with a copy of the file's part. */
+static status_t copy(struct aspace *as, const struct memory_object *object, struct elf_load *load,
+                     int *budget)
+{
+    const struct elf_segment *segment = &load->segments[load->at];
+    status_t status = ST_OK;
+    if (load->step == 0) {
+        status = aspace_reserve(as, segment->start, segment->end - segment->start, &load->done);
+        load->step++;
+    }
+    if (status == ST_OK && load->step == 1) {
+        status = aspace_commit_some(as, &load->done, segment->end, budget);
+        if (status == ST_OK) {
+            load->done = 0;
+            load->step++;
+        }
+    }
+    for (; status == ST_OK && load->done < segment->file_bytes; *budget -= COPY_COST) {
+        status = *budget > 0 ? copy_page(as, object, load) : ST_PENDING;
+    }
+    return status;
+}
+
+status_t elf_load_slice(struct aspace *as, struct memory_object *object, struct elf_load *load,
+                        int *budget)
+{
+    for (; load->at < load->count; load->at++, load->step = 0) {
+        bool fresh = load->segments[load->at].protection == PROTECTION_READ_WRITE;
+        status_t status = *budget <= 0 ? ST_PENDING
+                          : fresh      ? copy(as, object, load, budget)
+                                       : share(as, object, load, budget);
         if (status != ST_OK) {
             return status;
         }

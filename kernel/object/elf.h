@@ -17,8 +17,10 @@
 #include <stdint.h>
 
 #include "abi/types.h"
+#include "gen/memory.capnp.h"
 
 struct aspace;
+struct aspace_op;
 struct memory_object;
 
 enum { ELF_MAX_HEADERS = 32, ELF_MAX_SEGMENTS = 16, ELF_MAX_SEGMENT_PAGES = 1024 };
@@ -29,9 +31,33 @@ struct elf_image {
     uint64_t end;  /* one past the highest, page-aligned */
 };
 
-/* Checks all of the image, then maps it into `as`, which no thread runs in yet. ST_NOT_SEALED,
- * ST_BAD_IMAGE, ST_QUOTA, ST_EXISTS (something is there already). After ST_BAD_IMAGE nothing is
- * mapped; after the others what is mapped goes with the address space. */
-status_t elf_load(struct aspace *as, struct memory_object *object, struct elf_image *out);
+/* One PT_LOAD, checked. */
+struct elf_segment {
+    uint64_t start; /* page-aligned, of the mapping */
+    uint64_t end;
+    uint64_t address; /* exact */
+    uint64_t offset;  /* exact */
+    uint64_t file_bytes;
+    enum Protection protection;
+};
+
+/* A load under way. */
+struct elf_load {
+    struct elf_image image;
+    struct elf_segment segments[ELF_MAX_SEGMENTS];
+    unsigned count, at; /* at: the segment that is being mapped */
+    uint8_t step;       /* of a writable one: reserve, commit, copy */
+    uint64_t done;      /* address to commit next; then bytes copied */
+    struct aspace_op
+        *op; /* under way: to be run to its end whatever becomes of the load; else NULL */
+};
+
+/* Checks all of the image. ST_NOT_SEALED, ST_BAD_IMAGE. */
+status_t elf_begin(struct memory_object *object, struct elf_load *load);
+
+/* Maps it into `as`, which no thread runs in yet, as far as *budget lasts: ST_OK, ST_PENDING, ST_QUOTA, ST_EXISTS
+ * (something is there already). What is mapped then goes with the address space. */
+status_t elf_load_slice(struct aspace *as, struct memory_object *object, struct elf_load *load,
+                        int *budget);
 
 #endif

@@ -26,6 +26,7 @@ struct process;
 struct thread;
 struct record;
 struct op;
+struct op_transfers;
 
 enum { ST_PENDING = 1, INVOKE_MAX_RESULT_CAPS = 2, INVOKE_MAX_PARAM_CAPS = 62 };
 
@@ -40,8 +41,11 @@ struct invocation {
      * takes its own. moved[i]: the sender asked for a move; only spawning handlers accept moves. */
     uint32_t cap_count;
     const struct capability *caps;
-    uint64_t move_mask;   /* bit i: the sender asked to move caps[i] */
-    bool moves_taken;     /* the handler took the moved ones: the sender loses them */
+    uint64_t move_mask; /* bit i: the sender asked to move caps[i] */
+    /* A handler that answers later may keep the transfers captured till then: it sets keep_xfers to a copy of
+     * xfers that lives as long as the record, which ends them (taken back, unless record_end_transfers was called). */
+    const struct op_transfers *xfers, *keep_xfers;
+    bool xfers_taken;     /* the record has them */
     uint64_t deadline_ns; /* of the SQE; 0 = none */
     /* results */
     uint32_t result_cap_count;

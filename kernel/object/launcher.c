@@ -40,8 +40,6 @@ struct launcher {
     struct program programs[LAUNCHER_MAX_PROGRAMS]; /* [I] */
 };
 static_assert(sizeof(struct launcher) <= SLAB_MAX_BYTES, "a launcher fits the slab");
-static_assert(sizeof(struct spawn_grant) * CAPOS_CAPSET_MAX <= CPU_WORK_BYTES,
-              "the grants of a spawn fit the work buffer");
 
 static struct launcher *launcher_of(struct kobj *obj)
 {
@@ -128,27 +126,23 @@ static status_t read_place(const struct invocation *inv, uint16_t ledger, uint16
                : ST_BAD_STATE;
 }
 
-static struct spawn_grant *grant_buffer(void)
+/* The common end of spawn and launch, for which a launcher has counted the child. */
+static status_t make_child(struct invocation *inv, const struct spawn_request *req,
+                           Grant_list_r grants)
 {
-    return (struct spawn_grant *)(void *)cpu_this()->work;
-}
-
-/* The common end of spawn and launch. */
-static status_t make_child(struct invocation *inv, struct spawn_request *req, uint16_t *index_out)
-{
+    struct build *build;
     status_t status = invoke_reserve_caps(inv, 1);
+    if (status == ST_OK) {
+        status = spawn_begin(req, &build);
+    }
     if (status != ST_OK) {
+        if (req->launcher != NULL) {
+            atomic_sub_relaxed(&req->launcher->children, 1);
+        }
         return status;
     }
-    struct process *child;
-    status = spawn(req, &child);
-    if (status != ST_OK) {
-        return status;
-    }
-    inv->moves_taken = true;
-    *index_out = invoke_add_cap(inv, &child->obj, KTYPE_PROCESS_HANDLE,
-                                kernel_interfaces[KTYPE_PROCESS_HANDLE].facet_all);
-    return ST_OK;
+    spawn_read_grants(grants, build);
+    return spawn_later(build, inv);
 }
 
 status_t ProcessSpawner_kernel_spawn(struct invocation *inv, ProcessSpawner_spawn_params_r params,
@@ -159,9 +153,10 @@ status_t ProcessSpawner_kernel_spawn(struct invocation *inv, ProcessSpawner_spaw
         .route = inv->target.route,
         .ring_entries = ProcessSpawner_spawn_params_get_ring_entries(params),
         .stack_bytes = ProcessSpawner_spawn_params_get_stack_bytes(params),
-        .grants = grant_buffer(),
     };
+    (void)results;
     uint16_t image = ProcessSpawner_spawn_params_get_image(params);
+    Grant_list_r grants = ProcessSpawner_spawn_params_get_grants(params);
     status_t status = spawn_read_name(ProcessSpawner_spawn_params_get_name(params), req.name);
     if (status == ST_OK) {
         status = image_param(inv, image, &req.image);
@@ -181,16 +176,9 @@ status_t ProcessSpawner_kernel_spawn(struct invocation *inv, ProcessSpawner_spaw
                      : spawn_read_limits(limits, req.limits);
     }
     if (status == ST_OK) {
-        status = spawn_read_grants(inv, ProcessSpawner_spawn_params_get_grants(params), 0, &req);
+        status = spawn_check_grants(inv, grants);
     }
-    uint16_t index = 0;
-    if (status == ST_OK) {
-        status = make_child(inv, &req, &index);
-    }
-    if (status == ST_OK) {
-        ProcessSpawner_spawn_results_set_process(results, index);
-    }
-    return status;
+    return status == ST_OK ? make_child(inv, &req, grants) : status;
 }
 
 static status_t read_programs(const struct invocation *inv, Program_list_r list,
@@ -305,7 +293,6 @@ status_t Launcher_kernel_launch(struct invocation *inv, Launcher_launch_params_r
         .parent = launcher->payer,
         .session = launcher->session != NULL ? launcher->session : inv->process->session,
         .route = inv->target.route,
-        .grants = grant_buffer(),
         .launcher = launcher,
     };
     memcpy(req.limits, launcher->limits, sizeof(req.limits));
@@ -313,9 +300,10 @@ status_t Launcher_kernel_launch(struct invocation *inv, Launcher_launch_params_r
     if (req.image == NULL) {
         return ST_NOT_FOUND;
     }
+    Grant_list_r grants = Launcher_launch_params_get_grants(params);
     status_t status = spawn_read_name(Launcher_launch_params_get_name(params), req.name);
     if (status == ST_OK) {
-        status = spawn_read_grants(inv, Launcher_launch_params_get_grants(params), 0, &req);
+        status = spawn_check_grants(inv, grants);
     }
     if (status != ST_OK) {
         return status;
@@ -326,14 +314,8 @@ status_t Launcher_kernel_launch(struct invocation *inv, Launcher_launch_params_r
     if (!take_place(launcher)) {
         return ST_BUSY;
     }
-    uint16_t index = 0;
-    status = make_child(inv, &req, &index);
-    if (status != ST_OK) {
-        atomic_sub_relaxed(&launcher->children, 1);
-        return status;
-    }
-    Launcher_launch_results_set_process(results, index);
-    return ST_OK;
+    (void)results;
+    return make_child(inv, &req, grants);
 }
 
 status_t Launcher_kernel_programs(struct invocation *inv, Launcher_programs_params_r params,

@@ -20,6 +20,11 @@ status_t invoke_wait_at(struct invocation *inv, struct kobj *owner, struct list 
     }
     inv->record = rec;
     inv->generation = atomic_load_relaxed(&rec->generation);
+    if (inv->keep_xfers != NULL) {
+        rec->apart = inv->keep_xfers;
+        rec->xfer_count = RECORD_XFERS_APART;
+        inv->xfers_taken = true;
+    }
     if (inv->reserved_caps != 0) {
         table_unredeem(&inv->process->table, inv->reserved_caps, inv->result_ids);
         rec->promised = (uint8_t)inv->reserved_caps;
@@ -50,6 +55,23 @@ status_t pending_start(struct pending *pending, struct invocation *inv, job_fn r
 bool pending_claim(struct pending *pending)
 {
     return pending->ring != NULL && record_claim(pending->rec, pending->generation);
+}
+
+void pending_requeue(struct pending *pending)
+{
+    struct record *rec = pending->rec;
+    lock_acquire(&rec->target->lock);
+    bool queued = record_queue_locked(rec, NULL);
+    lock_release(&rec->target->lock);
+    if (!queued) {
+        record_complete(rec, rec->doom);
+    }
+}
+
+bool pending_is_over(const struct pending *pending)
+{
+    return pending->ring == NULL ||
+           atomic_load_acquire(&pending->rec->generation) != pending->generation;
 }
 
 void pending_end(struct pending *pending)

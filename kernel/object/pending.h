@@ -40,6 +40,11 @@ status_t pending_start(struct pending *pending, struct invocation *inv, job_fn r
 bool pending_claim(struct pending *pending);
 void pending_end(struct pending *pending);
 
+/* After pending_claim: the caller waits again, or, when he was to be ended meanwhile, is. */
+void pending_requeue(struct pending *pending);
+/* The record has been completed, and who did that has let go of it. */
+bool pending_is_over(const struct pending *pending);
+
 /* The caller's process is ending: nobody wants the rest. */
 bool pending_is_orphan(const struct pending *pending);
 

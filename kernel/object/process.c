@@ -185,8 +185,7 @@ static void init_fields(struct process *process, struct ledger *parent, struct s
     kobj_ref(&process->obj); /* its own, until it is reaped: dropping every handle ends nothing */
 }
 
-/* Address space, table, capset page and the first thread, all charged to the process's ledger. */
-static status_t build(struct process *process, uint32_t ring_entries)
+status_t process_furnish(struct process *process, uint32_t ring_entries)
 {
     status_t status = aspace_init(&process->aspace, process->ledger);
     if (status != ST_OK) {
@@ -202,21 +201,16 @@ static status_t build(struct process *process, uint32_t ring_entries)
     }
     process->built_table = true;
     struct thread *thread;
-    int enough = INT32_MAX;
     status = thread_create(process, 0, ring_entries, &thread);
     if (status == ST_OK) {
-        status = ring_fill(thread->ring, &enough);
+        enter_class(process);
     }
-    if (status != ST_OK) {
-        return status;
-    }
-    process->capset = kpage_alloc(process->ledger);
-    return process->capset != NULL ? ST_OK : ST_QUOTA;
+    return status;
 }
 
 status_t process_create(struct ledger *parent, struct ledger *ledger, struct session *session,
                         const uint64_t limits[LEDGER_CLASSES], const char *name,
-                        uint32_t ring_entries, struct process **out)
+                        struct process **out)
 {
     if (ledger_charge(parent, LEDGER_CLASS_PROCESSES, 1) != ST_OK) {
         return ST_QUOTA;
@@ -233,6 +227,10 @@ status_t process_create(struct ledger *parent, struct ledger *ledger, struct ses
     } else {
         status = ledger_carve(parent, limits, name, &process->ledger);
     }
+    if (status == ST_OK && (process->capset = kpage_alloc(process->ledger)) == NULL) {
+        ledger_unref(process->ledger);
+        status = ST_QUOTA;
+    }
     if (status != ST_OK) {
         slab_free(process);
         ledger_refund(parent, LEDGER_CLASS_PROCESSES, 1);
@@ -241,12 +239,6 @@ status_t process_create(struct ledger *parent, struct ledger *ledger, struct ses
     kobj_slot_add(&process->ledger->obj);
     process->owns_ledger = ledger == NULL;
     init_fields(process, parent, session, name);
-    status = build(process, ring_entries);
-    if (status != ST_OK) {
-        process_abandon(process);
-        return status;
-    }
-    enter_class(process);
     *out = process;
     return ST_OK;
 }
@@ -454,9 +446,7 @@ static bool stage_drop_threads(struct process *process)
         lock_release(&process->obj.lock);
         thread_release(thread);
     }
-    if (process->capset != NULL) {
-        kpage_free(process->ledger, process->capset);
-    }
+    kpage_free(process->ledger, process->capset);
     return true;
 }
 

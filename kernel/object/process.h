@@ -80,12 +80,16 @@ struct process {
     bool silent;                /* [I] never ran: nothing is reported */
 };
 
-/* An empty process with table, address space and one thread that is not yet ready; charged: the
- * struct to `parent`, all else to `ledger` or, when that is NULL, to a new one carved from the parent.
- * Takes a ref of the session. ST_QUOTA, ST_BAD_STATE (ledger_carve). */
+/* A process that is nothing but its start page yet; charged: the struct to `parent`, all else to `ledger` or,
+ * when that is NULL, to a new one carved from the parent. Takes a ref of the session. ST_QUOTA, ST_BAD_STATE
+ * (ledger_carve): nothing is left. */
 status_t process_create(struct ledger *parent, struct ledger *ledger, struct session *session,
                         const uint64_t limits[LEDGER_CLASSES], const char *name,
-                        uint32_t ring_entries, struct process **out);
+                        struct process **out);
+
+/* Address space, table and one NEW thread, whose ring is to be filled; once. ST_QUOTA or what thread_create says:
+ * it is to be abandoned. */
+status_t process_furnish(struct process *process, uint32_t ring_entries);
 
 /* The capability is an endpoint's serve facet and no more. */
 bool process_is_serving(const struct capability *cap);

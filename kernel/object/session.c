@@ -3,7 +3,6 @@
 #include "object/session.h"
 
 #include "cap/siphash.h"
-#include "core/panic.h"
 #include "gen/annotations.capnp.h"
 #include "gen/endpoint.capnp.h"
 #include "gen/kernel/session.kernel.h"
@@ -92,8 +91,6 @@ static void session_close(struct session *session)
 void session_join(struct process *process, struct thread *thread)
 {
     struct session *session = process->session;
-    bool live = thread_live(thread);
-    KASSERT(live);
     lock_acquire(&session->obj.lock);
     bool closed = session_is_closed(session);
     if (!closed) {

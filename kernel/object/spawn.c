@@ -1,5 +1,27 @@
 /* SPDX-License-Identifier: MIT */
-/* Making a process from a checked request. Theory in spawn.h. */
+/*
+ * Making a process from a checked request, in slices.
+ *
+ * The first step, in the call, reads the request, checks what is cheap to check, carves and charges the child, and
+ * makes it: a process in state BUILDING that nobody holds, whose one thread is NEW. The rest is a job of stages:
+ * look at the image's headers; fill the ring; map the image; make the stack; look at the grants, one by one, and
+ * put them into the child's table; show the start page. What has been made belongs to the child from the first
+ * moment, so a build that is refused at any stage just ends the child, whose exit job takes down what is there.
+ *
+ * The call waits as a record that is QUEUED between slices and CLAIMED during one. So cancel, deadline, the caller's
+ * end, the closing of its session and a revocation of the spawner end it at once, and its transfers with it: what was
+ * to be moved is the caller's again before it hears. The next slice finds the record gone, and ends the child. A refusal
+ * is told when the child has been reaped: charges, place at the launcher and moved capabilities are back by then.
+ *
+ * A granted capability stays in the caller's table, captured, until the child starts, and is looked up there in
+ * the slice that grants it: revoked before, the spawn is refused DISCONNECTED; revoked later, the sweep finds it in
+ * the child's table, and the child starts with a dead slot. The image is held by a reference and needs to live no longer.
+ * A session that closes meanwhile is BAD_STATE; so is nothing else, for a process that joins a closed session ends.
+ *
+ * The commit cannot fail: the thread becomes live (unless the child was ended meanwhile), moved capabilities leave the
+ * caller's table, the child joins its session and runs, the call is answered. Until then it is the job alone that
+ * touches the child, but for sweeps.
+ */
 #include "object/spawn.h"
 
 #include "abi/layout.h"
@@ -10,358 +32,470 @@
 #include "lib/base/string.h"
 #include "mem/karray.h"
 #include "object/elf.h"
-#include "object/invoke.h"
 #include "object/launcher.h"
+#include "object/pending.h"
 #include "object/process.h"
+#include "ring/op.h"
 #include "ring/ring.h"
-#include "sched/sched.h"
 
-/* Derives from nothing but taste: a small service fits, a runaway one stops early. */
-void spawn_default_limits(uint64_t limits[LEDGER_CLASSES])
+enum {
+    BUILD_SLICE = 2 * ASPACE_SLICE,
+    CHECK_COST = 64, /* the image's headers, in looks at a page */
+    FURNISH_COST = 48,
+    GRANT_COST = 14,
+    NAME_PLACES = 128, /* a power of two, well over CAPOS_CAPSET_MAX */
+};
+
+/* Charged to the one who pays for the child, whose ledger it holds. The job's alone. */
+struct build {
+    struct pending pending;         /* the call; no ring when the kernel itself spawns */
+    struct process *child;          /* a ref */
+    struct memory_object *image;    /* a ref */
+    struct grant *route;            /* a ref */
+    struct ledger *payer;           /* a ref */
+    const struct capability *given; /* NULL: the transfers are */
+    struct op_transfers xfers;
+    struct elf_load load;
+    uint32_t ring_entries;
+    uint64_t stack_bytes, stack_at;      /* committed up to; 0: not begun */
+    status_t status;                     /* ST_OK, or why the build is given up, */
+    enum LedgerClass refused;            /* and for want of what */
+    bool endows, abandoned, placed;      /* placed: the start page has its address */
+    uint8_t stage, lines, line;          /* lines: of the capset; line: to be granted next */
+    uint8_t names[NAME_PLACES];          /* line + 1, by a hash of its name */
+    char (*origins)[GRANT_ORIGIN_BYTES]; /* a page */
+};
+static_assert(sizeof(struct build) <= SLAB_MAX_BYTES, "a build fits the slab");
+static_assert(CAPOS_CAPSET_MAX * GRANT_ORIGIN_BYTES <= PAGE_BYTES, "origins fit a page");
+
+static struct thread *first_thread(struct process *child)
 {
-    static const uint64_t defaults[LEDGER_CLASSES] = {
-        [LEDGER_CLASS_FRAMES] = 256,          [LEDGER_CLASS_KERNEL_PAGES] = 128,
-        [LEDGER_CLASS_SLOTS] = 256,           [LEDGER_CLASS_THREADS] = 4,
-        [LEDGER_CLASS_VIRTUAL_PAGES] = 65536, [LEDGER_CLASS_CALLS] = 512,
-        [LEDGER_CLASS_SERVED_OBJECTS] = 64,   [LEDGER_CLASS_WAITERS] = 512,
-        [LEDGER_CLASS_TIMERS] = 576,          [LEDGER_CLASS_GRANTS] = 128,
-        [LEDGER_CLASS_INTERRUPTS] = 2,        [LEDGER_CLASS_LOG_BYTES] = 16384,
-        [LEDGER_CLASS_PROCESSES] = 0,
-    };
-    memcpy(limits, defaults, sizeof(defaults));
+    return list_entry(list_first(&child->threads), struct thread, process_link);
 }
 
-status_t spawn_read_limits(Limit_list_r list, uint64_t limits[LEDGER_CLASSES])
+static struct capos_capset_entry *entry_of(struct build *build, uint32_t line)
 {
-    uint64_t seen = 0;
-    for (uint32_t i = 0; i < Limit_list_len(list); i++) {
-        Limit_r limit = Limit_list_at(list, i);
-        uint32_t ledger_class = (uint32_t)Limit_get_ledger_class(limit);
-        if (ledger_class >= LEDGER_CLASSES || (seen >> ledger_class & 1) != 0) {
-            return ST_BAD_ARGUMENT;
+    return &((struct capos_capset *)build->child->capset)->entries[line];
+}
+
+/* ---- stages ---- */
+
+static status_t check_image(struct build *build, int *budget)
+{
+    *budget -= CHECK_COST;
+    return elf_begin(build->image, &build->load);
+}
+
+static status_t furnish(struct build *build, int *budget)
+{
+    *budget -= FURNISH_COST;
+    return process_furnish(build->child, build->ring_entries);
+}
+
+static status_t make_ring(struct build *build, int *budget)
+{
+    return ring_fill(first_thread(build->child)->ring, budget);
+}
+
+static status_t load_image(struct build *build, int *budget)
+{
+    return elf_load_slice(&build->child->aspace, build->image, &build->load, budget);
+}
+
+static status_t make_stack(struct build *build, int *budget)
+{
+    struct aspace *as = &build->child->aspace;
+    uint64_t base = as->stack_top - build->stack_bytes;
+    status_t status = ST_OK;
+    if (build->stack_at == 0) {
+        status = aspace_reserve(as, base, build->stack_bytes, &build->stack_at);
+        if (status == ST_OK) {
+            status = aspace_guard(as, base - CAPOS_PAGE_BYTES, CAPOS_PAGE_BYTES);
         }
-        seen |= UINT64_C(1) << ledger_class;
-        limits[ledger_class] = Limit_get_amount(limit);
+        if (status == ST_OK) {
+            status = aspace_guard(as, as->stack_top, CAPOS_PAGE_BYTES);
+        }
     }
+    return status == ST_OK ? aspace_commit_some(as, &build->stack_at, as->stack_top, budget)
+                           : status;
+}
+
+/* ST_EXISTS: an earlier line has the name. */
+static status_t take_name(struct build *build, uint32_t line)
+{
+    uint64_t words[CAPOS_CAP_NAME_BYTES / 8];
+    const char *name = entry_of(build, line)->name;
+    if (!spawn_name_ok(name, strnlen(name, CAPOS_CAP_NAME_BYTES))) {
+        return ST_BAD_ARGUMENT;
+    }
+    memcpy(words, name, sizeof(words));
+    uint64_t hash = 0;
+    for (unsigned i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        hash = (hash ^ words[i]) * UINT64_C(0x9e3779b97f4a7c15);
+        hash ^= hash >> 32;
+    }
+    uint8_t *place;
+    for (; *(place = &build->names[hash % NAME_PLACES]) != 0; hash++) {
+        if (memcmp(entry_of(build, *place - 1u)->name, words, sizeof(words)) == 0) {
+            return ST_EXISTS;
+        }
+    }
+    *place = (uint8_t)(line + 1);
     return ST_OK;
 }
 
-static bool name_byte_ok(char c)
+/* One of the child's own objects, all of it. */
+static void own_object(const struct build *build, uint8_t ktype, struct capability *out)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
-           c == '-' || c == '.' || c == '#' || c == '/';
-}
-
-status_t spawn_read_name(struct capnp_text text, char out[CAPOS_CAP_NAME_BYTES])
-{
-    if (text.len == 0 || text.len >= CAPOS_CAP_NAME_BYTES) {
-        return ST_BAD_ARGUMENT;
-    }
-    memset(out, 0, CAPOS_CAP_NAME_BYTES);
-    for (uint32_t i = 0; i < text.len; i++) {
-        if (!name_byte_ok(text.ptr[i])) {
-            return ST_BAD_ARGUMENT;
-        }
-        out[i] = text.ptr[i];
-    }
-    return ST_OK;
-}
-
-static status_t read_self(Grant_r line, struct spawn_grant *grant)
-{
-    static const uint8_t ktypes[] = {
-        [SELF_OBJECT_LEDGER] = KTYPE_LEDGER,
-        [SELF_OBJECT_VIRTUAL_MEMORY] = KTYPE_VIRTUAL_MEMORY,
-        [SELF_OBJECT_CAPABILITY_MANAGER] = KTYPE_CAPABILITY_MANAGER,
-        [SELF_OBJECT_PROCESS_HANDLE] = KTYPE_PROCESS_HANDLE,
-        [SELF_OBJECT_THREAD_SPAWNER] = KTYPE_THREAD_SPAWNER,
-        [SELF_OBJECT_THREAD_CONTROL] = KTYPE_THREAD_CONTROL,
-        [SELF_OBJECT_SESSION] = KTYPE_SESSION,
-    };
-    uint32_t self = (uint32_t)Grant_get_self(line);
-    if (self >= sizeof(ktypes)) {
-        return ST_BAD_ARGUMENT;
-    }
-    grant->self_ktype = ktypes[self];
-    const struct kernel_interface *interface = &kernel_interfaces[grant->self_ktype];
-    grant->cap = (struct capability){
-        .facet = grant->self_ktype == KTYPE_SESSION ? SessionInfo_FACET : interface->facet_all,
+    struct process *child = build->child;
+    const struct kernel_interface *interface = &kernel_interfaces[ktype];
+    *out = (struct capability){
+        .object = ktype == KTYPE_LEDGER    ? &child->ledger->obj
+                  : ktype == KTYPE_SESSION ? &child->session->obj
+                                           : &child->obj,
+        .route = build->route,
+        .facet = ktype == KTYPE_SESSION ? SessionInfo_FACET : interface->facet_all,
         .interface = interface->id,
-        .ktype = grant->self_ktype,
+        .ktype = ktype,
         .mode = interface->mode,
         .scope = interface->scope,
     };
-    return ST_OK;
+    kobj_ref(out->object);
+    grant_ref(out->route);
 }
 
-/* A moved capability may be granted once only; *used collects which transfers were. */
-static status_t read_transfer(const struct invocation *inv, const struct spawn_request *req,
-                              Grant_r line, uint64_t *used, struct spawn_grant *grant)
+/* What the line names, with refs. */
+static status_t fetch(struct build *build, const struct capos_capset_entry *line,
+                      struct capability *out)
 {
-    uint16_t index = Grant_get_transfer(line);
-    const struct capability *cap;
-    status_t status = invoke_param_cap(inv, index, 0, &cap);
-    if (status != ST_OK) {
-        return status;
+    uint8_t self_ktype = (uint8_t)line->transfer_mode;
+    if (self_ktype != 0) {
+        own_object(build, self_ktype, out);
+        return ST_OK;
     }
-    uint64_t bit = UINT64_C(1) << index;
-    if ((*used & inv->move_mask & bit) != 0) {
-        return ST_BAD_ARGUMENT;
+    if (build->given != NULL) {
+        *out = build->given[line->cap];
+        kobj_ref(out->object);
+        grant_ref(out->route);
+        return ST_OK;
     }
-    *used |= bit;
-    grant->cap = *cap;
-    return req->endows || session_may_pass(inv->process, req->session, cap) ? ST_OK
-                                                                            : ST_NOT_TRANSFERABLE;
+    struct process *caller = build->pending.ring->process;
+    status_t status = table_captured_get(&caller->table, build->xfers.ids[line->cap], out);
+    if (status == ST_OK && !build->endows &&
+        !session_may_pass(caller, build->child->session, out)) {
+        capability_put(out);
+        status = ST_NOT_TRANSFERABLE;
+    }
+    return status;
 }
 
-static status_t narrow(Grant_r line, struct spawn_grant *grant)
+static status_t narrow(const struct capos_capset_entry *line, struct capability *cap)
 {
-    if (Grant_get_interface(line) != grant->cap.interface) {
+    if (line->interface != cap->interface) {
         return ST_WRONG_INTERFACE;
     }
-    uint64_t methods = Grant_get_methods(line);
-    if ((methods & ~grant->cap.facet) != 0) {
+    if ((line->facet & ~cap->facet) != 0) {
         return ST_NO_METHOD;
     }
-    if (methods != 0) {
-        grant->cap.facet = methods;
-    }
+    cap->facet = line->facet != 0 ? line->facet : cap->facet;
     return ST_OK;
 }
 
-static bool name_taken(const struct spawn_request *req, const char *name)
+/* The child's own route, room for it among those that serve, and a slot. */
+static status_t reserve(struct build *build, uint32_t line, const struct capability *cap,
+                        struct grant **route, capos_cap_t *id)
 {
-    for (uint32_t i = 0; i < req->grant_count; i++) {
-        if (strcmp(req->grants[i].name, name) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static status_t read_grant(const struct invocation *inv, Grant_r line, uint64_t *used,
-                           struct spawn_request *req)
-{
-    struct spawn_grant *grant = &req->grants[req->grant_count];
-    memset(grant, 0, sizeof(*grant));
-    status_t status = spawn_read_name(Grant_get_name(line), grant->name);
+    struct process *child = build->child;
+    const char *origin = build->origins[line];
+    status_t status =
+        grant_derive(cap->route, child->ledger, origin, strnlen(origin, GRANT_ORIGIN_BYTES), route);
     if (status != ST_OK) {
         return status;
     }
-    if (name_taken(req, grant->name)) {
-        return ST_EXISTS;
-    }
-    struct capnp_text origin = Grant_get_origin(line);
-    uint32_t len = origin.len < GRANT_ORIGIN_BYTES ? origin.len : GRANT_ORIGIN_BYTES - 1;
-    memcpy(grant->origin, origin.ptr, len);
-    status = Grant_which(line) == GRANT_WHICH_TRANSFER ? read_transfer(inv, req, line, used, grant)
-             : Grant_which(line) == GRANT_WHICH_SELF   ? read_self(line, grant)
-                                                       : ST_BAD_ARGUMENT;
-    if (status == ST_OK) {
-        status = narrow(line, grant);
+    if (child->serving == NULL && process_is_serving(cap)) {
+        status = process_expect_serving(child, build->lines);
     }
     if (status == ST_OK) {
-        req->grant_count++;
+        status = table_reserve(&child->table, 1, id);
+    }
+    if (status != ST_OK) {
+        grant_unref(*route);
     }
     return status;
 }
 
-status_t spawn_read_grants(const struct invocation *inv, Grant_list_r list, uint64_t used_caps,
-                           struct spawn_request *req)
+/* The capability comes into the child's table, and the line says what became of it. */
+static status_t grant_line(struct build *build, uint32_t line)
 {
-    if (Grant_list_len(list) > CAPOS_CAPSET_MAX) {
-        return ST_BAD_ARGUMENT;
+    struct process *child = build->child;
+    struct capos_capset_entry *entry = entry_of(build, line);
+    struct capability cap;
+    struct grant *route;
+    capos_cap_t id;
+    status_t status = take_name(build, line);
+    if (status == ST_OK) {
+        status = fetch(build, entry, &cap);
     }
-    uint64_t used = used_caps;
-    for (uint32_t i = 0; i < Grant_list_len(list); i++) {
-        status_t status = read_grant(inv, Grant_list_at(list, i), &used, req);
-        if (status != ST_OK) {
-            return status;
-        }
+    if (status != ST_OK) {
+        return status;
     }
-    /* What is moved must go somewhere. */
-    return (inv->move_mask & ~used) == 0 ? ST_OK : ST_BAD_ARGUMENT;
+    status = narrow(entry, &cap);
+    if (status == ST_OK) {
+        status = reserve(build, line, &cap, &route, &id);
+    }
+    if (status != ST_OK) {
+        capability_put(&cap);
+        return status;
+    }
+    grant_unref(cap.route);
+    cap.route = route;
+    entry->cap = id;
+    entry->facet = cap.facet;
+    entry->transfer_mode = cap.mode;
+    process_note_serving(child, &cap);
+    table_install(&child->table, id, &cap, CAP_HOP_SPAWN);
+    return ST_OK;
 }
 
-static status_t make_stack(struct process *process, uint64_t stack_bytes)
+static status_t give_grants(struct build *build, int *budget)
 {
-    struct aspace *as = &process->aspace;
-    uint64_t base = as->stack_top - stack_bytes;
-    uint64_t placed;
-    status_t status = aspace_reserve(as, base, stack_bytes, &placed);
-    if (status == ST_OK) {
-        struct aspace_op *op;
-        status =
-            aspace_op_finish(aspace_commit(as, base, stack_bytes, PROTECTION_READ_WRITE, &op), &op);
+    status_t status = ST_OK;
+    for (; status == ST_OK && build->line < build->lines; *budget -= GRANT_COST) {
+        status = *budget > 0 ? grant_line(build, build->line) : ST_PENDING;
+        build->line = (uint8_t)(build->line + (status == ST_OK));
     }
-    if (status == ST_OK) {
-        status = aspace_guard(as, base - CAPOS_PAGE_BYTES, CAPOS_PAGE_BYTES);
-    }
-    return status == ST_OK ? aspace_guard(as, as->stack_top, CAPOS_PAGE_BYTES) : status;
+    return status;
 }
 
-static void fill_capset(struct process *process, const struct spawn_request *req,
-                        const struct elf_image *elf)
+static status_t show_capset(struct build *build, int *budget)
 {
-    struct capos_capset *capset = process->capset;
-    const struct thread *thread =
-        list_entry(list_first(&process->threads), struct thread, process_link);
+    struct process *child = build->child;
+    struct capos_capset *capset = child->capset;
+    struct ring *ring = first_thread(child)->ring;
     capset->magic = CAPOS_CAPSET_MAGIC;
     capset->version = CAPOS_CAPSET_VERSION;
-    capset->count = req->grant_count;
-    capset->ring = thread->ring->user_address;
-    capset->ring_bytes = ring_header(thread->ring)->total_bytes;
-    capset->stack_base = process->aspace.stack_top - req->stack_bytes;
-    capset->stack_bytes = req->stack_bytes;
-    capset->image_base = elf->base;
-    capset->image_end = elf->end;
-    capset->process_id = process->obj.id;
-    for (uint32_t i = 0; i < req->grant_count; i++) {
-        const struct spawn_grant *grant = &req->grants[i];
-        struct capos_capset_entry *entry = &capset->entries[i];
-        entry->cap = grant->id;
-        entry->interface = grant->cap.interface;
-        entry->facet = grant->cap.facet;
-        entry->transfer_mode = grant->cap.mode;
-        memcpy(entry->name, grant->name, sizeof(entry->name));
+    capset->count = build->lines;
+    capset->ring = ring->user_address;
+    capset->ring_bytes = ring_header(ring)->total_bytes;
+    capset->stack_base = child->aspace.stack_top - build->stack_bytes;
+    capset->stack_bytes = build->stack_bytes;
+    capset->image_base = build->load.image.base;
+    capset->image_end = build->load.image.end;
+    capset->process_id = child->obj.id;
+    uint8_t *page = child->capset;
+    const struct karray one = {.directory = {&page}, .npages = 1, .filled = 1};
+    uint64_t address = child->aspace.capset;
+    status_t status =
+        build->placed ? ST_OK : aspace_place_kernel(&child->aspace, &address, 1, false);
+    build->placed = true;
+    return status == ST_OK ? aspace_map_kernel(&child->aspace, address, &one, budget) : status;
+}
+
+static status_t (*const stages[])(struct build *, int *budget) = {
+    check_image, furnish, make_ring, load_image, make_stack, give_grants, show_capset,
+};
+
+/* ---- the end of a build ---- */
+
+/* False: the child was ended meanwhile. */
+static bool start(struct build *build)
+{
+    struct process *child = build->child;
+    struct thread *thread = first_thread(child);
+    if (!thread_live(thread)) {
+        return false;
     }
+    /* Stack and thread pointer begin at one place: docs/decisions/0063-threads-end-with-exit.md. */
+    thread_start_at(thread, build->load.image.entry, child->aspace.stack_top - CAPOS_STACK_ROOM,
+                    child->aspace.capset);
+    lock_acquire(&child->obj.lock);
+    child->state = child->state == PROCESS_BUILDING ? PROCESS_RUNNING : child->state;
+    lock_release(&child->obj.lock);
+    session_join(child, thread);
+    return true;
 }
 
-static status_t map_capset(struct process *process)
+static void build_free(struct build *build)
 {
-    uint64_t address = process->aspace.capset;
-    uint8_t *page = process->capset;
-    const struct karray one = {.directory = {&page}, .npages = 1};
-    int one_page = 1;
-    status_t status = aspace_place_kernel(&process->aspace, &address, 1, false);
-    return status == ST_OK ? aspace_map_kernel(&process->aspace, address, &one, &one_page) : status;
+    struct ledger *payer = build->payer;
+    kpage_free(payer, build->origins);
+    kobj_unref(&build->image->obj);
+    grant_unref(build->route);
+    slab_free(build);
+    ledger_unref(payer);
 }
 
-static void drop_derived(struct spawn_request *req)
+/* All stages; ST_OK: the child is ready. */
+static status_t build_some(struct build *build)
 {
-    for (uint32_t i = 0; i < req->grant_count; i++) {
-        if (req->grants[i].derived != NULL) {
-            grant_unref(req->grants[i].derived);
-            req->grants[i].derived = NULL;
-        }
-    }
-}
-
-static status_t derive_grants(struct process *process, struct spawn_request *req)
-{
-    for (uint32_t i = 0; i < req->grant_count; i++) {
-        struct spawn_grant *grant = &req->grants[i];
-        struct grant *above = grant->cap.object != NULL ? grant->cap.route : req->route;
-        status_t status = grant_derive(above, process->ledger, grant->origin,
-                                       strnlen(grant->origin, GRANT_ORIGIN_BYTES), &grant->derived);
+    int budget = BUILD_SLICE;
+    for (; build->stage < sizeof(stages) / sizeof(stages[0]); build->stage++) {
+        status_t status = stages[build->stage](build, &budget);
         if (status != ST_OK) {
             return status;
         }
     }
-    capos_cap_t ids[CAPOS_CAPSET_MAX];
-    status_t status = table_reserve(&process->table, req->grant_count, ids);
-    if (status != ST_OK) {
-        return status;
-    }
-    for (uint32_t i = 0; i < req->grant_count; i++) {
-        req->grants[i].id = ids[i];
-    }
-    return ST_OK;
+    return session_is_closed(build->child->session) ? ST_BAD_STATE : ST_OK;
 }
 
-/* Room for the serve capabilities among the grants; the refs are taken at the commit. */
-static status_t reserve_serving(struct process *process, struct spawn_request *req)
+/* A slice of ending the child; true when it has been reaped. */
+static bool give_up(struct build *build)
 {
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < req->grant_count; i++) {
-        count += process_is_serving(&req->grants[i].cap);
+    struct process *child = build->child;
+    int budget = BUILD_SLICE;
+    if (build->load.op != NULL && aspace_op_go_on(&build->load.op, &budget) == ST_PENDING) {
+        return false;
     }
-    return process_expect_serving(process, count);
+    if (!build->abandoned) {
+        build->abandoned = true;
+        kobj_ref(&child->obj);
+        process_abandon(child);
+    }
+    lock_acquire(&child->obj.lock);
+    bool reaped = child->state == PROCESS_REAPED;
+    lock_release(&child->obj.lock);
+    return reaped;
 }
 
-/* Image, stack, capset and grants of a process that nobody knows yet. */
-static status_t furnish(struct process *process, struct spawn_request *req, struct elf_image *elf)
+/* The record is the job's. */
+static void succeed(struct build *build)
 {
-    status_t status = elf_load(&process->aspace, req->image, elf);
-    if (status == ST_OK) {
-        status = make_stack(process, req->stack_bytes);
-    }
-    if (status == ST_OK) {
-        status = map_capset(process);
-    }
-    if (status == ST_OK) {
-        status = reserve_serving(process, req);
-    }
-    if (status == ST_OK) {
-        status = derive_grants(process, req);
-    }
-    return status;
+    struct pending pending = build->pending;
+    struct process *child = build->child;
+    record_end_transfers(pending.rec, true);
+    build_free(build);
+    pending_hand_out(&pending, true, ST_OK, &child->obj, KTYPE_PROCESS_HANDLE);
 }
 
-static void install_grants(struct process *process, struct spawn_request *req)
+/* All is back; only the record, if it is the job's, waits to be told. */
+static void refuse(struct build *build, bool claimed)
 {
-    for (uint32_t i = 0; i < req->grant_count; i++) {
-        struct spawn_grant *grant = &req->grants[i];
-        struct capability cap = grant->cap;
-        if (cap.object == NULL) {
-            cap.object = cap.ktype == KTYPE_LEDGER    ? &process->ledger->obj
-                         : cap.ktype == KTYPE_SESSION ? &process->session->obj
-                                                      : &process->obj;
+    struct pending pending = build->pending;
+    struct process *child = build->child;
+    status_t status = build->status;
+    enum LedgerClass refused = build->refused;
+    if (claimed) {
+        record_end_transfers(pending.rec, false);
+    }
+    build_free(build);
+    kobj_unref(&child->obj);
+    if (claimed) {
+        (void)ledger_refuse(refused);
+        record_complete(pending.rec, status);
+    }
+    pending_end(&pending);
+}
+
+/* A slice of a build whose record is the job's, or (not claimed) gone; true: it is over, and `build` too. */
+static bool slice(struct build *build, bool claimed)
+{
+    if (build->status == ST_OK) {
+        status_t status = claimed ? build_some(build) : ST_CANCELLED;
+        if (status == ST_PENDING) {
+            return false;
         }
-        kobj_ref(cap.object);
-        cap.route = grant->derived;
-        process_note_serving(process, &cap);
-        grant->derived = NULL;
-        table_install(&process->table, grant->id, &cap, CAP_HOP_SPAWN);
+        if (status == ST_OK) {
+            if (start(build)) {
+                succeed(build);
+                return true;
+            }
+            status = ST_DISCONNECTED;
+        }
+        build->refused = ledger_refused();
+        build->status = status;
     }
+    if (!give_up(build) || !(claimed || pending_is_over(&build->pending))) {
+        return false;
+    }
+    refuse(build, claimed);
+    return true;
 }
 
-static void start(struct process *process, const struct elf_image *elf)
+static bool build_slice(struct job *job)
 {
-    struct thread *thread = list_entry(list_first(&process->threads), struct thread, process_link);
-    /* Stack and thread pointer begin at one place: docs/decisions/0063-threads-end-with-exit.md. */
-    thread_start_at(thread, elf->entry, process->aspace.stack_top - CAPOS_STACK_ROOM,
-                    process->aspace.capset);
-    lock_acquire(&process->obj.lock);
-    process->state = PROCESS_RUNNING;
-    lock_release(&process->obj.lock);
-    session_join(process, thread);
+    struct build *build = CONTAINER_OF(job, struct build, pending.job);
+    bool claimed = pending_claim(&build->pending);
+    bool over = slice(build, claimed);
+    if (claimed && !over) {
+        pending_requeue(&build->pending);
+    }
+    return over;
 }
 
-status_t spawn(struct spawn_request *req, struct process **out)
+/* ---- its beginning ---- */
+
+status_t spawn_begin(const struct spawn_request *req, struct build **out)
 {
-    if (req->ring_entries == 0) {
-        req->ring_entries = SPAWN_DEFAULT_RING;
-    }
-    if (req->stack_bytes == 0) {
-        req->stack_bytes = SPAWN_DEFAULT_STACK;
-    }
-    if (req->stack_bytes > SPAWN_MAX_STACK || !is_aligned(req->stack_bytes, CAPOS_PAGE_BYTES)) {
+    uint64_t stack_bytes = req->stack_bytes != 0 ? req->stack_bytes : SPAWN_DEFAULT_STACK;
+    if (stack_bytes > SPAWN_MAX_STACK || !is_aligned(stack_bytes, CAPOS_PAGE_BYTES)) {
         return ST_BAD_ARGUMENT;
     }
     if (!memory_object_is_sealed(req->image)) {
         return ST_NOT_SEALED;
     }
-    struct process *process;
-    status_t status = process_create(req->parent, req->ledger, req->session, req->limits, req->name,
-                                     req->ring_entries, &process);
+    struct build *build = slab_alloc(req->parent, sizeof(*build));
+    void *origins = build != NULL ? kpage_alloc(req->parent) : NULL;
+    status_t status = origins == NULL ? ST_QUOTA
+                                      : process_create(req->parent, req->ledger, req->session,
+                                                       req->limits, req->name, &build->child);
     if (status != ST_OK) {
+        if (origins != NULL) {
+            kpage_free(req->parent, origins);
+        }
+        if (build != NULL) {
+            slab_free(build);
+        }
         return status;
     }
-    struct elf_image elf;
-    status = furnish(process, req, &elf);
-    if (status != ST_OK) {
-        drop_derived(req);
-        process_abandon(process);
-        return status;
-    }
-    fill_capset(process, req, &elf);
-    install_grants(process, req);
+    build->origins = origins;
+    build->image = req->image;
+    build->route = req->route;
+    build->payer = req->parent;
+    kobj_ref(&req->image->obj);
+    grant_ref(req->route);
+    ledger_ref(req->parent);
+    build->given = req->given;
+    build->endows = req->endows;
+    build->stack_bytes = stack_bytes;
+    build->ring_entries = req->ring_entries != 0 ? req->ring_entries : SPAWN_DEFAULT_RING;
+    build->child->launcher = req->launcher;
     if (req->launcher != NULL) {
         kobj_ref(launcher_obj(req->launcher));
-        process->launcher = req->launcher;
     }
-    *out = process; /* the creator's ref goes to the caller, so it cannot vanish while it starts */
-    start(process, &elf);
+    *out = build;
     return ST_OK;
+}
+
+void spawn_add(struct build *build, struct capnp_text name, struct capnp_text origin,
+               uint64_t interface, uint64_t methods, uint8_t self_ktype, uint16_t index)
+{
+    struct capos_capset_entry *entry = entry_of(build, build->lines);
+    KASSERT(build->lines < CAPOS_CAPSET_MAX && name.len < sizeof(entry->name));
+    memcpy(entry->name, name.ptr, name.len);
+    memcpy(build->origins[build->lines], origin.ptr, min_u64(origin.len, GRANT_ORIGIN_BYTES - 1));
+    entry->interface = interface;
+    entry->facet = methods;
+    entry->transfer_mode = self_ktype;
+    entry->cap = index;
+    build->lines++;
+}
+
+status_t spawn_later(struct build *build, struct invocation *inv)
+{
+    build->xfers = *inv->xfers;
+    inv->keep_xfers = &build->xfers;
+    return pending_start(&build->pending, inv, build_slice);
+}
+
+status_t spawn_now(struct build *build, struct process **out)
+{
+    status_t status;
+    do {
+        status = build_some(build);
+    } while (status == ST_PENDING);
+    if (status == ST_OK && start(build)) {
+        *out = build->child;
+        build_free(build);
+    }
+    return status;
 }

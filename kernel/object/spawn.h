@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Spawning: one path for the kernel's own start of init, ProcessSpawner.spawn and Launcher.launch.
- *
- * Everything the request says is checked before anything is made; what is made is charged to a
- * ledger carved for the child and thrown away whole when a later step is refused; the commit
- * (capabilities into the child's table, moved ones out of the spawner's, the thread made ready)
- * cannot fail.
+ * spawn_request.c reads, spawn.c builds, in slices; the theory is there.
  */
 #ifndef CAPOS_KERNEL_OBJECT_SPAWN_H
 #define CAPOS_KERNEL_OBJECT_SPAWN_H
@@ -16,21 +12,12 @@
 #include "gen/process.capnp.h"
 #include "object/memory_object.h"
 
+struct build;
 struct invocation;
 struct launcher;
 struct process;
 
 enum { SPAWN_DEFAULT_RING = 32, SPAWN_DEFAULT_STACK = 65536, SPAWN_MAX_STACK = 1048576 };
-
-/* One line of the child's capset. */
-struct spawn_grant {
-    char name[CAPOS_CAP_NAME_BYTES];
-    char origin[GRANT_ORIGIN_BYTES];
-    struct capability cap; /* object and route borrowed; object NULL: self_ktype of the child */
-    uint8_t self_ktype;
-    struct grant *derived; /* the child's own route */
-    capos_cap_t id;        /* reserved in the child's table */
-};
 
 struct spawn_request {
     char name[CAPOS_CAP_NAME_BYTES];
@@ -43,9 +30,8 @@ struct spawn_request {
     uint64_t limits[LEDGER_CLASSES];
     uint32_t ring_entries;
     uint64_t stack_bytes;
-    struct spawn_grant *grants;
-    uint32_t grant_count;
-    struct launcher *launcher; /* told when the child is gone; a ref is taken; or NULL */
+    struct launcher *launcher;      /* told when the child is gone; a ref is taken; or NULL */
+    const struct capability *given; /* what transfers are, when the kernel itself spawns */
 };
 
 /* The limits of a child that asks for nothing. */
@@ -53,13 +39,30 @@ void spawn_default_limits(uint64_t limits[LEDGER_CLASSES]);
 /* Overwrites the classes named. ST_BAD_ARGUMENT: unknown class, or one named twice. */
 status_t spawn_read_limits(Limit_list_r list, uint64_t limits[LEDGER_CLASSES]);
 
-/* Reads and checks names, grants and transfers of a call into req (grants: room for
- * CAPOS_CAPSET_MAX). */
+/* Letters, digits and # - . / _, at most 31. */
+bool spawn_name_ok(const char *name, size_t len);
 status_t spawn_read_name(struct capnp_text text, char out[CAPOS_CAP_NAME_BYTES]);
-status_t spawn_read_grants(const struct invocation *inv, Grant_list_r list, uint64_t used_caps,
-                           struct spawn_request *req);
 
-/* Builds and starts the process; *out has one ref for the caller. */
-status_t spawn(struct spawn_request *req, struct process **out);
+/* Checks what can be told of the lines without looking at what they name. ST_BAD_ARGUMENT. */
+status_t spawn_check_grants(const struct invocation *inv, Grant_list_r list);
+/* Adds lines that were checked. */
+void spawn_read_grants(Grant_list_r list, struct build *build);
+
+/* Checks the request, makes the empty process and all that a build needs. ST_BAD_ARGUMENT, ST_NOT_SEALED, or
+ * what process_create says: nothing is kept. */
+status_t spawn_begin(const struct spawn_request *req, struct build **out);
+
+/* One more line of the child's capset, at most CAPOS_CAPSET_MAX: an object of its own, or the transfer of
+ * this index when self_ktype is 0. The name is 1 to 31 bytes. */
+void spawn_add(struct build *build, struct capnp_text name, struct capnp_text origin,
+               uint64_t interface, uint64_t methods, uint8_t self_ktype, uint16_t index);
+
+/* Builds as a job and answers the call, which has reserved a result slot, then; takes over its transfers. What
+ * pending_start says. */
+status_t spawn_later(struct build *build, struct invocation *inv);
+
+/* Builds and starts in one step, for the kernel itself, which stops after a refusal. *out has one ref for the
+ * caller. */
+status_t spawn_now(struct build *build, struct process **out);
 
 #endif

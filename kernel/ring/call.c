@@ -108,7 +108,8 @@ static ALWAYS_INLINE void start_invocation(struct op *op, struct kernel_call *ca
     inv->caps = call->caps;
     inv->cap_count = 0;
     inv->move_mask = 0;
-    inv->moves_taken = false;
+    inv->keep_xfers = NULL;
+    inv->xfers_taken = false;
     inv->result_cap_count = 0;
     inv->reserved_caps = 0;
     inv->deadline_ns = op->sqe->deadline_ns;
@@ -218,6 +219,7 @@ static status_t prepare_call(struct op *op, const struct op_transfers *xfers,
         return status;
     }
     call->inv.move_mask = xfers->move_mask;
+    call->inv.xfers = xfers;
     if (!op_read_params(op, cpu_this()->params, op->sqe->params_len)) {
         return ST_BAD_ADDRESS;
     }
@@ -234,8 +236,8 @@ static void finish_call(struct op *op, const struct op_transfers *xfers, struct 
         KASSERT(call->inv.result_cap_count == 0);
         status = ST_RESULT_TOO_SMALL;
     }
-    if (xfers->count != 0) {
-        op_end_transfers(op, xfers, status == ST_OK && call->inv.moves_taken);
+    if (xfers->count != 0 && !call->inv.xfers_taken) {
+        op_end_transfers(op, xfers, false);
     }
     if (call->inv.record != NULL) { /* answered later, or ended before it could wait */
         abandon_results(op, &call->inv);

@@ -13,6 +13,7 @@
 #include "object/process.h"
 #include "ring/buffer.h"
 #include "ring/defer.h"
+#include "ring/op.h"
 #include "ring/record_inline.h"
 #include "ring/wait.h"
 
@@ -171,8 +172,12 @@ void record_arm(struct record *rec, uint64_t deadline_ns)
 void record_end_transfers(struct record *rec, bool commit)
 {
     struct cap_table *table = &rec->ring->process->table;
-    for (uint32_t i = 0; i < rec->xfer_count; i++) {
-        table_capture_end(table, rec->xfers[i], (rec->move_mask >> i & 1) != 0, commit);
+    bool apart = UNLIKELY(rec->xfer_count == RECORD_XFERS_APART);
+    const capos_cap_t *ids = apart ? rec->apart->ids : rec->xfers;
+    uint64_t move_mask = apart ? rec->apart->move_mask : rec->move_mask;
+    uint32_t count = apart ? rec->apart->count : rec->xfer_count;
+    for (uint32_t i = 0; i < count; i++) {
+        table_capture_end(table, ids[i], (move_mask >> i & 1) != 0, commit);
     }
     rec->xfer_count = 0;
 }

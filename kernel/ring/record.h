@@ -34,6 +34,7 @@
 #include "lib/base/list.h"
 #include "sched/timer.h"
 
+struct op_transfers;
 struct process;
 struct ring;
 
@@ -48,6 +49,7 @@ enum {
 
 enum record_state { RECORD_FREE, RECORD_QUEUED, RECORD_CLAIMED, RECORD_INFLIGHT };
 
+enum { RECORD_XFERS_APART = UINT8_MAX }; /* xfer_count: the transfers are in `apart` */
 enum { RECORD_MAX_CAPS = 16, RECORD_BYTES = 512, RECORDS_PER_PAGE = 4096 / RECORD_BYTES };
 
 /* [I] set by record_alloc  [o] target's lock  [r] ring lock  [f] server's inflight lock */
@@ -90,6 +92,7 @@ struct record {
     uint8_t kept_count;
     union {
         capos_cap_t xfers[RECORD_MAX_CAPS];          /* [I] captured slots in the ring's process */
+        const struct op_transfers *apart;            /* [I] of a kernel call, by pending_start */
         struct capability kept[CAPOS_MAX_PIPE_CAPS]; /* [r] of an answer */
         struct tree_node parked; /* [o] PARK: by address or offset; see park.c */
     };

@@ -115,10 +115,24 @@ static void finish(void)
     CHECK_EQ(frames_free_count(), frames);
 }
 
+/* In slices of little. */
+static status_t load_object(struct memory_object *object, struct elf_image *to)
+{
+    struct elf_load load;
+    status_t status = elf_begin(object, &load);
+    bool begun = status == ST_OK;
+    for (int budget = 1; begun; budget = 1) {
+        status = elf_load_slice(&as, object, &load, &budget);
+        begun = status == ST_PENDING;
+    }
+    *to = load.image;
+    return status;
+}
+
 static status_t load(void)
 {
     struct memory_object *object = make_object(true);
-    status_t status = elf_load(&as, object, &out);
+    status_t status = load_object(object, &out);
     kobj_unref(&object->obj);
     return status;
 }
@@ -175,7 +189,7 @@ TEST(elf_unsealed, "an unsealed object is refused")
 {
     start();
     struct memory_object *object = make_object(false);
-    CHECK_EQ(elf_load(&as, object, &out), ST_NOT_SEALED);
+    CHECK_EQ(load_object(object, &out), ST_NOT_SEALED);
     kobj_unref(&object->obj);
     finish();
 }
@@ -276,7 +290,7 @@ TEST(elf_quota, "a load that runs out of memory at any step leaves nothing behin
         start();
         struct memory_object *object = make_object(true);
         frames_fail_at(n);
-        status_t status = elf_load(&as, object, &out);
+        status_t status = load_object(object, &out);
         failed = frames_failed();
         frames_fail_at(0);
         CHECK_EQ(status, failed ? ST_QUOTA : ST_OK);

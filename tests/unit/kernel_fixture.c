@@ -181,13 +181,33 @@ static void make_heap(struct user *user)
 
 struct session *fixture_session;
 
+status_t fixture_process(struct ledger *parent, struct ledger *ledger, struct session *session,
+                         const uint64_t limits[LEDGER_CLASSES], const char *name,
+                         uint32_t ring_entries, struct process **out)
+{
+    int enough = INT32_MAX;
+    status_t status = process_create(parent, ledger, session, limits, name, out);
+    if (status != ST_OK) {
+        return status;
+    }
+    status = process_furnish(*out, ring_entries);
+    if (status == ST_OK) {
+        status = ring_fill(
+            list_entry(list_first(&(*out)->threads), struct thread, process_link)->ring, &enough);
+    }
+    if (status != ST_OK) {
+        process_abandon(*out);
+    }
+    return status;
+}
+
 status_t user_try_new(const char *name, const uint64_t limits[LEDGER_CLASSES],
                       uint32_t ring_entries, struct user **out)
 {
     struct process *process;
-    status_t status = process_create(roots->ledger, NULL,
-                                     fixture_session != NULL ? fixture_session : session_boot(),
-                                     limits, name, ring_entries, &process);
+    status_t status = fixture_process(roots->ledger, NULL,
+                                      fixture_session != NULL ? fixture_session : session_boot(),
+                                      limits, name, ring_entries, &process);
     if (status != ST_OK) {
         return status;
     }
@@ -199,6 +219,7 @@ status_t user_try_new(const char *name, const uint64_t limits[LEDGER_CLASSES],
     user->thread->arch.user = user;
     process->state = PROCESS_RUNNING;
     user->ledger = user_give(user, &process->ledger->obj, KTYPE_LEDGER, Ledger_FACET);
+    CHECK(thread_live(user->thread));
     session_join(process, user->thread);
     host_interrupt(0, ARCH_VECTOR_RESCHEDULE);
     fixture_settle();

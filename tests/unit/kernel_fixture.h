@@ -63,13 +63,18 @@ bool fixture_reaped(struct process *process);
 /* Whose the users are that are made from now on; NULL, as at the start: init's. */
 extern struct session *fixture_session;
 
+/* process_create, process_furnish and ring_fill in one: a process whose thread is NEW; a refusal abandons it. */
+status_t fixture_process(struct ledger *parent, struct ledger *ledger, struct session *session,
+                         const uint64_t limits[LEDGER_CLASSES], const char *name,
+                         uint32_t ring_entries, struct process **out);
+
 /* A process of default limits, ready to run. */
 struct user *user_new(const char *name);
 struct user *user_new_limits(const char *name, const uint64_t limits[LEDGER_CLASSES],
                              uint32_t ring_entries);
 /* Generous limits for a user, to be changed by the test. */
 void user_limits(uint64_t limits[LEDGER_CLASSES]);
-/* The same with a status: the refusals of process_create. *out is set with ST_OK. */
+/* The same with a status: the refusals of fixture_process. *out is set with ST_OK. */
 status_t user_try_new(const char *name, const uint64_t limits[LEDGER_CLASSES],
                       uint32_t ring_entries, struct user **out);
 

@@ -263,12 +263,12 @@ TEST(lent_ledger,
     struct ledger_state before = ledger_state(lent);
     struct process *process;
     CHECK_EQ(
-        process_create(user->process->ledger, lent, session_boot(), NULL, "lodger", 32, &process),
+        fixture_process(user->process->ledger, lent, session_boot(), NULL, "lodger", 32, &process),
         ST_OK);
     CHECK_EQ(used(lent, LEDGER_CLASS_CALLS), 64);
     CHECK_EQ(used(lent, LEDGER_CLASS_THREADS), 1);
-    CHECK_EQ(process_create(user->process->ledger, lent, session_boot(), NULL, "second", 32,
-                            &(struct process *){NULL}),
+    CHECK_EQ(fixture_process(user->process->ledger, lent, session_boot(), NULL, "second", 32,
+                             &(struct process *){NULL}),
              ST_QUOTA);
     process_abandon(process);
     host_interrupt(0, ARCH_VECTOR_RESCHEDULE);

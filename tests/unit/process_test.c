@@ -524,7 +524,7 @@ TEST(process_create_faults,
         struct process *process;
         frames_fail_at(n);
         status_t status =
-            process_create(root, NULL, session_boot(), limits, "faults", USER_RING, &process);
+            fixture_process(root, NULL, session_boot(), limits, "faults", USER_RING, &process);
         bool failed = frames_failed();
         frames_fail_at(0);
         if (!failed) {
@@ -598,7 +598,7 @@ TEST(process_fault, "a fault ends the process; its record tells kind, address an
     capos_cap_t handle;
     struct user *child = spawn_child(&request, &handle);
     struct user *busy = parent;
-    user_enter_start(busy, 1, arch_time_ns() + 1000000);
+    user_enter_start(busy, 1, arch_time_ns() + 1000000000);
     struct arch_fault fault = {.kind = ARCH_FAULT_PAGE, .address = {0xdead000}, .write = true};
     unsigned cpu = 0;
     CHECK_PTR_EQ(host_current(cpu), child->thread);
@@ -606,7 +606,7 @@ TEST(process_fault, "a fault ends the process; its record tells kind, address an
     child->gone = true;
     host_fault(cpu, &fault);
     user_ended(child);
-    fixture_advance(1000000);
+    fixture_advance(1000000000);
     ProcessHandle_info_results_r info = read_info(handle, buffer, sizeof(buffer));
     CHECK_EQ(ProcessHandle_info_results_get_state(info), PROCESS_STATE_FAULTED);
     CHECK_EQ(FaultRecord_get_kind(ProcessHandle_info_results_get_fault(info)),

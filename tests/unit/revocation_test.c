@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What ends with a grant, when, and in what steps. */
 #include "tests/unit/kernel_fixture.h"
+#include "tests/unit/aspace_ops.h"
 #include "tests/unit/test.h"
 
 #include "gen/capabilities.capnp.h"
@@ -409,7 +410,7 @@ static void map_by(struct user *user, capos_cap_t memory, uint64_t address, uint
     status_t status =
         aspace_map_object(&user->process->aspace, memory_object_of(held.object), held.route,
                           &address, 0, pages * PAGE_BYTES, PROTECTION_READ_WRITE, &op);
-    CHECK_EQ(aspace_op_finish(status, &op), ST_OK);
+    CHECK_EQ(op_run(status, &op), ST_OK);
 }
 
 TEST(revoke_mappings,

@@ -394,9 +394,11 @@ TEST(closed_before,
     struct process *process;
     uint64_t limits[LEDGER_CLASSES];
     user_limits(limits);
-    CHECK_EQ(process_create(fixture_roots()->ledger, NULL, it, limits, "late", USER_RING, &process),
-             ST_OK);
+    CHECK_EQ(
+        fixture_process(fixture_roots()->ledger, NULL, it, limits, "late", USER_RING, &process),
+        ST_OK);
     process->state = PROCESS_RUNNING;
+    CHECK(thread_live(list_entry(list_first(&process->threads), struct thread, process_link)));
     session_join(process, list_entry(list_first(&process->threads), struct thread, process_link));
     CHECK_EQ(process->state, PROCESS_EXITING);
     host_interrupt(0, ARCH_VECTOR_RESCHEDULE);

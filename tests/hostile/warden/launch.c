@@ -8,7 +8,7 @@
 #include "lib/base/string.h"
 #include "time.capnp.h"
 
-enum { PARAM_WORDS = 1100, MAX_TRANSFERS = 4 };
+enum { PARAM_WORDS = 1600, MAX_TRANSFERS = 62, AREA_BYTES = 8 + MAX_TRANSFERS * 16 };
 
 static uint64_t result[64];
 
@@ -24,7 +24,7 @@ static struct {
 
 static void begin(const char *program, const char *name, uint32_t grants)
 {
-    capnp_builder_init(&launch.builder, launch.words, sizeof(launch.words) - 256);
+    capnp_builder_init(&launch.builder, launch.words, sizeof(launch.words) - AREA_BYTES);
     launch.params = Launcher_launch_params_init(&launch.builder);
     Launcher_launch_params_set_program(launch.params, program, strlen(program));
     Launcher_launch_params_set_name(launch.params, name, strlen(name));
@@ -49,7 +49,7 @@ static uint16_t give(capos_cap_t cap, unsigned mode)
     return (uint16_t)launch.transfer_count++;
 }
 
-static struct capos_cqe finish(void)
+static struct capos_sqe finish_sqe(void)
 {
     size_t len = 0;
     CHECK_EQ(capnp_finish(&launch.builder, &len), CAPNP_OK);
@@ -61,7 +61,12 @@ static struct capos_cqe finish(void)
         memcpy(area + 1, launch.transfers, launch.transfer_count * sizeof(launch.transfers[0]));
         sqe.xfer_count = (uint8_t)launch.transfer_count;
     }
-    return raw_do(sqe);
+    return sqe;
+}
+
+static struct capos_cqe finish(void)
+{
+    return raw_do(finish_sqe());
 }
 
 /* The grant that tells a child what to run: role c of case `number` is what launched children do. */
@@ -173,6 +178,91 @@ static int64_t launch_storm(void)
         CHECK_EQ(release(child), ST_OK);
     }
     CHECK_USAGE(&before);
+    return 0;
+}
+
+/* Lines of the longest names and origins: the first `given` are the note, each by a transfer of its own, the rest
+ * the child's ledger. */
+static void full_page(capos_cap_t note, uint32_t given, unsigned mode)
+{
+    begin("self", "child", MAX_TRANSFERS);
+    for (uint32_t i = 0; i < MAX_TRANSFERS; i++) {
+        char name[] = "a-name-of-the-longest-that-is00";
+        name[29] = (char)('a' + i / 10);
+        name[30] = (char)('0' + i % 10);
+        Grant_b grant = line(i, name, i < given ? Notification_ID : Ledger_ID, 0);
+        Grant_set_origin(grant, "an origin that is as long as an origin can be: sixty-three byte",
+                         63);
+        if (i < given) {
+            Grant_set_transfer(grant, give(note, mode));
+        } else {
+            Grant_set_self(grant, SELF_OBJECT_LEDGER);
+        }
+    }
+}
+
+static int64_t most_grants(void)
+{
+    capos_cap_t note;
+    struct usage before;
+    CHECK_EQ(new_notification(held("ledger"), &note), ST_OK);
+    usage_now(&before);
+    for (unsigned round = 0; round < 3; round++) {
+        full_page(note, MAX_TRANSFERS, CAPOS_XFER_COPY);
+        struct capos_cqe cqe = finish();
+        CHECK_EQ(cqe.result, 16);
+        CHECK_EQ(wait_exit(cqe.first_cap), CAPOS_EVENT_EXIT);
+        CHECK_EQ(release(cqe.first_cap), ST_OK);
+        full_page(note, MAX_TRANSFERS, CAPOS_XFER_COPY);
+        Grant_set_interface(Grant_list_b_at(launch.grants, 20 * round + 21), Ledger_ID);
+        CHECK_EQ(finish().result, ST_WRONG_INTERFACE);
+        full_page(note, MAX_TRANSFERS, CAPOS_XFER_COPY);
+        Grant_set_name(Grant_list_b_at(launch.grants, 61), "a-name-of-the-longest-that-isa0", 31);
+        CHECK_EQ(finish().result, ST_EXISTS);
+    }
+    CHECK_USAGE(&before);
+    return 0;
+}
+
+/* The call ends, by cancel or by its deadline, while the child is built: what was to be moved is there again by
+ * the time that is told. The end of this process finds a last one under way. */
+static int64_t cut_short(void)
+{
+    enum { ROUNDS = 60, STEP_NS = 400000 };
+    capos_cap_t note;
+    struct usage before;
+    CHECK_EQ(new_notification(held("ledger"), &note), ST_OK);
+    usage_now(&before);
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        full_page(note, 1, CAPOS_XFER_MOVE);
+        struct capos_sqe sqe = finish_sqe();
+        uint64_t position = raw.sq_tail;
+        if (i % 2 != 0) {
+            sqe.deadline_ns = now_ns() + i * STEP_NS / 2;
+        }
+        uint64_t tag = raw_start(sqe);
+        if (i % 2 == 0) {
+            uint64_t until_ns = now_ns() + i * STEP_NS / 2;
+            while (now_ns() < until_ns) {
+            }
+            (void)raw_do(raw_sqe(CAPOS_OP_CANCEL, position));
+        }
+        struct capos_cqe cqe = raw_wait(tag);
+        if (cqe.result >= 0) {
+            CHECK_EQ(signal_bits(note, 1), ST_BAD_CAP);
+            CHECK_EQ(wait_exit(cqe.first_cap), CAPOS_EVENT_EXIT);
+            CHECK_EQ(release(cqe.first_cap), ST_OK);
+            CHECK_EQ(new_notification(held("ledger"), &note), ST_OK);
+        } else {
+            CHECK(cqe.result == (i % 2 == 0 ? ST_CANCELLED : ST_TIMED_OUT) ||
+                  cqe.result == ST_BUSY);
+            CHECK_EQ(signal_bits(note, 1), ST_OK);
+            sleep_ms(2); /* its place at the launcher is free a moment later */
+        }
+    }
+    CHECK_USAGE(&before);
+    full_page(note, 1, CAPOS_XFER_MOVE);
+    (void)raw_start(finish_sqe());
     return 0;
 }
 
@@ -315,6 +405,9 @@ const struct hostile_case launch_cases[] = {
     CASE("launch.name", wrong_names, "no name brings control bytes or strange programs in"),
     CASE("launch.grant", wrong_grants, "a wrong grant starts nothing and moves nothing"),
     CASE("launch.storm", launch_storm, "children by the dozen leave nothing behind"),
+    CASE("launch.full", most_grants, "a start page of the most grants is made, or refused, whole"),
+    CASE("launch.cut", cut_short,
+         "a launch cut short at any time starts nothing and moves nothing"),
     CASE("launch.most", too_many_children, "a launcher's limit holds, and frees itself"),
     CASE("launch.bomb", fork_bomb, "a bomb of processes is bounded by its launcher"),
     CASE("launch.kept", kept_handles, "a handle kept of a child that ended keeps its place"),
