@@ -18,6 +18,7 @@ _start:
     movq %rdi, %rbx
     movq %rsp, %r12
     leaq first_stack_end(%rip), %rsp
+    call capos_relocate
     call capos_tls_bytes
     movq %r12, %rsp
     subq %rax, %rsp

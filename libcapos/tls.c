@@ -48,6 +48,7 @@ void capos_tls_init(uint64_t thread_pointer)
     *(uint64_t *)(uintptr_t)thread_pointer = thread_pointer;
     if (tls != NULL) {
         uint64_t start = thread_pointer - align_up(tls->memory_bytes, tls->align);
-        memcpy((void *)(uintptr_t)start, (const void *)(uintptr_t)tls->address, tls->file_bytes);
+        const uint8_t *image = (const uint8_t *)&__ehdr_start; /* linked at 0 */
+        memcpy((void *)(uintptr_t)start, image + tls->address, tls->file_bytes);
     }
 }

@@ -53,8 +53,8 @@ KERNEL_CODE := -O2 -ffreestanding -fstack-protector-strong -mstack-protector-gua
 KERNEL_INCLUDE := -iquote . -iquote kernel -iquote kernel/arch/x86_64 -iquote build -iquote build/gen
 KERNEL_CFLAGS := $(C_COMMON) $(KERNEL_CODE) $(DEBUG_DEFINE) -DCAPOS_KERNEL=1
 
-# User programs: static, at a fixed address; SSE is theirs.
-USER_CODE := -O2 -ffreestanding -fstack-protector-strong -mstack-protector-guard=global -fno-pic -fno-pie -mcmodel=small \
+# User programs: static, position-independent; SSE is theirs.
+USER_CODE := -O2 -ffreestanding -fstack-protector-strong -mstack-protector-guard=global -fpie -fvisibility=hidden -mcmodel=small \
 	-fno-asynchronous-unwind-tables -fcf-protection=none -fno-omit-frame-pointer $(SECTIONS)
 USER_INCLUDE := -iquote . -iquote libcapos/include -iquote build/gen
 USER_CFLAGS := $(C_COMMON) $(USER_CODE) $(DEBUG_DEFINE)

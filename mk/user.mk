@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # User programs. A folder of services/, drivers/ or apps/ is one program of that name; so is each file or folder of
-# tests/hostile/ and each file or folder of tests/bench/. Each is one static ELF at 0x400000: $(O)/bin/NAME,
+# tests/hostile/ and each file or folder of tests/bench/. Each is one static, position-independent ELF: $(O)/bin/NAME,
 # $(O)/bin/hostile/NAME, $(O)/bin/bench/NAME.
 
 LIBCAPOS_SOURCES := $(sort $(wildcard libcapos/*.c libcapos/*.S libcapos/*/*.c libcapos/*/*.S))
@@ -43,7 +43,7 @@ $(O)/libcapos.a: $(LIBCAPOS_OBJECTS) $(ULIB_OBJECTS) $(UGEN_OBJECTS) $(O)/libcap
 	@rm -f $@
 	$(Q)$(AR) rcsD $@ $(filter %.o,$^)
 
-USER_LDFLAGS := -nostdlib -static --image-base=0x400000 -z max-page-size=4096 -z separate-code \
+USER_LDFLAGS := -nostdlib -static -pie --no-dynamic-linker -z text --pack-dyn-relocs=relr -z norelro -z max-page-size=4096 -z separate-code \
 	-z noexecstack --build-id=none --gc-sections -e _start
 
 PROGRAMS :=

@@ -205,7 +205,8 @@ status_t aspace_init(struct aspace *as, struct ledger *ledger)
     as->ledger = ledger;
     tree_init(&as->regions);
     as->committed_pages = 0;
-    aspace_scatter(as, 0);
+    static const uint64_t lowest[2];
+    aspace_scatter(as, lowest);
     as->ring_start = UINT64_MAX;
     as->ring_end = 0;
     found_forget(as);
@@ -216,13 +217,16 @@ status_t aspace_init(struct aspace *as, struct ledger *ledger)
     return ST_OK;
 }
 
-void aspace_scatter(struct aspace *as, uint64_t random)
+void aspace_scatter(struct aspace *as, const uint64_t words[2])
 {
+    uint64_t random = words[0];
     uint64_t home = CAPOS_HOME_BASE + (take_bits(&random, 22) << HOME_SHIFT);
     as->zone_start[ZONE_PROGRAM] = CAPOS_MMAP_BASE + (take_bits(&random, 24) << HOME_SHIFT);
     as->zone_start[ZONE_RINGS] = home + ((HOME_RING + take_bits(&random, 6)) << PAGE_SHIFT);
     as->capset = home + (take_bits(&random, 6) << PAGE_SHIFT);
     as->stack_top = home + ((HOME_STACK + take_bits(&random, 6)) << PAGE_SHIFT);
+    random = words[1];
+    as->image_at = CAPOS_IMAGE_BASE + (take_bits(&random, 22) << HOME_SHIFT);
     as->choose_hint[ZONE_PROGRAM] = as->zone_start[ZONE_PROGRAM];
     as->choose_hint[ZONE_RINGS] = as->zone_start[ZONE_RINGS];
 }

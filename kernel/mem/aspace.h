@@ -73,13 +73,14 @@ struct aspace_op {
 
 /* [I] immutable  [l] lock */
 struct aspace {
-    struct spinlock lock;          /* rank LOCK_ADDRESS_SPACE */
-    struct arch_aspace arch;       /* [l] */
-    struct ledger *ledger;         /* [I] the process's; not a ref: the process holds it */
-    struct tree regions;           /* [l] by start address */
-    uint64_t committed_pages;      /* [l] */
-    uint64_t zone_start[2];        /* [I] where choosing begins: for the program, for rings */
-    uint64_t capset, stack_top;    /* [I] what is made at the start: aspace_scatter */
+    struct spinlock lock;     /* rank LOCK_ADDRESS_SPACE */
+    struct arch_aspace arch;  /* [l] */
+    struct ledger *ledger;    /* [I] the process's; not a ref: the process holds it */
+    struct tree regions;      /* [l] by start address */
+    uint64_t committed_pages; /* [l] */
+    uint64_t zone_start[2];   /* [I] where choosing begins: for the program, for rings */
+    /* [I] what is made at the start: aspace_scatter; an image that cannot be moved says where itself */
+    uint64_t image_at, capset, stack_top;
     uint64_t choose_hint[2];       /* [l] per zone: no free place below it was seen */
     uint64_t ring_start, ring_end; /* [l] all writable KERNEL regions lie in here */
     struct aspace_found found[ASPACE_FOUND_PAGES]; /* [l] by page number */
@@ -93,9 +94,9 @@ struct aspace {
 /* Empty space; charges its root table. ST_QUOTA changes nothing. */
 status_t aspace_init(struct aspace *as, struct ledger *ledger);
 
-/* Draws the places of what will be in it from a random word; before anything is. Without it they are
- * the lowest there are. */
-void aspace_scatter(struct aspace *as, uint64_t random);
+/* Draws the places of what will be in it from two random words; before anything is. Without it they
+ * are the lowest there are. */
+void aspace_scatter(struct aspace *as, const uint64_t random[2]);
 
 /* Frees everything a bounded slice at a time: call until true. No CPU may have a thread in it. */
 bool aspace_destroy_slice(struct aspace *as);

@@ -49,7 +49,8 @@ static_assert(sizeof(struct elf_program) == 56, "ELF program header");
 static_assert(offsetof(struct elf_program, memory_bytes) == 40, "ELF program header");
 
 enum { COPY_COST = 8 }; /* of a page, in looks at one: mem/aspace.h */
-enum { ELF_CLASS_64 = 2, ELF_LITTLE_ENDIAN = 1, ELF_VERSION = 1, ELF_EXECUTABLE = 2 };
+enum { ELF_CLASS_64 = 2, ELF_LITTLE_ENDIAN = 1, ELF_VERSION = 1 };
+enum { ELF_EXECUTABLE = 2, ELF_POSITION_INDEPENDENT = 3 };
 enum { ELF_MACHINE_X86_64 = 62 };
 enum {
     ELF_LOAD = 1,
@@ -77,8 +78,9 @@ static bool image_read(const struct memory_object *object, uint64_t offset, void
 static bool header_ok(const struct elf_header *header)
 {
     return memcmp(header->ident, elf_ident, sizeof(elf_ident)) == 0 &&
-           header->type == ELF_EXECUTABLE && header->machine == ELF_MACHINE_X86_64 &&
-           header->version == ELF_VERSION && header->header_bytes == sizeof(*header) &&
+           (header->type == ELF_EXECUTABLE || header->type == ELF_POSITION_INDEPENDENT) &&
+           header->machine == ELF_MACHINE_X86_64 && header->version == ELF_VERSION &&
+           header->header_bytes == sizeof(*header) &&
            header->program_entry_bytes == sizeof(struct elf_program) && header->program_count > 0 &&
            header->program_count <= ELF_MAX_HEADERS;
 }
@@ -102,13 +104,15 @@ static bool flags_ok(uint32_t flags, enum Protection *protection_out)
 
 /* Where the segment is in memory and in the file. */
 static bool segment_place(const struct memory_object *object, const struct elf_program *program,
-                          struct elf_segment *out)
+                          bool moves, struct elf_segment *out)
 {
     uint64_t end;
+    uint64_t lowest = moves ? 0 : ARCH_USER_MIN;
+    uint64_t highest = moves ? ELF_MAX_SPAN : CAPOS_MMAP_BASE;
     if (program->file_bytes > program->memory_bytes || program->offset > object->size_bytes ||
         program->file_bytes > object->size_bytes - program->offset ||
-        !add_checked(program->address, program->memory_bytes, &end) ||
-        program->address < ARCH_USER_MIN || end > CAPOS_MMAP_BASE) {
+        !add_checked(program->address, program->memory_bytes, &end) || program->address < lowest ||
+        end > highest) {
         return false;
     }
     if ((program->address & (PAGE_BYTES - 1)) != (program->offset & (PAGE_BYTES - 1))) {
@@ -141,7 +145,7 @@ static bool plan_segment(const struct memory_object *object, const struct elf_pr
         return program->file_bytes == 0;
     }
     if (load->count == ELF_MAX_SEGMENTS || !flags_ok(program->flags, &segment.protection) ||
-        !segment_place(object, program, &segment) || overlaps(load, &segment)) {
+        !segment_place(object, program, load->moves, &segment) || overlaps(load, &segment)) {
         return false;
     }
     /* Mapped from the file, so all of it must be there. */
@@ -160,8 +164,9 @@ static bool plan_program(const struct memory_object *object, const struct elf_pr
     case ELF_LOAD:
         return plan_segment(object, program, load);
     case ELF_INTERPRETER:
-    case ELF_DYNAMIC:
         return false;
+    case ELF_DYNAMIC:
+        return load->moves; /* the program's own affair: it relocates itself */
     case ELF_GNU_STACK:
         return (program->flags & ELF_EXECUTE) == 0;
     default:
@@ -187,6 +192,7 @@ static bool plan_image(const struct memory_object *object, struct elf_load *load
     if (!image_read(object, 0, &header, sizeof(header)) || !header_ok(&header)) {
         return false;
     }
+    load->moves = header.type == ELF_POSITION_INDEPENDENT;
     uint64_t at = header.program_offset;
     for (unsigned i = 0; i < header.program_count; i++) {
         struct elf_program program;
@@ -208,6 +214,7 @@ static bool plan_image(const struct memory_object *object, struct elf_load *load
 status_t elf_begin(struct memory_object *object, struct elf_load *load)
 {
     load->count = load->at = 0;
+    load->placed = false;
     load->step = 0;
     load->op = NULL;
     if (!memory_object_is_sealed(object)) {
@@ -271,9 +278,28 @@ static status_t copy(struct aspace *as, const struct memory_object *object, stru
     return status;
 }
 
+/* What moves goes where the space drew; there is room: ELF_MAX_SPAN. */
+static void place(struct aspace *as, struct elf_load *load)
+{
+    uint64_t bias = load->moves ? as->image_at - load->image.base : 0;
+    for (unsigned i = 0; i < load->count; i++) {
+        load->segments[i].start += bias;
+        load->segments[i].end += bias;
+        load->segments[i].address += bias;
+    }
+    load->image.entry += bias;
+    load->image.base += bias;
+    load->image.end += bias;
+    as->image_at = load->image.base;
+    load->placed = true;
+}
+
 status_t elf_load_slice(struct aspace *as, struct memory_object *object, struct elf_load *load,
                         int *budget)
 {
+    if (!load->placed) {
+        place(as, load);
+    }
     for (; load->at < load->count; load->at++, load->step = 0) {
         bool fresh = load->segments[load->at].protection == PROTECTION_READ_WRITE;
         status_t status = *budget <= 0 ? ST_PENDING

@@ -2,10 +2,11 @@
 /*
  * Static ELF64 programs from sealed memory objects.
  *
- * Accepted: ET_EXEC for this machine, at most ELF_MAX_HEADERS program headers of which at most
- * ELF_MAX_SEGMENTS are PT_LOAD, no interpreter, no dynamic section, no executable stack. Segments
+ * Accepted: ET_EXEC and ET_DYN for this machine; the latter is placed where the space drew its image,
+ * and relocates itself (it alone may have a dynamic section). At most ELF_MAX_HEADERS program headers of which at most
+ * ELF_MAX_SEGMENTS are PT_LOAD, no interpreter, no executable stack. Segments
  * are readable, never writable and executable, lie between ARCH_USER_MIN and the range from which
- * VirtualMemory chooses, share no page, are at most 4 MiB each, and file offset and address agree
+ * VirtualMemory chooses (of one that moves: below ELF_MAX_SPAN), share no page, are at most 4 MiB each, and file offset and address agree
  * modulo the page. The entry lies in an executable segment. All else is ST_BAD_IMAGE.
  *
  * Read-only and executable segments are mappings of the object's own pages (a whole page may show
@@ -14,6 +15,7 @@
 #ifndef CAPOS_KERNEL_OBJECT_ELF_H
 #define CAPOS_KERNEL_OBJECT_ELF_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "abi/types.h"
@@ -22,6 +24,9 @@
 struct aspace;
 struct aspace_op;
 struct memory_object;
+
+/* Of one that moves: from 0 to its end. */
+#define ELF_MAX_SPAN (UINT64_C(1) << 40)
 
 enum { ELF_MAX_HEADERS = 32, ELF_MAX_SEGMENTS = 16, ELF_MAX_SEGMENT_PAGES = 1024 };
 
@@ -46,6 +51,7 @@ struct elf_load {
     struct elf_image image;
     struct elf_segment segments[ELF_MAX_SEGMENTS];
     unsigned count, at; /* at: the segment that is being mapped */
+    bool moves, placed; /* it is position-independent; its addresses are those of the space */
     uint8_t step;       /* of a writable one: reserve, commit, copy */
     uint64_t done;      /* address to commit next; then bytes copied */
     struct aspace_op

@@ -191,8 +191,8 @@ status_t process_furnish(struct process *process, uint32_t ring_entries)
     if (status != ST_OK) {
         return status;
     }
-    uint64_t random;
-    entropy_bytes(&random, sizeof(random));
+    uint64_t random[2];
+    entropy_bytes(random, sizeof(random));
     aspace_scatter(&process->aspace, random);
     process->built_aspace = true;
     status = table_init(&process->table, process->ledger, process->session->key);
@@ -479,10 +479,10 @@ static bool stage_report(struct process *process)
         return true;
     }
     if (process->end_kind == PROCESS_ENDED_FAULT) {
-        klog("process %s (%llu) %s: address %#llx, instruction %#llx, stack %#llx", process->name,
-             (unsigned long long)process->obj.id, fault_text(process),
+        klog("process %s (%llu) %s: address %#llx, instruction %#llx, stack %#llx, image %#llx",
+             process->name, (unsigned long long)process->obj.id, fault_text(process),
              (unsigned long long)process->fault.address.v, (unsigned long long)process->fault_ip,
-             (unsigned long long)process->fault_sp);
+             (unsigned long long)process->fault_sp, (unsigned long long)process->aspace.image_at);
     } else if (process->exit_code != 0) {
         klog("process %s (%llu) %s, code %lld", process->name, (unsigned long long)process->obj.id,
              end_text(process), (long long)process->exit_code);

@@ -211,9 +211,14 @@ TEST(aspace_scatter, "whatever is drawn, start page, stack with its guards and f
 {
     enum { STACK = 256, RING = 62 };
     start();
-    uint64_t random = 0;
-    for (unsigned i = 0; i < 20000; i++, random = random * UINT64_C(6364136223846793005) + 1) {
-        aspace_scatter(&as, i == 1 ? UINT64_MAX : random);
+    uint64_t random[2] = {UINT64_MAX, UINT64_MAX};
+    for (unsigned i = 0; i < 20000; i++) {
+        aspace_scatter(&as, random);
+        random[0] = random[0] * UINT64_C(6364136223846793005) + 1;
+        random[1] = random[0] ^ random[1] >> 1;
+        CHECK(as.image_at >= CAPOS_IMAGE_BASE &&
+              as.image_at < CAPOS_MMAP_BASE - (UINT64_C(1) << 40));
+        CHECK(page_aligned(as.image_at));
         uint64_t home = as.capset >> 21;
         uint64_t mapped_from = as.zone_start[0], ring = as.zone_start[1];
         CHECK(as.capset >= CAPOS_HOME_BASE);
@@ -225,7 +230,8 @@ TEST(aspace_scatter, "whatever is drawn, start page, stack with its guards and f
         CHECK_EQ(mapped_from & ((1 << 21) - 1), 0);
         CHECK(page_aligned(as.capset) && page_aligned(as.stack_top) && page_aligned(ring));
     }
-    aspace_scatter(&as, UINT64_C(0x123456789abcdef0));
+    random[0] = UINT64_C(0x123456789abcdef0);
+    aspace_scatter(&as, random);
     uint64_t first = reserve(0, 4), second = reserve(0, 2);
     CHECK_EQ(first, as.zone_start[0]);
     CHECK_EQ(do_unmap(&as, first, 4 * P), ST_OK);

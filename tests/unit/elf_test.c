@@ -168,6 +168,7 @@ TEST(elf_good, "a good program is mapped with its rights, its bytes, and zeros b
     CHECK_EQ(load(), ST_OK);
     CHECK_EQ(out.entry, BASE + P + 0x10);
     CHECK_EQ(out.base, BASE);
+    CHECK_EQ(as.image_at, BASE);
     CHECK_EQ(out.end, BASE + 8 * P);
     CHECK_EQ(rights(BASE), ARCH_PROT_READ);
     CHECK_EQ(rights(BASE + 2 * P), ARCH_PROT_EXECUTE);
@@ -182,6 +183,45 @@ TEST(elf_good, "a good program is mapped with its rights, its bytes, and zeros b
         CHECK_EQ(got[i], 0);
     }
     CHECK_EQ(ledger_state(ledger).used[LEDGER_CLASS_FRAMES], 4);
+    finish();
+}
+
+TEST(elf_moves, "a position-independent program lies where the space drew its image, and may have "
+                "a dynamic section")
+{
+    static uint8_t got[2 * 4096];
+    const uint64_t random[2] = {0, 0x12345};
+    start();
+    aspace_scatter(&as, random);
+    uint64_t at = as.image_at;
+    CHECK(at > CAPOS_IMAGE_BASE);
+    image.header.e_type = ET_DYN;
+    image.header.e_entry -= BASE;
+    for (unsigned i = 0; i < 3; i++) {
+        program(i)->p_vaddr -= BASE;
+    }
+    program(3)->p_type = PT_DYNAMIC;
+    CHECK_EQ(load(), ST_OK);
+    CHECK_EQ(as.image_at, at);
+    CHECK_EQ(out.entry, at + P + 0x10);
+    CHECK_EQ(out.base, at);
+    CHECK_EQ(out.end, at + 8 * P);
+    CHECK_EQ(rights(at + P), ARCH_PROT_EXECUTE);
+    CHECK_EQ(rights(at + 5 * P), ARCH_PROT_WRITE);
+    CHECK_EQ(aspace_read(&as, at + P, got, 2 * P - 8), ST_OK);
+    CHECK_MEM_EQ(got, image.bytes + P, 2 * P - 8);
+    finish();
+}
+
+TEST(elf_moves_nowhere,
+     "what is too large to be moved, or says where it lies, is refused before anything is mapped")
+{
+    start();
+    BAD(image.header.e_type = ET_DYN; program(2)->p_vaddr = ELF_MAX_SPAN - P + 0x20);
+    BAD(image.header.e_type = ET_DYN; program(2)->p_vaddr = CAPOS_MMAP_BASE + 0x20);
+    BAD(image.header.e_type = ET_DYN; program(2)->p_vaddr = UINT64_MAX - P + 0x21);
+    BAD(image.header.e_type = ET_DYN; image.header.e_entry = BASE + 16 * P);
+    BAD(image.header.e_type = ET_DYN; program(3)->p_type = PT_INTERP);
     finish();
 }
 
@@ -204,7 +244,7 @@ TEST(elf_header, "every wrong header field is refused before anything is mapped"
     BAD(image.header.e_ident[EI_CLASS] = ELFCLASS32);
     BAD(image.header.e_ident[EI_DATA] = ELFDATA2MSB);
     BAD(image.header.e_ident[EI_VERSION] = 0);
-    BAD(image.header.e_type = ET_DYN);
+    BAD(image.header.e_type = ET_DYN; image.header.e_entry = BASE);
     BAD(image.header.e_type = ET_REL);
     BAD(image.header.e_machine = EM_AARCH64);
     BAD(image.header.e_version = 2);
