@@ -44,7 +44,8 @@ interface VirtualMemory $A.kernel $A.kernelType(4) $A.transfer(none) $A.scope(sa
   # Give the memory back; the range stays reserved. When it is done, no processor finds the pages any more.
 
   protect @3 (address :UInt64 $A.hex, sizeBytes :UInt64, protection :Protection) -> () $A.mayBlock $A.statuses(["badArgument", "badState", "busy", "quota"]);
-  # Change the rights of pages, all of which are there, at most 1 GiB. When it is done, every processor obeys.
+  # Change the rights of pages, all of which are there, at most 1 GiB. When it is done, every processor obeys. Pages of a
+  # memory object get no right that they were not mapped with.
 
   map @4 (memory :UInt16 $A.capability("MemoryObject"), address :UInt64 $A.hex, offsetBytes :UInt64, sizeBytes :UInt64, protection :Protection)
       -> (address :UInt64 $A.hex) $A.mayBlock $A.paramCaps(1) $A.statuses(["badArgument", "badState", "noMethod", "notSealed", "quota", "exists"]);
@@ -54,4 +55,9 @@ interface VirtualMemory $A.kernel $A.kernelType(4) $A.transfer(none) $A.scope(sa
   unmap @5 (address :UInt64 $A.hex, sizeBytes :UInt64) -> () $A.mayBlock $A.statuses(["badArgument", "badState", "busy", "quota"]);
   # End mappings, commitments and reservations in the range, which holds whole ones only, at most 64. When it is done,
   # no processor finds the pages any more.
+
+  mapPrivate @6 (memory :UInt16 $A.capability("MemoryObject"), address :UInt64 $A.hex, offsetBytes :UInt64, sizeBytes :UInt64)
+      -> (address :UInt64 $A.hex) $A.mayBlock $A.paramCaps(1) $A.statuses(["badArgument", "badState", "noMethod", "quota", "exists"]);
+  # Map part of a memory object to read and write, at most 1 GiB, so that what is written stays with the writer: a page
+  # is copied when it is first written to, by the program or by a message. The frames for that are charged and taken now.
 }

@@ -21,6 +21,7 @@ enum arch_prot {
     ARCH_PROT_WRITE = 1,
     ARCH_PROT_EXECUTE = 2,  /* never together with WRITE */
     ARCH_PROT_UNCACHED = 4, /* device registers */
+    ARCH_PROT_COPY = 8,     /* not writable, and marked: a write to it is answered with a copy */
 };
 
 #define ARCH_USER_MIN UINT64_C(0x10000)
@@ -80,6 +81,11 @@ struct uaddr arch_next_mapped(const struct arch_aspace *as, struct uaddr page, s
  * forgotten by any TLB: arch_tlb_shoot. */
 struct paddr arch_unmap_page(struct arch_aspace *as, struct uaddr page);
 
+/* Gives a mapped page another frame and rights, in one store: no CPU finds it missing meanwhile. The
+ * old frame is not forgotten by any TLB: arch_tlb_shoot. */
+void arch_replace_page(struct arch_aspace *as, struct uaddr page, struct paddr frame,
+                       unsigned prot);
+
 /* Changes the rights of a mapped page. False: not mapped. Lost rights need arch_tlb_shoot. */
 bool arch_protect_page(struct arch_aspace *as, struct uaddr page, unsigned prot);
 
@@ -98,6 +104,10 @@ uint64_t arch_tlb_shoot(struct arch_aspace *as, struct uaddr start, size_t npage
 
 /* True when every CPU has forgotten what was removed before arch_tlb_shoot returned `ticket`. */
 bool arch_tlb_done(const struct arch_aspace *as, uint64_t ticket);
+
+/* Waits for that, forgetting what others ask for meanwhile. No lock is held; the others obey before they
+ * leave the kernel, or at once. */
+void arch_tlb_wait(const struct arch_aspace *as, uint64_t ticket);
 
 /* CPUs that have `as` loaded at this moment. */
 arch_cpu_mask_t arch_aspace_cpus(const struct arch_aspace *as);

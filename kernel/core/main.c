@@ -303,6 +303,10 @@ struct thread *kernel_fault(struct thread *thread, const struct arch_fault *faul
     STEP(begin((uintptr_t)kernel_fault));
     cpu_enter_kernel(cpu_this());
     trace_note(TRACE_FAULT, fault->code, arch_thread_ip(&thread->arch).v);
-    process_end(process, PROCESS_ENDED_FAULT, -1, fault);
+    bool copied = fault->kind == ARCH_FAULT_PAGE && fault->present && fault->write &&
+                  aspace_unshare(&process->aspace, fault->address.v, 1);
+    if (!copied) {
+        process_end(process, PROCESS_ENDED_FAULT, -1, fault);
+    }
     return leave(thread);
 }

@@ -6,7 +6,8 @@
  * its first to its last committed page, so that nothing ever walks an empty terabyte.
  *
  * Invariants, under the lock: A1 regions do not overlap. A2 a mapped page lies in a region of kind
- * RESERVED (inside its span; the frame is ours), OBJECT or KERNEL (the frame is theirs). A3 a dying
+ * RESERVED (inside its span; the frame is ours), OBJECT or KERNEL (the frame is theirs) or PRIVATE (either, and
+ * for each page that shows the object's there is one of ours in `spare`). A3 a dying
  * space gets no page. A4 what was unmapped and may still be remembered by a CPU is hidden in its entry,
  * in a busy region, and charged. A5 `ops` counts the operations that have begun and not ended; the
  * space is not destroyed before there is none. A6 a page in `found` is mapped so, and is no page of a
@@ -182,8 +183,9 @@ void region_remove(struct aspace *as, struct region *region)
 
 void region_release(struct region *region)
 {
-    if (region->kind == REGION_OBJECT) {
-        memory_object_mapping_remove(region->object, (region->rights & ARCH_PROT_WRITE) != 0);
+    if (region->kind == REGION_OBJECT || region->kind == REGION_PRIVATE) {
+        memory_object_mapping_remove(region->object,
+                                     region_writes_object(region->kind, region->rights));
         kobj_unref(&region->object->obj);
         if (region_is_routed(region)) {
             grant_unref(region->route);
@@ -383,18 +385,30 @@ bool aspace_tlb_done(struct aspace *as, uint64_t ticket)
 
 /* ---- the end ---- */
 
+bool region_shows_object(const struct region *region, uint64_t address, struct paddr frame)
+{
+    uint32_t page = (uint32_t)object_page(region, address);
+    return region->kind == REGION_PRIVATE && memory_object_frame(region->object, page).v == frame.v;
+}
+
+/* The frame of ours that goes with a page that has been taken out. */
+static struct paddr region_own_frame(struct region *region, uint64_t at, struct paddr frame)
+{
+    return region_shows_object(region, at, frame) ? frame_pop(&region->spare) : frame;
+}
+
 uint64_t region_empty(struct aspace *as, struct region *region, uint64_t at, uint64_t end,
                       int *budget)
 {
     uint64_t freed = 0;
-    uint64_t own = region->kind == REGION_RESERVED ? region->committed : 0;
+    uint64_t own = region_own_pages(region);
     for (; at < end && freed<own && * budget> 0; (*budget)--) {
         struct paddr frame = arch_unmap_page(&as->arch, uaddr(at));
         if (paddr_is_none(frame)) {
             at = arch_next_mapped(&as->arch, uaddr(at), uaddr(end)).v;
             continue;
         }
-        frame_free(frame);
+        frame_free(region_own_frame(region, at, frame));
         freed++;
         at += PAGE_BYTES;
     }
@@ -412,8 +426,10 @@ static bool destroy_first(struct aspace *as, int *budget, struct list *out)
     if (region == NULL || *budget <= 0) {
         return true;
     }
-    if (region->kind == REGION_RESERVED && region->committed > 0) {
-        region->span_start = region_empty(as, region, region->span_start, region->span_end, budget);
+    if (region_own_pages(region) > 0) {
+        bool reserved = region->kind == REGION_RESERVED;
+        uint64_t *from = reserved ? &region->span_start : &region->emptied;
+        *from = region_empty(as, region, *from, reserved ? region->span_end : region->end, budget);
         return false;
     }
     region_remove(as, region);

@@ -5,7 +5,9 @@
  * Regions do not overlap and are page multiples. Kinds: RESERVED (address space only; pages in it
  * may be committed: anonymous frames charged to the ledger), OBJECT (a memory object's pages),
  * KERNEL (ring, capset: user calls may not touch them), GUARD (never mapped). No page is ever
- * writable and executable, and only a sealed object is mapped executable. No demand paging.
+ * writable and executable, and only a sealed object is mapped executable. No demand paging, but for one
+ * fault: a PRIVATE region shows an object's pages until they are written to, and then copies into frames
+ * that were taken when it was mapped (aspace_unshare).
  *
  * Operations on pages do in one step what is little; what is more goes on in slices:
  * aspace_op_slice until true, then aspace_op_end. Meanwhile their regions are busy (ST_BUSY to others).
@@ -128,6 +130,17 @@ status_t aspace_protect(struct aspace *as, uint64_t address, uint64_t size_bytes
 status_t aspace_map_object(struct aspace *as, struct memory_object *object, struct grant *route,
                            uint64_t *address, uint64_t offset_bytes, uint64_t size_bytes,
                            enum Protection protection, struct aspace_op **out);
+
+/* The same, to read and write, and what is written stays here: the object is read only, sealed or not.
+ * Charges a frame for each page. */
+status_t aspace_map_private(struct aspace *as, struct memory_object *object, struct grant *route,
+                            uint64_t *address, uint64_t offset_bytes, uint64_t size_bytes,
+                            struct aspace_op **out);
+
+/* Somebody wants to write to these pages: those that a PRIVATE region shows get copies of their own. True:
+ * try again. Cannot fail for want of anything; waits for CPUs that may remember the page as it was
+ * (arch_tlb_wait), so no lock is held. */
+bool aspace_unshare(struct aspace *as, uint64_t address, uint64_t size_bytes);
 
 /* Ends the regions in the range. ST_BAD_STATE: none is there, one reaches out of it, or one is the
  * kernel's. */

@@ -95,12 +95,19 @@ status_t aspace_read(struct aspace *as, uint64_t from, void *to, uint64_t size_b
     return status;
 }
 
-status_t aspace_write(struct aspace *as, uint64_t to, const void *from, uint64_t size_bytes)
+static status_t write_once(struct aspace *as, uint64_t to, const void *from, uint64_t size_bytes)
 {
     lock_acquire(&as->lock);
     status_t status = as->dying ? ST_BAD_ADDRESS : write_locked(as, to, from, size_bytes);
     lock_release(&as->lock);
     return status;
+}
+
+status_t aspace_write(struct aspace *as, uint64_t to, const void *from, uint64_t size_bytes)
+{
+    status_t status = write_once(as, to, from, size_bytes);
+    bool again = UNLIKELY(status == ST_BAD_ADDRESS) && aspace_unshare(as, to, size_bytes);
+    return again ? write_once(as, to, from, size_bytes) : status;
 }
 
 status_t aspace_load_u32(struct aspace *as, uint64_t address, uint32_t *out)
@@ -146,8 +153,8 @@ static status_t copy_locked(struct aspace *to_as, uint64_t to, struct aspace *fr
     return ST_OK;
 }
 
-status_t aspace_copy(struct aspace *to_as, uint64_t to, struct aspace *from_as, uint64_t from,
-                     uint64_t size_bytes)
+static status_t copy_once(struct aspace *to_as, uint64_t to, struct aspace *from_as, uint64_t from,
+                          uint64_t size_bytes)
 {
     lock_pair(&to_as->lock, &from_as->lock);
     status_t status = from_as->dying ? BAD_SOURCE
@@ -155,4 +162,12 @@ status_t aspace_copy(struct aspace *to_as, uint64_t to, struct aspace *from_as, 
                                      : copy_locked(to_as, to, from_as, from, size_bytes);
     unlock_pair(&to_as->lock, &from_as->lock);
     return status;
+}
+
+status_t aspace_copy(struct aspace *to_as, uint64_t to, struct aspace *from_as, uint64_t from,
+                     uint64_t size_bytes)
+{
+    status_t status = copy_once(to_as, to, from_as, from, size_bytes);
+    bool again = UNLIKELY(status == ST_BAD_ADDRESS) && aspace_unshare(to_as, to, size_bytes);
+    return again ? copy_once(to_as, to, from_as, from, size_bytes) : status;
 }

@@ -30,12 +30,8 @@ enum { FILL_COST = 8, REMOVE_COST = 2, REGION_COST = 8 };
 
 static struct paddr chain_pop(struct aspace_op *op)
 {
-    struct paddr frame = op->chain;
-    struct paddr *link = frame_ptr(frame);
-    op->chain = *link;
-    link->v = 0;
     op->chained--;
-    return frame;
+    return frame_pop(&op->chain);
 }
 
 static struct paddr table_take(void *context)
@@ -57,8 +53,7 @@ static status_t stage_fill(struct aspace_op *op, int *budget)
         if (paddr_is_none(frame)) {
             return ledger_refuse(LEDGER_CLASS_FRAMES);
         }
-        *(struct paddr *)frame_ptr(frame) = op->chain;
-        op->chain = frame;
+        frame_push(&op->chain, frame);
         op->chained++;
     }
     return ST_OK;
@@ -165,10 +160,19 @@ static status_t work_commit(struct aspace_op *op, int *budget)
 
 static status_t work_map(struct aspace_op *op, int *budget)
 {
-    const struct region *region = region_of_op(op);
+    struct region *region = region_of_op(op);
     uint64_t stop = piece(op, budget);
-    uint64_t page = region->first_page + ((op->at - op->start) >> PAGE_SHIFT);
-    prepare(op, op->at, (stop - op->at) >> PAGE_SHIFT);
+    uint64_t pages = (stop - op->at) >> PAGE_SHIFT;
+    uint64_t page = object_page(region, op->at);
+    prepare(op, op->at, pages);
+    if (region->kind == REGION_PRIVATE) { /* each brings the frame of its copy along */
+        for (uint64_t i = 0; i < pages; i++) {
+            frame_push(&region->spare, chain_pop(op));
+        }
+        op->pages -= pages;
+        region->committed += pages;
+        op->as->committed_pages += pages;
+    }
     for (; op->at < stop; op->at += PAGE_BYTES) {
         struct paddr frame = memory_object_frame(region->object, (uint32_t)page++);
         arch_map_page(&op->as->arch, uaddr(op->at), frame, op->prot);
@@ -182,8 +186,11 @@ static status_t work_protect(struct aspace_op *op, int *budget)
     if (op->marked == op->at) {
         op->marked = piece(op, budget);
         found_forget(op->as);
+        const struct region *region = region_of_op(op);
         for (uint64_t at = op->at; at < op->marked; at += PAGE_BYTES) {
-            (void)arch_protect_page(arch, uaddr(at), op->prot);
+            unsigned prot =
+                region->kind == REGION_PRIVATE ? private_prot(op->as, at, op->prot) : op->prot;
+            (void)arch_protect_page(arch, uaddr(at), prot);
         }
         op->ticket = arch_tlb_shoot(arch, uaddr(op->at), (op->marked - op->at) >> PAGE_SHIFT);
     }
@@ -338,7 +345,7 @@ static status_t end_locked(struct aspace_op *op, struct list *gone)
     list_splice_back(gone, &op->gone);
     while ((region = region_of_op(op)) != NULL) {
         list_remove(&region->link);
-        if (op->fresh && status != ST_OK) {
+        if (op->fresh && status != ST_OK && region->committed == 0) { /* else it dies with all */
             region_remove(as, region);
             list_push_back(gone, &region->link);
         }

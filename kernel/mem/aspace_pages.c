@@ -112,11 +112,15 @@ status_t aspace_decommit(struct aspace *as, uint64_t address, uint64_t size_byte
     return aspace_op_go(as, status, out);
 }
 
+static bool shows_object(const struct region *region)
+{
+    return region->kind == REGION_OBJECT || region->kind == REGION_PRIVATE;
+}
+
 static bool may_protect(const struct region *region, unsigned prot)
 {
-    return region != NULL &&
-           (region->kind == REGION_RESERVED ||
-            (region->kind == REGION_OBJECT && (prot & ~(unsigned)region->rights) == 0));
+    return region != NULL && (region->kind == REGION_RESERVED ||
+                              (shows_object(region) && (prot & ~(unsigned)region->rights) == 0));
 }
 
 status_t aspace_protect(struct aspace *as, uint64_t address, uint64_t size_bytes,
@@ -136,7 +140,7 @@ status_t aspace_protect(struct aspace *as, uint64_t address, uint64_t size_bytes
     if (status == ST_OK) {
         (*out)->prot = (uint8_t)prot;
         list_push_back(&(*out)->regions, &region->link);
-        if (region->kind == REGION_OBJECT || region->committed == region_pages(region)) {
+        if (shows_object(region) || region->committed == region_pages(region)) {
             (*out)->stage++; /* known to be mapped */
         }
     }
@@ -156,14 +160,17 @@ static status_t begin_map(struct aspace *as, struct region *region, uint64_t *ad
 {
     uint64_t at = *address;
     lock_acquire(&as->lock);
+    bool private = region->kind == REGION_PRIVATE;
     status_t status = region_place(as, ZONE_PROGRAM, &at, size_bytes);
     if (status == ST_OK) {
-        status = begin(as, map_stages, at, at + size_bytes, 0, true, out);
+        uint64_t frames = private ? size_bytes >> PAGE_SHIFT : 0;
+        status = begin(as, map_stages, at, at + size_bytes, frames, true, out);
     }
     *begun = status == ST_OK;
     if (*begun) {
-        (*out)->prot = region->rights;
+        (*out)->prot = private ? ARCH_PROT_COPY : region->rights;
         (*out)->fresh = true;
+        region->emptied = at;
         region_insert(as, region, at, at + size_bytes);
         list_push_back(&(*out)->regions, &region->link);
         *address = at;
@@ -171,24 +178,24 @@ static status_t begin_map(struct aspace *as, struct region *region, uint64_t *ad
     return aspace_op_go(as, status, out);
 }
 
-status_t aspace_map_object(struct aspace *as, struct memory_object *object, struct grant *route,
-                           uint64_t *address, uint64_t offset_bytes, uint64_t size_bytes,
-                           enum Protection protection, struct aspace_op **out)
+/* The rest of both; prot has been checked. */
+static status_t map_object(struct aspace *as, enum region_kind kind, struct memory_object *object,
+                           struct grant *route, uint64_t *address, uint64_t offset_bytes,
+                           uint64_t size_bytes, unsigned prot, struct aspace_op **out)
 {
-    unsigned prot;
     if (!work_ok(*address != 0 ? *address : ARCH_USER_MIN, size_bytes) ||
-        !inside_object(object, offset_bytes, size_bytes) || !protection_bits(protection, &prot)) {
+        !inside_object(object, offset_bytes, size_bytes)) {
         return ST_BAD_ARGUMENT;
     }
     if ((prot & ARCH_PROT_EXECUTE) != 0 && !memory_object_is_sealed(object)) {
         return ST_NOT_SEALED;
     }
-    bool writable = (prot & ARCH_PROT_WRITE) != 0;
+    bool writable = region_writes_object(kind, prot);
     status_t status = memory_object_mapping_add(object, writable);
     if (status != ST_OK) {
         return status;
     }
-    struct region *region = region_new(as, REGION_OBJECT, size_bytes >> PAGE_SHIFT);
+    struct region *region = region_new(as, kind, size_bytes >> PAGE_SHIFT);
     if (region == NULL) {
         memory_object_mapping_remove(object, writable);
         return ST_QUOTA;
@@ -198,6 +205,7 @@ status_t aspace_map_object(struct aspace *as, struct memory_object *object, stru
     region->first_page = offset_bytes >> PAGE_SHIFT;
     kobj_ref(&object->obj);
     region->route = route;
+    region->spare = PADDR_NONE;
     if (route != NULL) {
         grant_ref(route);
     }
@@ -210,6 +218,26 @@ status_t aspace_map_object(struct aspace *as, struct memory_object *object, stru
     return status;
 }
 
+status_t aspace_map_object(struct aspace *as, struct memory_object *object, struct grant *route,
+                           uint64_t *address, uint64_t offset_bytes, uint64_t size_bytes,
+                           enum Protection protection, struct aspace_op **out)
+{
+    unsigned prot;
+    if (!protection_bits(protection, &prot)) {
+        return ST_BAD_ARGUMENT;
+    }
+    return map_object(as, REGION_OBJECT, object, route, address, offset_bytes, size_bytes, prot,
+                      out);
+}
+
+status_t aspace_map_private(struct aspace *as, struct memory_object *object, struct grant *route,
+                            uint64_t *address, uint64_t offset_bytes, uint64_t size_bytes,
+                            struct aspace_op **out)
+{
+    return map_object(as, REGION_PRIVATE, object, route, address, offset_bytes, size_bytes,
+                      ARCH_PROT_WRITE, out);
+}
+
 /* ST_OK: the range holds whole regions only, at least one, all of which may be ended. */
 static status_t may_unmap(struct aspace *as, uint64_t start, uint64_t end)
 {
@@ -218,7 +246,7 @@ static status_t may_unmap(struct aspace *as, uint64_t start, uint64_t end)
     unsigned count = 0;
     for (; status == ST_OK && region != NULL && region_start(region) < end;
          region = region_of_node(tree_next(&region->node))) {
-        bool ours = region->kind == REGION_RESERVED || region->kind == REGION_OBJECT;
+        bool ours = region->kind == REGION_RESERVED || shows_object(region);
         bool whole = region_start(region) >= start && region->end <= end;
         status =
             ++count > ASPACE_MAX_UNMAP_REGIONS ? ST_BAD_ARGUMENT : ready(as, region, ours && whole);

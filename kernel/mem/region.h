@@ -5,25 +5,38 @@
 
 #include "gen/status.capnp.h"
 #include "mem/aspace.h"
+#include "mem/frames.h"
 
 struct grant;
 
-enum region_kind { REGION_RESERVED, REGION_OBJECT, REGION_KERNEL, REGION_GUARD };
+enum region_kind {
+    REGION_RESERVED,
+    REGION_OBJECT,
+    REGION_PRIVATE,
+    REGION_KERNEL,
+    REGION_GUARD,
+};
 
 /* All [l], the address space's lock. */
 struct region {
     struct tree_node node; /* key = start */
     uint64_t end;
     struct list_node link; /* of the one operation that works on it: it is busy while linked */
-    uint64_t committed;    /* RESERVED: pages; KERNEL: its first so many are mapped */
+    uint64_t committed;    /* RESERVED, PRIVATE: pages that are mapped, each with a frame of ours;
+                            * KERNEL: its first so many are mapped */
     union {
         struct { /* RESERVED: all committed pages lie in here */
             uint64_t span_start, span_end;
         };
-        struct { /* OBJECT: a ref of it and a mapping count */
+        struct { /* OBJECT, PRIVATE: a ref of it and a mapping count */
             struct memory_object *object;
             uint64_t first_page; /* of the object */
             struct grant *route; /* by which it was mapped, a ref; NULL: the kernel mapped it */
+            /* PRIVATE: the frames of pages that show the object's, linked through their first words;
+             * and who must have forgotten those before a copy is written to: arch_tlb_shoot */
+            struct paddr spare;
+            uint64_t ticket;
+            uint64_t emptied; /* up to here, when the space is destroyed */
         };
     };
     uint8_t kind;
@@ -39,7 +52,25 @@ static inline struct region *region_of_node(struct tree_node *node)
 /* Mapped by a capability: it goes when that is revoked. */
 static inline bool region_is_routed(const struct region *region)
 {
-    return region->kind == REGION_OBJECT && region->route != NULL;
+    return (region->kind == REGION_OBJECT || region->kind == REGION_PRIVATE) &&
+           region->route != NULL;
+}
+
+/* Mapped pages whose frames go with them. */
+static inline uint64_t region_own_pages(const struct region *region)
+{
+    bool own = region->kind == REGION_RESERVED || region->kind == REGION_PRIVATE;
+    return own ? region->committed : 0;
+}
+
+static inline bool region_writes_object(enum region_kind kind, unsigned prot)
+{
+    return kind == REGION_OBJECT && (prot & ARCH_PROT_WRITE) != 0;
+}
+
+static inline uint64_t object_page(const struct region *region, uint64_t address)
+{
+    return region->first_page + ((address - region->node.key) >> PAGE_SHIFT);
 }
 
 static inline uint64_t region_start(const struct region *region)
@@ -87,8 +118,31 @@ void region_insert(struct aspace *as, struct region *region, uint64_t start, uin
 /* Out of the tree; its virtual pages are refunded. */
 void region_remove(struct aspace *as, struct region *region);
 
-/* Drops the object of an OBJECT region and frees the record. No lock held. */
+/* Drops the object of an OBJECT or PRIVATE region and frees the record. No lock held. */
 void region_release(struct region *region);
+
+/* Frames that wait to be used, linked through their first words; those are zero again afterwards. */
+static inline void frame_push(struct paddr *chain, struct paddr frame)
+{
+    *(struct paddr *)frame_ptr(frame) = *chain;
+    *chain = frame;
+}
+
+static inline struct paddr frame_pop(struct paddr *chain)
+{
+    struct paddr frame = *chain;
+    struct paddr *link = frame_ptr(frame);
+    *chain = *link;
+    link->v = 0;
+    return frame;
+}
+
+/* A page of a PRIVATE region: shows the object's frame. Any address in it. */
+bool region_shows_object(const struct region *region, uint64_t address, struct paddr frame);
+
+/* What the entry of such a page gets so that the program has these rights: unless it can be written to
+ * now, it is to be copied first (aspace_unshare). */
+unsigned private_prot(struct aspace *as, uint64_t address, unsigned prot);
 
 /* Takes out what is mapped or hidden in [at, end), at most *budget looks, and frees what is the
  * region's own; returns where it stopped. */

@@ -120,19 +120,23 @@ static uint64_t rights_needed(enum Protection protection)
     return needed;
 }
 
+/* The memory object that a call carries, with these rights. */
+static status_t mapped_object(const struct invocation *inv, uint16_t index, uint64_t needed,
+                              const struct capability **out)
+{
+    status_t status = invoke_param_cap(inv, index, KTYPE_MEMORY_OBJECT, out);
+    return status == ST_OK && ((*out)->facet & needed) != needed ? ST_NO_METHOD : status;
+}
+
 status_t VirtualMemory_kernel_map(struct invocation *inv, VirtualMemory_map_params_r params,
                                   VirtualMemory_map_results_b results)
 {
     const struct capability *memory;
     enum Protection protection = VirtualMemory_map_params_get_protection(params);
-    status_t status = invoke_param_cap(inv, VirtualMemory_map_params_get_memory(params),
-                                       KTYPE_MEMORY_OBJECT, &memory);
+    status_t status = mapped_object(inv, VirtualMemory_map_params_get_memory(params),
+                                    rights_needed(protection), &memory);
     if (status != ST_OK) {
         return status;
-    }
-    uint64_t needed = rights_needed(protection);
-    if ((memory->facet & needed) != needed) {
-        return ST_NO_METHOD;
     }
     struct aspace_op *op;
     uint64_t address = VirtualMemory_map_params_get_address(params);
@@ -141,6 +145,27 @@ status_t VirtualMemory_kernel_map(struct invocation *inv, VirtualMemory_map_para
                                VirtualMemory_map_params_get_size_bytes(params), protection, &op);
     if (status == ST_OK) {
         VirtualMemory_map_results_set_address(results, address);
+    }
+    return finish(inv, status, &op);
+}
+
+status_t VirtualMemory_kernel_map_private(struct invocation *inv,
+                                          VirtualMemory_map_private_params_r params,
+                                          VirtualMemory_map_private_results_b results)
+{
+    const struct capability *memory;
+    status_t status = mapped_object(inv, VirtualMemory_map_private_params_get_memory(params),
+                                    rights_needed(PROTECTION_READ), &memory);
+    if (status != ST_OK) {
+        return status;
+    }
+    struct aspace_op *op;
+    uint64_t address = VirtualMemory_map_private_params_get_address(params);
+    status = aspace_map_private(target_of(inv), memory_object_of(memory->object), memory->route,
+                                &address, VirtualMemory_map_private_params_get_offset_bytes(params),
+                                VirtualMemory_map_private_params_get_size_bytes(params), &op);
+    if (status == ST_OK) {
+        VirtualMemory_map_private_results_set_address(results, address);
     }
     return finish(inv, status, &op);
 }

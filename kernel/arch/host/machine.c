@@ -191,6 +191,21 @@ void arch_cpu_halt(void)
     host_end(HOST_END_HALT);
 }
 
+/* Stepped, the others take their kicks now; on their own, they do so by themselves. */
+void arch_tlb_wait(const struct arch_aspace *as, uint64_t ticket)
+{
+    unsigned self = host_cpu_number;
+    for (unsigned i = 0; i < host_cpu_count && !atomic_load_relaxed(&cpus_running); i++) {
+        host_become(i);
+        host_tlb_acknowledge();
+    }
+    host_become(self);
+    while (!arch_tlb_done(as, ticket)) {
+        host_tlb_acknowledge();
+        host_relax();
+    }
+}
+
 /* ---- clock ---- */
 
 uint64_t host_time_ns(void)

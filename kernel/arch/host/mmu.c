@@ -15,6 +15,7 @@ enum { LEVELS = 4, ENTRY_BITS = 9, ENTRIES = 1 << ENTRY_BITS };
 #define ENTRY_UNCACHED UINT64_C(8)
 #define ENTRY_DIRTY UINT64_C(16)
 #define ENTRY_HIDDEN UINT64_C(32) /* not present; keeps the frame */
+#define ENTRY_COPY UINT64_C(64)
 #define ENTRY_FRAME UINT64_C(0x000ffffffffff000)
 
 uintptr_t host_direct_base;
@@ -153,7 +154,8 @@ static uint64_t prot_bits(unsigned prot)
     }
     return ENTRY_PRESENT | ((prot & ARCH_PROT_WRITE) != 0 ? ENTRY_WRITE : 0) |
            ((prot & ARCH_PROT_EXECUTE) != 0 ? ENTRY_EXECUTE : 0) |
-           ((prot & ARCH_PROT_UNCACHED) != 0 ? ENTRY_UNCACHED : 0);
+           ((prot & ARCH_PROT_UNCACHED) != 0 ? ENTRY_UNCACHED : 0) |
+           ((prot & ARCH_PROT_COPY) != 0 ? ENTRY_COPY : 0);
 }
 
 void arch_map_page(struct arch_aspace *as, struct uaddr page, struct paddr frame, unsigned prot)
@@ -211,6 +213,12 @@ bool arch_protect_page(struct arch_aspace *as, struct uaddr page, unsigned prot)
     return true;
 }
 
+void arch_replace_page(struct arch_aspace *as, struct uaddr page, struct paddr frame, unsigned prot)
+{
+    int level;
+    atomic_store_release(walk(as, page.v, &level), frame.v | prot_bits(prot));
+}
+
 bool arch_translate(const struct arch_aspace *as, struct uaddr address, bool need_write,
                     struct paddr *out)
 {
@@ -238,7 +246,8 @@ bool arch_page_state(const struct arch_aspace *as, struct uaddr page, unsigned *
     }
     *prot_out = ((value & ENTRY_WRITE) != 0 ? ARCH_PROT_WRITE : 0u) |
                 ((value & ENTRY_EXECUTE) != 0 ? ARCH_PROT_EXECUTE : 0u) |
-                ((value & ENTRY_UNCACHED) != 0 ? ARCH_PROT_UNCACHED : 0u);
+                ((value & ENTRY_UNCACHED) != 0 ? ARCH_PROT_UNCACHED : 0u) |
+                ((value & ENTRY_COPY) != 0 ? ARCH_PROT_COPY : 0u);
     *dirty_out = (value & ENTRY_DIRTY) != 0;
     return true;
 }

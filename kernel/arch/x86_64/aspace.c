@@ -68,6 +68,7 @@ static uint64_t leaf_flags(unsigned prot)
     flags |= (prot & ARCH_PROT_WRITE) != 0 ? PTE_WRITE : 0;
     flags |= (prot & ARCH_PROT_EXECUTE) == 0 || (prot & ARCH_PROT_WRITE) != 0 ? pte_nx : 0;
     flags |= (prot & ARCH_PROT_UNCACHED) != 0 ? PTE_CACHE_OFF | PTE_WRITE_THROUGH : 0;
+    flags |= (prot & ARCH_PROT_COPY) != 0 ? PTE_COPY : 0;
     return flags;
 }
 
@@ -307,6 +308,11 @@ bool arch_protect_page(struct arch_aspace *as, struct uaddr page, unsigned prot)
     return true;
 }
 
+void arch_replace_page(struct arch_aspace *as, struct uaddr page, struct paddr frame, unsigned prot)
+{
+    *(volatile uint64_t *)leaf(as, page.v) = frame.v | leaf_flags(prot);
+}
+
 bool arch_translate(const struct arch_aspace *as, struct uaddr address, bool need_write,
                     struct paddr *out)
 {
@@ -331,7 +337,8 @@ bool arch_page_state(const struct arch_aspace *as, struct uaddr page, unsigned *
     }
     *prot_out = ((*entry & PTE_WRITE) != 0 ? ARCH_PROT_WRITE : 0) |
                 ((*entry & pte_nx) == 0 ? ARCH_PROT_EXECUTE : 0) |
-                ((*entry & PTE_CACHE_OFF) != 0 ? ARCH_PROT_UNCACHED : 0);
+                ((*entry & PTE_CACHE_OFF) != 0 ? ARCH_PROT_UNCACHED : 0) |
+                ((*entry & PTE_COPY) != 0 ? ARCH_PROT_COPY : 0);
     *dirty_out = (*entry & PTE_DIRTY) != 0;
     return true;
 }

@@ -25,6 +25,7 @@
 #define PTE_LARGE (UINT64_C(1) << 7)
 #define PTE_GLOBAL (UINT64_C(1) << 8)
 #define PTE_HIDDEN (UINT64_C(1) << 9) /* ours */
+#define PTE_COPY (UINT64_C(1) << 10)  /* ours */
 #define PTE_NX (UINT64_C(1) << 63)
 #define PTE_ADDRESS UINT64_C(0x000ffffffffff000)
 

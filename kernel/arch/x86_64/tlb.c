@@ -102,6 +102,14 @@ bool arch_tlb_done(const struct arch_aspace *as, uint64_t ticket)
     return true;
 }
 
+void arch_tlb_wait(const struct arch_aspace *as, uint64_t ticket)
+{
+    while (!arch_tlb_done(as, ticket)) {
+        aspace_catch_up(this_cpu());
+        __asm__ volatile("pause" ::: "memory");
+    }
+}
+
 bool arch_aspace_unload(struct arch_aspace *as)
 {
     struct cpu_block *cpu = this_cpu();

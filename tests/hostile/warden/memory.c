@@ -57,6 +57,19 @@ static status_t map(capos_cap_t memory, uint64_t address, uint64_t offset, uint6
     return raw_status(sqe);
 }
 
+static status_t map_private(capos_cap_t memory, uint64_t address, uint64_t offset, uint64_t bytes)
+{
+    struct {
+        uint64_t message[5];
+        uint64_t number;
+        struct capos_transfer transfer;
+    } params = {{ROOT(4), 0, address, offset, bytes}, raw.sequence++, {.cap = memory}};
+    struct capos_sqe sqe = CALL(held("memory"), VirtualMemory, map_private, &params,
+                                sizeof(params.message), result, 64);
+    sqe.xfer_count = 1;
+    return raw_status(sqe);
+}
+
 struct range {
     uint64_t address, bytes;
 };
@@ -95,6 +108,7 @@ static int64_t impossible_ranges(void)
         CHECK_EQ(protect(range->address, range->bytes, PROTECTION_READ), ST_BAD_ARGUMENT);
         CHECK_EQ(unmap(range->address, range->bytes), ST_BAD_ARGUMENT);
         CHECK_EQ(map(object, range->address, 0, range->bytes, PROTECTION_READ), ST_BAD_ARGUMENT);
+        CHECK_EQ(map_private(object, range->address, 0, range->bytes), ST_BAD_ARGUMENT);
         CHECK_USAGE(&before);
     }
     return 0;
@@ -119,6 +133,7 @@ static int64_t kernel_regions(void)
         uint64_t at = fixed[i].address;
         CHECK_EQ(reserve(at, PAGE), ST_EXISTS);
         CHECK_EQ(map(object, at, 0, PAGE, PROTECTION_READ), ST_EXISTS);
+        CHECK_EQ(map_private(object, at, 0, PAGE), ST_EXISTS);
         CHECK_EQ(commit(at, PAGE, PROTECTION_READ_WRITE), ST_BAD_STATE);
         CHECK_EQ(decommit(at, PAGE), ST_BAD_STATE);
         CHECK_EQ(protect(at, PAGE, PROTECTION_READ_WRITE), ST_BAD_STATE);
@@ -171,6 +186,68 @@ static int64_t sealed_objects(void)
     CHECK_EQ(map(reader, 0, 0, PAGE, PROTECTION_READ_EXECUTE), ST_NO_METHOD);
     CHECK(map(reader, 0, PAGE, PAGE, PROTECTION_READ) >= 0);
     return 0;
+}
+
+/* Written to by code and by messages, a private page is the writer's alone; so is one that is taken away
+ * half written. */
+static int64_t private_pages(void)
+{
+    enum { PAGES = 6 };
+    struct usage before;
+    capos_cap_t object;
+    CHECK_EQ(new_memory(held("ledger"), PAGES * PAGE, &object), ST_OK);
+    CHECK(map(object, 0, 0, PAGES * PAGE, PROTECTION_READ_WRITE) >= 0);
+    uint64_t shared = result[1];
+    for (unsigned i = 0; i < PAGES; i++) {
+        *(volatile uint64_t *)(uintptr_t)(shared + i * PAGE) = i;
+    }
+    usage_now(&before);
+    for (unsigned round = 0; round < 60; round++) {
+        CHECK(map_private(object, 0, 0, PAGES * PAGE) >= 0);
+        uint64_t at = result[1];
+        volatile uint64_t *words = (volatile uint64_t *)(uintptr_t)at;
+        for (unsigned i = round % 2; i < PAGES; i++) {
+            CHECK_EQ(words[i * 512], i);
+        }
+        words[0] = 77;
+        struct capos_sqe read = CALL(object, MemoryObject, read, MESSAGE(0, 600), 24,
+                                     (void *)(uintptr_t)(at + 3 * PAGE - 320), 640);
+        CHECK_EQ(raw_do(read).result,
+                 616); /* its answer crosses into a page that is not ours yet */
+        CHECK_EQ(*(volatile uint64_t *)(uintptr_t)(at + 3 * PAGE - 320 + 24), 0);
+        CHECK_EQ(protect(at + 4 * PAGE, PAGE, PROTECTION_READ), 0);
+        read.result = at + 4 * PAGE;
+        CHECK_EQ(raw_do(read).result, ST_BAD_ADDRESS);
+        CHECK(protect(at, PAGE, PROTECTION_READ_EXECUTE) < 0);
+        CHECK_EQ(protect(at + 4 * PAGE, PAGE, PROTECTION_READ_WRITE), 0);
+        words[4 * 512] = 88;
+        CHECK_EQ(words[0], 77);
+        for (unsigned i = 0; i < PAGES; i++) {
+            CHECK_EQ(*(volatile uint64_t *)(uintptr_t)(shared + i * PAGE), i);
+        }
+        CHECK_EQ(unmap(at, PAGES * PAGE), 0);
+    }
+    sleep_ms(20);
+    CHECK_USAGE(&before);
+    CHECK_EQ(map_private(object, 0, 0, 0), ST_BAD_ARGUMENT);
+    CHECK_EQ(map_private(object, 0, PAGE, PAGES * PAGE), ST_BAD_ARGUMENT);
+    CHECK_EQ(unmap(shared, PAGES * PAGE), 0);
+    CHECK_EQ(raw_status(CALL(object, MemoryObject, seal, NULL, 0, result, 64)), 0);
+    CHECK(map_private(object, 0, 0, PAGE) >= 0);
+    *(volatile uint64_t *)(uintptr_t)result[1] = 5; /* and dies with it mapped */
+    return 0;
+}
+
+static int64_t protected_private(void)
+{
+    capos_cap_t object;
+    CHECK_EQ(new_memory(held("ledger"), PAGE, &object), ST_OK);
+    CHECK(map_private(object, 0, 0, PAGE) >= 0);
+    uint64_t at = result[1];
+    CHECK_EQ(protect(at, PAGE, PROTECTION_READ), 0);
+    raw.broken = true;
+    *(volatile uint64_t *)(uintptr_t)at = 5;
+    return 99;
 }
 
 static int64_t wild_offsets(void)
@@ -380,6 +457,13 @@ const struct hostile_case memory_cases[] = {
     CASE("mem.kernel", kernel_regions, "ring, start page and guards cannot be changed"),
     CASE("mem.w-xor-x", write_or_execute, "no way leads to memory that is writable and executable"),
     CASE("mem.seal", sealed_objects, "what is sealed is never written again"),
+    CASE("mem.private", private_pages,
+         "what is written to a private mapping is the writer's alone, by code or by message"),
+    {.name = "mem.private-read",
+     .sentence = "a private page made read-only is not copied, and a write to it is a fault",
+     .roles = {{.run = protected_private,
+                .holds = HOLD_USUAL,
+                .ending = {END_FAULT, 0, 1u << FAULT_RECORD_KIND_PAGE_FAULT, 0}}}},
     CASE("mem.offset", wild_offsets, "no offset leads out of a memory object"),
     CASE("mem.size", wrong_sizes, "a memory object of a wrong size is not made"),
     CASE("mem.churn", churn, "memory given back is back, and comes again clean"),
