@@ -23,6 +23,17 @@ interface MemoryObject $A.kernel $A.kernelType(3) $A.transfer(copy) $A.scope(cro
 
   mapWrite @5 () -> () $A.opcode("MAP");
   mapExecute @6 () -> () $A.opcode("MAP");
+
+  pin @7 (offsetBytes :UInt64, sizeBytes :UInt64, writable :Bool) -> (pin :UInt16 $A.capability("MemoryPin"))
+      $A.resultCaps(1) $A.statuses(["badArgument", "badState", "noMethod", "quota"]);
+  # Promises that these pages stay where they are, and the caller's to use, while the pin exists. Its pages are charged
+  # to the caller's ledger. writable needs mapWrite in the facet and an object that is not sealed, and keeps it unsealed.
+}
+
+interface MemoryPin $A.kernel $A.kernelType(26) $A.transfer(move) $A.scope(sameSession) {
+  # Pages of a memory object that are pinned. It ends when the capability is released, revoked, or gone with its holder.
+
+  info @0 () -> (offsetBytes :UInt64, sizeBytes :UInt64, writable :Bool);
 }
 
 interface MemoryReader $A.facet(base = "MemoryObject", methods = ["info", "read", "map"]) {}

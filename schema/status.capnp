@@ -59,7 +59,7 @@ enum LedgerClass {
   interrupts @10;
   logBytes @11;     # bytes of kernel log per second
   processes @12;
-  pinnedPages @13;  # pages of memory that may not move or go; counted when memory can be pinned
+  pinnedPages @13;  # pages of memory that may not move or go
   dmaPages @14;     # pages that devices reach; counted when there are such devices
   cpuNs @15;        # processor time per period, in nanoseconds; counted when scheduling contexts exist
 }

@@ -147,14 +147,6 @@ status_t aspace_protect(struct aspace *as, uint64_t address, uint64_t size_bytes
     return aspace_op_go(as, status, out);
 }
 
-static bool inside_object(const struct memory_object *object, uint64_t offset_bytes,
-                          uint64_t size_bytes)
-{
-    uint64_t total = (uint64_t)object->npages << PAGE_SHIFT;
-    return page_aligned(offset_bytes) && offset_bytes <= total &&
-           size_bytes <= total - offset_bytes;
-}
-
 static status_t begin_map(struct aspace *as, struct region *region, uint64_t *address,
                           uint64_t size_bytes, struct aspace_op **out, bool *begun)
 {
@@ -184,7 +176,7 @@ static status_t map_object(struct aspace *as, enum region_kind kind, struct memo
                            uint64_t size_bytes, unsigned prot, struct aspace_op **out)
 {
     if (!work_ok(*address != 0 ? *address : ARCH_USER_MIN, size_bytes) ||
-        !inside_object(object, offset_bytes, size_bytes)) {
+        !memory_object_has(object, offset_bytes, size_bytes)) {
         return ST_BAD_ARGUMENT;
     }
     if ((prot & ARCH_PROT_EXECUTE) != 0 && !memory_object_is_sealed(object)) {

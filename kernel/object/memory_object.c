@@ -258,33 +258,53 @@ status_t memory_object_create_text(struct ledger *ledger, const char *text, size
 
 /* ---- mapping counts and sealing ---- */
 
-status_t memory_object_mapping_add(struct memory_object *object, bool writable)
+static status_t use_add(struct memory_object *object, uint32_t *count, bool writable)
 {
     status_t status = ST_OK;
     lock_acquire(&object->lock);
     if (writable && object->sealed) {
         status = ST_BAD_STATE;
     } else {
-        object->mappings++;
-        object->writable_mappings += writable ? 1 : 0;
+        *count += 1;
+        object->writers += writable ? 1 : 0;
     }
     lock_release(&object->lock);
     return status;
 }
 
-void memory_object_mapping_remove(struct memory_object *object, bool writable)
+static void use_remove(struct memory_object *object, uint32_t *count, bool writable)
 {
     lock_acquire(&object->lock);
-    KASSERT(object->mappings > 0);
-    object->mappings--;
-    object->writable_mappings -= writable ? 1 : 0;
+    KASSERT(*count > 0);
+    *count -= 1;
+    object->writers -= writable ? 1 : 0;
     lock_release(&object->lock);
+}
+
+status_t memory_object_mapping_add(struct memory_object *object, bool writable)
+{
+    return use_add(object, &object->mappings, writable);
+}
+
+void memory_object_mapping_remove(struct memory_object *object, bool writable)
+{
+    use_remove(object, &object->mappings, writable);
+}
+
+status_t memory_object_pin_add(struct memory_object *object, bool writable)
+{
+    return use_add(object, &object->pins, writable);
+}
+
+void memory_object_pin_remove(struct memory_object *object, bool writable)
+{
+    use_remove(object, &object->pins, writable);
 }
 
 status_t memory_object_seal(struct memory_object *object)
 {
     lock_acquire(&object->lock);
-    status_t status = object->writable_mappings > 0 ? ST_BUSY : ST_OK;
+    status_t status = object->writers > 0 ? ST_BUSY : ST_OK;
     if (status == ST_OK) {
         object->sealed = true;
     }

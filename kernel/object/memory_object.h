@@ -2,7 +2,7 @@
 /*
  * MemoryObject: frames that can be mapped, shared and sealed.
  *
- * States: open -> sealed, one way. Invariants: M1 sealed implies no writable mapping, and none can be
+ * States: open -> sealed, one way. Invariants: M1 sealed implies no writable mapping or pin, and none can be
  * made; a mapping counts until no CPU remembers it. M2 every frame is the object's until its last ref
  * is gone. M3 the bytes behind size_bytes in the last page are zero. Counts and `sealed` are under
  * `lock` (rank LOCK_MEMORY_OBJECT, inside an address space's lock); MemoryObject.write copies under
@@ -30,18 +30,19 @@ enum {
 
 struct memory_object {
     struct kobj obj;
-    struct spinlock lock;       /* rank LOCK_MEMORY_OBJECT */
-    uint64_t size_bytes;        /* [I] page multiple; of payloads and texts: the exact size */
-    uint32_t npages;            /* [I] */
-    bool borrowed;              /* [I] frames belong to the boot module */
-    bool sealed;                /* own lock */
-    struct tree parked;         /* [o] records of PARK, by offset */
-    uint32_t mappings;          /* own lock */
-    uint32_t writable_mappings; /* own lock */
-    uint8_t levels;             /* [I] of the tree; 0: the frames are in `direct` */
-    uint32_t filled;            /* the maker's, then the end's: pages that are there */
-    union {                     /* [I] once it is full */
-        struct paddr base;      /* borrowed: the first of a run; or the root of the tree */
+    struct spinlock lock;  /* rank LOCK_MEMORY_OBJECT */
+    uint64_t size_bytes;   /* [I] page multiple; of payloads and texts: the exact size */
+    uint32_t npages;       /* [I] */
+    bool borrowed;         /* [I] frames belong to the boot module */
+    bool sealed;           /* own lock */
+    struct tree parked;    /* [o] records of PARK, by offset */
+    uint32_t mappings;     /* own lock */
+    uint32_t pins;         /* own lock; of MemoryPin */
+    uint32_t writers;      /* own lock; mappings and pins that allow writing */
+    uint8_t levels;        /* [I] of the tree; 0: the frames are in `direct` */
+    uint32_t filled;       /* the maker's, then the end's: pages that are there */
+    union {                /* [I] once it is full */
+        struct paddr base; /* borrowed: the first of a run; or the root of the tree */
         struct paddr direct[MEMORY_OBJECT_DIRECT];
     };
     struct pending work; /* makes a large object, or frees it */
@@ -50,6 +51,19 @@ struct memory_object {
 static inline struct memory_object *memory_object_of(struct kobj *obj)
 {
     return CONTAINER_OF(obj, struct memory_object, obj);
+}
+
+/* A promise that pages of the object stay: memory_pin.c. */
+struct memory_pin {
+    struct kobj obj;
+    struct memory_object *object; /* [I] a ref */
+    uint64_t offset, size_bytes;  /* [I] */
+    bool writable;                /* [I] */
+};
+
+static inline struct memory_pin *memory_pin_of(struct kobj *obj)
+{
+    return CONTAINER_OF(obj, struct memory_pin, obj);
 }
 
 /* Charged (frames, kernel pages), without pages yet. One ref. ST_BAD_ARGUMENT (size 0, no page
@@ -73,6 +87,15 @@ status_t memory_object_create_borrowed(struct ledger *ledger, struct paddr base,
 status_t memory_object_create_text(struct ledger *ledger, const char *text, size_t len,
                                    struct memory_object **out);
 
+/* The range, of whole pages from a page's start, lies in it. */
+static inline bool memory_object_has(const struct memory_object *object, uint64_t offset_bytes,
+                                     uint64_t size_bytes)
+{
+    uint64_t total = (uint64_t)object->npages << PAGE_SHIFT;
+    return page_aligned(offset_bytes) && offset_bytes <= total &&
+           size_bytes <= total - offset_bytes;
+}
+
 /* The frame of page `index` (< npages). Never changes. */
 struct paddr memory_object_frame(const struct memory_object *object, uint32_t index);
 
@@ -80,7 +103,11 @@ struct paddr memory_object_frame(const struct memory_object *object, uint32_t in
 status_t memory_object_mapping_add(struct memory_object *object, bool writable);
 void memory_object_mapping_remove(struct memory_object *object, bool writable);
 
-/* ST_BUSY while a writable mapping exists. */
+/* The same for a pin. */
+status_t memory_object_pin_add(struct memory_object *object, bool writable);
+void memory_object_pin_remove(struct memory_object *object, bool writable);
+
+/* ST_BUSY while a writable mapping or pin exists. */
 status_t memory_object_seal(struct memory_object *object);
 bool memory_object_is_sealed(struct memory_object *object);
 

@@ -6,6 +6,9 @@
 
 #include "cap/ledger.h"
 #include "cap/table.h"
+#include "gen/kernel/types.h"
+#include "mem/region.h"
+#include "object/memory_object.h"
 #include "object/process.h"
 #include "ring/ring.h"
 
@@ -16,6 +19,8 @@ struct book {
     const void *thing;
     uint64_t slots, children; /* of an object or a grant */
     uint64_t charged, grants; /* of a ledger, which is an object, too */
+    uint64_t pages, frames;   /* of a ledger: in regions */
+    uint64_t mappings, pins;  /* of a memory object; of a ledger: pinned pages */
 };
 
 static struct book books[BOOKS];
@@ -40,12 +45,63 @@ static struct cap_slot *slot_at(const struct cap_table *table, uint32_t index)
     return &table->root[index >> 15][(index >> 6) % CAP_DIRECTORY_ENTRIES][index % CAP_PAGE_SLOTS];
 }
 
+/* Pages of the region with a frame of its own, which are all there: each that shows the object's has one in
+ * `spare`. */
+static void read_pages(const struct aspace *as, const struct region *region)
+{
+    uint64_t mapped = 0, shown = 0, spare = 0;
+    for (uint64_t at = region_start(region); at < region->end; at += PAGE_BYTES) {
+        struct paddr frame;
+        if (arch_translate(&as->arch, uaddr(at), false, &frame)) {
+            mapped++;
+            shown += region->kind == REGION_PRIVATE && region_shows_object(region, at, frame);
+        }
+    }
+    struct paddr frame = region->kind == REGION_PRIVATE ? region->spare : PADDR_NONE;
+    for (; !paddr_is_none(frame); frame = *(struct paddr *)frame_ptr(frame)) {
+        spare++;
+    }
+    CHECK_EQ(region_own_pages(region), mapped);
+    CHECK_EQ(spare, shown);
+}
+
+static void read_regions(const struct process *process)
+{
+    const struct aspace *as = &process->aspace;
+    struct book *book = book_of(as->ledger);
+    enum { LOOK_AT = 4096 };
+    for (struct tree_node *node = tree_first(&as->regions); node != NULL; node = tree_next(node)) {
+        const struct region *region = region_of_node(node);
+        bool own = region->kind == REGION_RESERVED || region->kind == REGION_PRIVATE;
+        CHECK(!list_linked(&region->link));
+        book->pages += region_pages(region);
+        book->frames += region_own_pages(region);
+        if (own && region_pages(region) <= LOOK_AT) {
+            read_pages(as, region);
+        }
+        if (region->kind == REGION_OBJECT || region->kind == REGION_PRIVATE) {
+            book_of(region->object)->mappings++;
+        }
+    }
+}
+
+static void read_object(struct kobj *object)
+{
+    struct book *book = book_of(object);
+    if (object->ktype == KTYPE_MEMORY_PIN && book->slots == 1) {
+        const struct memory_pin *pin = memory_pin_of(object);
+        book_of(&pin->object->obj)->pins++;
+        book_of(object->ledger)->pins += pin->size_bytes / PAGE_BYTES;
+    }
+}
+
 static void read_slot(const struct process *process, const struct cap_slot *slot)
 {
     if (slot->object == NULL) {
         return;
     }
     book_of(slot->object)->slots++;
+    read_object(slot->object);
     book_of(slot->route)->slots++;
     CHECK_EQ(atomic_load_relaxed(&slot->route->holders) & process->table.holder,
              process->table.holder);
@@ -79,9 +135,24 @@ static void read_tables(void)
         CHECK(p->table.root == NULL || table_check(&p->table, &why));
         check_threads(p);
         book_of(p->ledger)->charged += p->table.used;
+        if (p->state == PROCESS_RUNNING) {
+            read_regions(p);
+        }
         for (uint32_t i = 0; i < p->table.capacity; i++) {
             read_slot(p, slot_at(&p->table, i));
         }
+    }
+}
+
+/* What maps and pins an object is in somebody's space or table, and nothing else is counted. */
+static void check_memory(const struct kobj *object)
+{
+    if (object != NULL && object->ktype == KTYPE_MEMORY_OBJECT) {
+        const struct memory_object *memory = CONTAINER_OF(object, const struct memory_object, obj);
+        CHECK_EQ(memory->mappings, book_of(memory)->mappings);
+        CHECK(memory->pins >= book_of(object)->pins);
+        CHECK(memory->writers <= memory->mappings + memory->pins);
+        CHECK(!memory->sealed || memory->writers == 0);
     }
 }
 
@@ -98,6 +169,7 @@ static void check_objects(void)
             }
             CHECK(object == NULL ||
                   atomic_load_relaxed(&object->refs) >= atomic_load_relaxed(&object->slots));
+            check_memory(object);
         }
     }
 }
@@ -110,6 +182,9 @@ static void check_ledger(struct ledger *ledger)
     const struct book *book = book_of(ledger);
     CHECK(atomic_load_relaxed(&ledger->used[LEDGER_CLASS_SLOTS]) >= book->charged);
     CHECK(atomic_load_relaxed(&ledger->used[LEDGER_CLASS_GRANTS]) >= book->grants);
+    CHECK(atomic_load_relaxed(&ledger->used[LEDGER_CLASS_VIRTUAL_PAGES]) >= book->pages);
+    CHECK(atomic_load_relaxed(&ledger->used[LEDGER_CLASS_FRAMES]) >= book->frames);
+    CHECK(atomic_load_relaxed(&ledger->used[LEDGER_CLASS_PINNED_PAGES]) >= book->pins);
 }
 
 static void read_grants(const struct grant *grant)

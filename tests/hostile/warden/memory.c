@@ -285,6 +285,50 @@ static int64_t wild_offsets(void)
     return 0;
 }
 
+static struct capos_cqe pin(capos_cap_t memory, uint64_t offset, uint64_t bytes, uint64_t writable)
+{
+    static uint64_t params[4];
+    memcpy(params, (uint64_t[]){ROOT(3), offset, bytes, writable}, sizeof(params));
+    struct capos_sqe sqe = CALL(memory, MemoryObject, pin, params, sizeof(params), result, 64);
+    sqe.accept_count = 1;
+    return raw_do(sqe);
+}
+
+/* What is pinned is paid for, and stays open; no pin is had beyond the limit or the object. */
+static int64_t pins(void)
+{
+    static const struct range wild[] = {
+        {0, 0},           {0, 8},           {8, PAGE},
+        {2 * PAGE, PAGE}, {PAGE, 2 * PAGE}, {UINT64_MAX - 4095, 2 * PAGE},
+    };
+    capos_cap_t object, reader;
+    CHECK_EQ(new_memory(held("ledger"), 2 * PAGE, &object), ST_OK);
+    CHECK_EQ(attenuate(held("capabilities"), object,
+                       MemoryReader_FACET | UINT64_C(1) << MemoryObject_pin_ORDINAL, &reader),
+             ST_OK);
+    struct usage before;
+    struct capos_cqe cqe = pin(object, 0, PAGE, 1);
+    CHECK(cqe.result >= 0);
+    CHECK_EQ(release(cqe.first_cap), ST_OK);
+    usage_now(&before);
+    for (unsigned i = 0; i < ARRAY_LEN(wild); i++) {
+        CHECK_EQ(pin(object, wild[i].address, wild[i].bytes, 0).result, ST_BAD_ARGUMENT);
+    }
+    CHECK_EQ(pin(reader, 0, PAGE, 1).result, ST_NO_METHOD);
+    CHECK_USAGE(&before);
+    capos_cap_t first = pin(object, 0, 2 * PAGE, 1).first_cap;
+    capos_cap_t second = pin(reader, PAGE, PAGE, 0).first_cap;
+    CHECK_EQ(pin(object, 0, PAGE, 0).result, ST_QUOTA);
+    CHECK_EQ(raw_quota_class(), LEDGER_CLASS_PINNED_PAGES);
+    CHECK_EQ(raw_status(CALL(object, MemoryObject, seal, NULL, 0, result, 64)), ST_BUSY);
+    CHECK_EQ(release(first), ST_OK);
+    CHECK_EQ(raw_status(CALL(object, MemoryObject, seal, NULL, 0, result, 64)), ST_OK);
+    CHECK_EQ(pin(object, 0, PAGE, 1).result, ST_BAD_STATE);
+    CHECK_EQ(release(second), ST_OK);
+    CHECK_USAGE(&before);
+    return pin(object, 0, 2 * PAGE, 0).result >= 0 ? 0 : 1; /* and dies with it */
+}
+
 static int64_t wrong_sizes(void)
 {
     static const uint64_t wrong[] = {
@@ -464,6 +508,10 @@ const struct hostile_case memory_cases[] = {
      .roles = {{.run = protected_private,
                 .holds = HOLD_USUAL,
                 .ending = {END_FAULT, 0, 1u << FAULT_RECORD_KIND_PAGE_FAULT, 0}}}},
+    {.name = "mem.pin",
+     .sentence = "what is pinned is paid for and stays open, and no pin leads out of its object",
+     .roles = {{.run = pins, .holds = HOLD_USUAL}},
+     .limits = {{LEDGER_CLASS_PINNED_PAGES, true, 3}}},
     CASE("mem.offset", wild_offsets, "no offset leads out of a memory object"),
     CASE("mem.size", wrong_sizes, "a memory object of a wrong size is not made"),
     CASE("mem.churn", churn, "memory given back is back, and comes again clean"),
