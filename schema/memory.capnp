@@ -40,35 +40,36 @@ interface MemoryReader $A.facet(base = "MemoryObject", methods = ["info", "read"
 interface MemoryImage $A.facet(base = "MemoryObject", methods = ["info", "read", "map", "mapExecute"]) {}
 
 interface VirtualMemory $A.kernel $A.kernelType(4) $A.transfer(none) $A.scope(sameSession) {
-  # The address space of the process that holds it.
+  # The address space of the process that holds it, or of one that it started (ProcessHandle.addressSpace): then
+  # disconnected says that this one is ending.
 
-  reserve @0 (address :UInt64 $A.hex, sizeBytes :UInt64) -> (address :UInt64 $A.hex) $A.statuses(["badArgument", "badState", "exists", "quota"]);
+  reserve @0 (address :UInt64 $A.hex, sizeBytes :UInt64) -> (address :UInt64 $A.hex) $A.statuses(["badArgument", "badState", "exists", "quota", "disconnected"]);
   # Set address space aside; address 0 lets the kernel choose. Sizes and addresses are page multiples.
 
   # What follows is done at once when it is little, else in pieces while the caller may go on; meanwhile the range is
   # busy to others. Cancelling, or a deadline, only ends the waiting.
 
-  commit @1 (address :UInt64 $A.hex, sizeBytes :UInt64, protection :Protection) -> () $A.mayBlock $A.statuses(["badArgument", "badState", "busy", "quota"]);
+  commit @1 (address :UInt64 $A.hex, sizeBytes :UInt64, protection :Protection) -> () $A.mayBlock $A.statuses(["badArgument", "badState", "busy", "quota", "disconnected"]);
   # Back reserved pages with zeroed memory. At most 1 GiB a call.
 
-  decommit @2 (address :UInt64 $A.hex, sizeBytes :UInt64) -> () $A.mayBlock $A.statuses(["badArgument", "badState", "busy", "quota"]);
+  decommit @2 (address :UInt64 $A.hex, sizeBytes :UInt64) -> () $A.mayBlock $A.statuses(["badArgument", "badState", "busy", "quota", "disconnected"]);
   # Give the memory back; the range stays reserved. When it is done, no processor finds the pages any more.
 
-  protect @3 (address :UInt64 $A.hex, sizeBytes :UInt64, protection :Protection) -> () $A.mayBlock $A.statuses(["badArgument", "badState", "busy", "quota"]);
+  protect @3 (address :UInt64 $A.hex, sizeBytes :UInt64, protection :Protection) -> () $A.mayBlock $A.statuses(["badArgument", "badState", "busy", "quota", "disconnected"]);
   # Change the rights of pages, all of which are there, at most 1 GiB. When it is done, every processor obeys. Pages of a
   # memory object get no right that they were not mapped with.
 
   map @4 (memory :UInt16 $A.capability("MemoryObject"), address :UInt64 $A.hex, offsetBytes :UInt64, sizeBytes :UInt64, protection :Protection)
-      -> (address :UInt64 $A.hex) $A.mayBlock $A.paramCaps(1) $A.statuses(["badArgument", "badState", "noMethod", "notSealed", "quota", "exists"]);
+      -> (address :UInt64 $A.hex) $A.mayBlock $A.paramCaps(1) $A.statuses(["badArgument", "badState", "noMethod", "notSealed", "quota", "exists", "disconnected"]);
   # Map part of a memory object, at most 1 GiB. Writing and executing need mapWrite and mapExecute in its facet; no
   # mapping is both.
 
-  unmap @5 (address :UInt64 $A.hex, sizeBytes :UInt64) -> () $A.mayBlock $A.statuses(["badArgument", "badState", "busy", "quota"]);
+  unmap @5 (address :UInt64 $A.hex, sizeBytes :UInt64) -> () $A.mayBlock $A.statuses(["badArgument", "badState", "busy", "quota", "disconnected"]);
   # End mappings, commitments and reservations in the range, which holds whole ones only, at most 64. When it is done,
   # no processor finds the pages any more.
 
   mapPrivate @6 (memory :UInt16 $A.capability("MemoryObject"), address :UInt64 $A.hex, offsetBytes :UInt64, sizeBytes :UInt64)
-      -> (address :UInt64 $A.hex) $A.mayBlock $A.paramCaps(1) $A.statuses(["badArgument", "badState", "noMethod", "quota", "exists"]);
+      -> (address :UInt64 $A.hex) $A.mayBlock $A.paramCaps(1) $A.statuses(["badArgument", "badState", "noMethod", "quota", "exists", "disconnected"]);
   # Map part of a memory object to read and write, at most 1 GiB, so that what is written stays with the writer: a page
   # is copied when it is first written to, by the program or by a message. The frames for that are charged and taken now.
 }

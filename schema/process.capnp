@@ -79,6 +79,13 @@ interface ProcessHandle $A.kernel $A.kernelType(7) $A.transfer(none) $A.scope(sa
 
   info @2 () -> (processId :UInt64, name :Text, state :ProcessState, exitCode :Int64, fault :FaultRecord,
                  ledger :List(Usage)) $A.maxResults(1024);
+
+  addressSpace @3 () -> (memory :UInt16 $A.capability("VirtualMemory")) $A.resultCaps(1) $A.statuses(["badState", "quota"]);
+  # The process's address space, for a loader: what is mapped there is charged to the process, not to the caller, and goes
+  # with the loader's way to the memory object. badState: it is ending.
 }
+
+interface ProcessSelf $A.facet(base = "ProcessHandle", methods = ["wait", "terminate", "info"]) {}
+# What a process gets of itself.
 
 struct Usage { ledgerClass @0 :import "status.capnp".LedgerClass; used @1 :UInt64; limit @2 :UInt64; }

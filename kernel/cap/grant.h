@@ -6,7 +6,7 @@
  *
  * States: live -> dead, one way. Invariants: G1 a dead grant's descendants are dead, or a revocation
  * (object/revocation.h) is on its way to them. G2 depth <= GRANT_MAX_DEPTH. G3 a dead grant gets no
- * children. G4 `holders` has the bit of every process that has, or ever had, a slot of this route.
+ * children. G4 `holders` has the bit of every process that has, or ever had, a slot or mapping of this route.
  * Lock: the node's own; never two at once (grant.c).
  */
 #ifndef CAPOS_KERNEL_CAP_GRANT_H
@@ -67,6 +67,16 @@ extern struct grant grant_nowhere;
 static inline bool grant_is_live(const struct grant *grant)
 {
     return atomic_load_acquire(&grant->live) != 0;
+}
+
+/* Sets the bit of a process that gets a slot or a mapping by this route. Only then look whether it lives: a
+ * revocation ends the route, and only then looks for holders (both sequentially consistent), so it finds
+ * the process, or the caller finds the route dead. */
+static inline void grant_note_holder(struct grant *route, uint64_t holder)
+{
+    if ((atomic_load_acquire(&route->holders) & holder) != holder) {
+        atomic_or_seq_cst(&route->holders, holder);
+    }
 }
 
 static inline void grant_ref(struct grant *grant)

@@ -454,15 +454,6 @@ void table_unreserve(struct cap_table *table, uint32_t n, const capos_cap_t *ids
     ledger_refund(table->ledger, LEDGER_CLASS_SLOTS, n);
 }
 
-/* Sets the bit, and only then looks whether the route lives; a revocation ends the route, and only then
- * looks for holders (both sequentially consistent): it finds this table, or the slot is born swept. */
-static void note_holder(const struct cap_table *table, struct grant *route)
-{
-    if ((atomic_load_acquire(&route->holders) & table->holder) != table->holder) {
-        atomic_or_seq_cst(&route->holders, table->holder);
-    }
-}
-
 static void count_holder(const struct capability *cap)
 {
     if (cap->object->ops->facet_slot != NULL) {
@@ -498,9 +489,9 @@ void table_install(struct cap_table *table, capos_cap_t id, const struct capabil
     uint64_t caller[2];
     struct dropped held = {.object = NULL};
     struct grant *mint = cap->object->mint;
-    note_holder(table, cap->route);
+    grant_note_holder(cap->route, table->holder);
     if (mint != NULL) {
-        note_holder(table, mint);
+        grant_note_holder(mint, table->holder);
     }
     table_caller(table, cap, caller);
     count_holder(cap);

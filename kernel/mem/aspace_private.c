@@ -33,12 +33,11 @@ static status_t unshare_page(struct aspace *as, uint64_t page, uint64_t *ticket)
     struct paddr frame;
     unsigned prot;
     bool dirty;
-    if (as->dying || region == NULL || region->kind != REGION_PRIVATE ||
-        !arch_page_state(&as->arch, uaddr(page), &prot, &dirty) ||
+    if (as->dying || !arch_page_state(&as->arch, uaddr(page), &prot, &dirty) ||
         !arch_translate(&as->arch, uaddr(page), false, &frame)) {
         return ST_BAD_ADDRESS;
     }
-    if ((prot & ARCH_PROT_COPY) == 0) {
+    if ((prot & ARCH_PROT_COPY) == 0) { /* of whatever region: there is nothing to do */
         return (prot & ARCH_PROT_WRITE) != 0 ? ST_OK : ST_BAD_ADDRESS;
     }
     if (region_shows_object(region, page, frame)) {

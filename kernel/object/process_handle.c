@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* ProcessHandle: what the one who started a process may do with it. */
 #include "gen/kernel/process.kernel.h"
+#include "gen/kernel/types.h"
+#include "gen/memory.capnp.h"
 #include "gen/status.capnp.h"
 #include "lib/base/string.h"
 #include "object/invoke.h"
@@ -71,6 +73,22 @@ static void take_snapshot(struct process *process, struct snapshot *out)
     out->fault_ip = process->fault_ip;
     out->fault_sp = process->fault_sp;
     lock_release(&process->obj.lock);
+}
+
+status_t ProcessHandle_kernel_address_space(struct invocation *inv,
+                                            ProcessHandle_address_space_params_r params,
+                                            ProcessHandle_address_space_results_b results)
+{
+    (void)params;
+    struct kobj *process = inv->target.object;
+    status_t status =
+        process_is_exiting(process_of(process)) ? ST_BAD_STATE : invoke_reserve_caps(inv, 1);
+    if (status == ST_OK) {
+        kobj_ref(process);
+        ProcessHandle_address_space_results_set_memory(
+            results, invoke_add_cap(inv, process, KTYPE_VIRTUAL_MEMORY, VirtualMemory_FACET));
+    }
+    return status;
 }
 
 status_t ProcessHandle_kernel_info(struct invocation *inv, ProcessHandle_info_params_r params,

@@ -144,7 +144,7 @@ static status_t take_name(struct build *build, uint32_t line)
     return ST_OK;
 }
 
-/* One of the child's own objects, all of it. */
+/* One of the child's own objects, all of it that a process has of itself. */
 static void own_object(const struct build *build, uint8_t ktype, struct capability *out)
 {
     struct process *child = build->child;
@@ -154,7 +154,9 @@ static void own_object(const struct build *build, uint8_t ktype, struct capabili
                   : ktype == KTYPE_SESSION ? &child->session->obj
                                            : &child->obj,
         .route = build->route,
-        .facet = ktype == KTYPE_SESSION ? SessionInfo_FACET : interface->facet_all,
+        .facet = ktype == KTYPE_SESSION          ? SessionInfo_FACET
+                 : ktype == KTYPE_PROCESS_HANDLE ? ProcessSelf_FACET
+                                                 : interface->facet_all,
         .interface = interface->id,
         .ktype = ktype,
         .mode = interface->mode,

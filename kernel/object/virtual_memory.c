@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* VirtualMemory: the methods. The object is the process; mem/aspace.h does the work. */
+#include "cap/grant.h"
 #include "gen/kernel/memory.kernel.h"
 #include "gen/kernel/types.h"
 #include "lib/base/bits.h"
@@ -14,6 +15,13 @@ static struct aspace *target_of(const struct invocation *inv)
     return process_aspace(inv->target.object);
 }
 
+/* A refusal by the space of a process that ends, which only a loader can meet, says so. */
+static status_t refusal(const struct invocation *inv, status_t status)
+{
+    return status < ST_OK && process_is_exiting(process_of(inv->target.object)) ? ST_DISCONNECTED
+                                                                                : status;
+}
+
 status_t VirtualMemory_kernel_reserve(struct invocation *inv, VirtualMemory_reserve_params_r params,
                                       VirtualMemory_reserve_results_b results)
 {
@@ -24,7 +32,7 @@ status_t VirtualMemory_kernel_reserve(struct invocation *inv, VirtualMemory_rese
     if (status == ST_OK) {
         VirtualMemory_reserve_results_set_address(results, address);
     }
-    return status;
+    return refusal(inv, status);
 }
 
 /* Those who are parked on a word that is gone look again. */
@@ -59,6 +67,7 @@ static bool go_on(struct job *job)
 /* What is not done yet is answered later. */
 static status_t finish(struct invocation *inv, status_t status, struct aspace_op **op)
 {
+    status = refusal(inv, status);
     return status == ST_PENDING ? pending_start(&(*op)->pending, inv, go_on) : status;
 }
 
@@ -120,12 +129,17 @@ static uint64_t rights_needed(enum Protection protection)
     return needed;
 }
 
-/* The memory object that a call carries, with these rights. */
+/* The memory object that a call carries, with these rights. What is mapped into another process is found by
+ * a revocation of the way to it, as a slot is. */
 static status_t mapped_object(const struct invocation *inv, uint16_t index, uint64_t needed,
                               const struct capability **out)
 {
     status_t status = invoke_param_cap(inv, index, KTYPE_MEMORY_OBJECT, out);
-    return status == ST_OK && ((*out)->facet & needed) != needed ? ST_NO_METHOD : status;
+    if (status != ST_OK || ((*out)->facet & needed) != needed) {
+        return status != ST_OK ? status : ST_NO_METHOD;
+    }
+    grant_note_holder((*out)->route, process_of(inv->target.object)->table.holder);
+    return grant_is_live((*out)->route) ? ST_OK : ST_DISCONNECTED;
 }
 
 status_t VirtualMemory_kernel_map(struct invocation *inv, VirtualMemory_map_params_r params,

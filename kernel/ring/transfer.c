@@ -40,8 +40,12 @@ bool op_write_result(struct op *op, uint32_t offset, const void *from, uint32_t 
         return true;
     }
     uint64_t address;
-    return len == 0 || (add_checked(op->sqe->result, offset, &address) &&
-                        arch_copy_to_user(uaddr(address), from, len));
+    if (UNLIKELY(len == 0 || !add_checked(op->sqe->result, offset, &address))) {
+        return len == 0;
+    }
+    return LIKELY(arch_copy_to_user(uaddr(address), from, len)) ||
+           (aspace_unshare(&op->process->aspace, address, len) &&
+            arch_copy_to_user(uaddr(address), from, len));
 }
 
 bool op_probe_result(struct op *op, uint32_t len)

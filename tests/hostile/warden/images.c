@@ -119,7 +119,7 @@ static void other_order(void)
 }
 static void other_type(void)
 {
-    image.elf.type = 3;
+    image.elf.type = 1;
 }
 static void other_machine(void)
 {

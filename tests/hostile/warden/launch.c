@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Starting programs without end, with wrong grants, under wrong names; handles misused. */
+#include "abi/layout.h"
 #include "capos/start.h"
 #include "case.h"
 #include "notification.capnp.h"
 #include "kernel_log.capnp.h"
 #include "ledger.capnp.h"
+#include "memory.capnp.h"
 #include "lib/base/string.h"
 #include "time.capnp.h"
 
@@ -367,6 +369,76 @@ static int64_t orphans(void)
     return 0;
 }
 
+static int32_t into(capos_cap_t space, capos_cap_t memory, uint16_t method, uint64_t address,
+                    unsigned protection)
+{
+    struct {
+        uint64_t message[5];
+        uint64_t number;
+        struct capos_transfer transfer;
+    } params = {
+        {ROOT(4), (uint64_t)protection << 16, address, 0, PAGE}, raw.sequence++, {.cap = memory}};
+    struct capos_sqe sqe = raw_call_sqe(space, VirtualMemory_ID, method, &params,
+                                        sizeof(params.message), result, sizeof(result));
+    sqe.xfer_count = 1;
+    return raw_do(sqe).result;
+}
+
+static int32_t out_of(capos_cap_t space, uint16_t method, uint64_t address, uint64_t bytes)
+{
+    return raw_do(raw_call_sqe(space, VirtualMemory_ID, method, MESSAGE(address, bytes), 24, result,
+                               sizeof(result)))
+        .result;
+}
+
+/* A loader scatters pages over a child that runs, takes away what it stands on, and goes on when it has
+ * ended: the child falls, and nothing else. */
+static int64_t loader(void)
+{
+    struct usage before;
+    capos_cap_t object;
+    CHECK_EQ(new_memory(held("ledger"), PAGE, &object), ST_OK);
+    usage_now(&before);
+    for (unsigned round = 0; round < 12; round++) {
+        capos_cap_t child = start_child("sleeper");
+        CHECK(child != 0);
+        struct capos_sqe get =
+            CALL(child, ProcessHandle, address_space, NULL, 0, result, sizeof(result));
+        get.accept_count = 1;
+        capos_cap_t space = raw_do(get).first_cap;
+        CHECK(space != 0);
+        CHECK_EQ(into(space, object, VirtualMemory_map_ORDINAL, 0, PROTECTION_READ_EXECUTE),
+                 ST_NOT_SEALED);
+        CHECK(into(space, object, VirtualMemory_map_ORDINAL, 0, PROTECTION_READ_WRITE) >= 0);
+        uint64_t at = result[1];
+        CHECK(into(space, object, VirtualMemory_map_private_ORDINAL, 0, 0) >= 0);
+        CHECK_EQ(into(space, object, VirtualMemory_map_ORDINAL, at, PROTECTION_READ), ST_EXISTS);
+        CHECK_EQ(raw_status(CALL(object, MemoryObject, seal, NULL, 0, result, 64)), ST_BUSY);
+        if (round % 3 != 0) { /* all that the program set aside and mapped, piece by piece */
+            for (uint64_t end = 0; end < 64 * PAGE; end += PAGE) {
+                (void)out_of(space, VirtualMemory_decommit_ORDINAL, at + end, PAGE);
+                (void)out_of(space, VirtualMemory_unmap_ORDINAL, at + end, PAGE);
+            }
+        }
+        if (round % 3 == 2) {
+            (void)out_of(space, VirtualMemory_unmap_ORDINAL, CAPOS_USER_MIN,
+                         CAPOS_MMAP_BASE - CAPOS_USER_MIN);
+        }
+        (void)raw_do(CALL(child, ProcessHandle, terminate, NULL, 0, result, 64));
+        CHECK_EQ(wait_exit(child), CAPOS_EVENT_EXIT);
+        CHECK_EQ(into(space, object, VirtualMemory_map_ORDINAL, 0, PROTECTION_READ),
+                 ST_DISCONNECTED);
+        CHECK_EQ(out_of(space, VirtualMemory_unmap_ORDINAL, at, PAGE), ST_DISCONNECTED);
+        CHECK_EQ(raw_do(get).result, ST_BAD_STATE);
+        CHECK_EQ(release(space), ST_OK);
+        CHECK_EQ(release(child), ST_OK);
+    }
+    CHECK_EQ(raw_status(CALL(object, MemoryObject, seal, NULL, 0, result, 64)), ST_OK);
+    CHECK_USAGE(&before);
+    CHECK_WORKS();
+    return 0;
+}
+
 /* Many waits for one exit: each is told, and one that comes late too. */
 static int64_t many_waiters(void)
 {
@@ -412,6 +484,7 @@ const struct hostile_case launch_cases[] = {
     CASE("launch.bomb", fork_bomb, "a bomb of processes is bounded by its launcher"),
     CASE("launch.kept", kept_handles, "a handle kept of a child that ended keeps its place"),
     CASE("launch.orphans", orphans, "children nobody holds still count"),
+    CASE("launch.loader", loader, "a loader can harm its child alone"),
     CASE("launch.waiters", many_waiters, "everybody who waits for an exit is told"),
     {.name = "process.self-end",
      .sentence = "a process may end itself by its own handle",

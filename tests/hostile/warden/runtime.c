@@ -245,9 +245,9 @@ static int64_t refused(void)
 
 #define CASE(name_, function, sentence_) \
     { \
-        .name = name_, .sentence = sentence_, .roles = { \
-            {.run = function, .holds = HOLD_USUAL | HOLD_THREADS} \
-        } \
+        .name = name_, .sentence = sentence_, \
+        .roles = {{.run = function, .holds = HOLD_USUAL | HOLD_THREADS}}, \
+        .limits = {{LEDGER_CLASS_FRAMES, true, 384}}, \
     }
 
 const struct hostile_case runtime_cases[] = {
