@@ -48,21 +48,25 @@ $(filter %/lib/crypto/sha256.o %/lib/crypto/chacha20.o,$(KLIB_OBJECTS)): | $(BEA
 
 KERNEL_LDFLAGS := -nostdlib -static -z max-page-size=4096 -z noexecstack --build-id=none --gc-sections
 
-# Linked twice: the second time with the table of the first link's functions, for readable backtraces. The table's
-# section is the image's last, so the addresses in it stay right.
+# Linked twice: the second time with tables of the first link's functions, for readable backtraces, and of the places that
+# hold addresses, for moving it at boot. They are the image's last, so what is in them stays right.
 $(O)/obj/kernel/first.objects: LIST = $(KERNEL_OBJECTS) $(KLIB_OBJECTS) $(KGEN_OBJECTS)
 $(O)/obj/kernel/first.elf: $(KERNEL_OBJECTS) $(KLIB_OBJECTS) $(KGEN_OBJECTS) $(KERNEL_SCRIPT) $(O)/obj/kernel/first.objects
 	$(call say,LINK,$(O)/kernel.elf)
 	@mkdir -p $(@D)
-	$(Q)$(LD) $(KERNEL_LDFLAGS) -T $(KERNEL_SCRIPT) $(filter %.o,$^) -o $@
+	$(Q)$(LD) $(KERNEL_LDFLAGS) --emit-relocs -T $(KERNEL_SCRIPT) $(filter %.o,$^) -o $@
+
+$(O)/obj/kernel/relocs.o: $(O)/obj/kernel/first.elf tools/krelocs
+	$(Q)readelf -rW $< | tools/krelocs > $(@:.o=.S)
+	$(Q)$(CC) -c $(@:.o=.S) -o $@
 
 $(O)/obj/kernel/symbols.o: $(O)/obj/kernel/first.elf tools/ksyms
 	$(Q)nm -n $< | tools/ksyms > $(@:.o=.S)
 	$(Q)$(CC) -c $(@:.o=.S) -o $@
 
-$(O)/kernel.elf: $(O)/obj/kernel/first.elf $(O)/obj/kernel/symbols.o
+$(O)/kernel.elf: $(O)/obj/kernel/first.elf $(O)/obj/kernel/symbols.o $(O)/obj/kernel/relocs.o
 	$(Q)$(LD) $(KERNEL_LDFLAGS) -T $(KERNEL_SCRIPT) $(KERNEL_OBJECTS) $(KLIB_OBJECTS) $(KGEN_OBJECTS) \
-		$(O)/obj/kernel/symbols.o -o $@
+		$(O)/obj/kernel/symbols.o $(O)/obj/kernel/relocs.o -o $@
 
 .PHONY: kernel
 kernel: $(O)/kernel.elf ## build the kernel alone

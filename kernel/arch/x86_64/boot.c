@@ -4,8 +4,9 @@
  *
  *   boot tables (identity)   find ports, read processor, parse loader information, settle the memory
  *                            map, fill the IDT, build the kernel's tables
- *   kernel's tables          GDT and stacks of this CPU, ACPI, all slots, interrupt controllers,
- *                            clock; then the portable kernel, on this CPU's own stack
+ *   kernel's tables          the image at a drawn address, but this CPU still where it was linked: GDT
+ *                            and stacks of this CPU, ACPI, all slots, interrupt controllers, clock;
+ *                            then the portable kernel, on this CPU's own stack, where it was drawn
  *
  * Until this CPU has its slot it uses a makeshift block, so that panic works from the first line.
  */
@@ -14,6 +15,7 @@
 #include "arch/arch.h"
 #include "boot_protocol.h"
 #include "bootmem.h"
+#include "core/cmdline.h"
 #include "processor.h"
 #include "fpu.h"
 #include "image.h"
@@ -94,6 +96,7 @@ static void find_cpus(struct cpu_block *first)
 static struct thread *start_kernel(uint64_t unused)
 {
     (void)unused;
+    paging_end_linked();
     return kernel_main(&boot_information);
 }
 
@@ -110,13 +113,16 @@ void boot_main(unsigned protocol, uint64_t information)
     parse(protocol, information);
     settle_memory();
     struct paddr low_page = boot_low_page_take();
-    idt_build();
     pti_decide();
     boot_information.entropy_strong =
         features_seed(boot_information.entropy_seed, ARRAY_LEN(boot_information.entropy_seed));
-    uint64_t seed;
-    (void)features_seed(&seed, 1);
-    paging_start(seed);
+    uint64_t seed = 0;
+    if (!cmdline_has(boot_information.command_line, "entropy=fixed")) {
+        (void)features_seed(&seed, 1);
+    }
+    uint64_t slide = paging_slide(seed);
+    idt_build(slide);
+    paging_start(seed, slide);
 
     struct cpu_block *cpu = first_block();
     find_cpus(cpu);
@@ -126,5 +132,7 @@ void boot_main(unsigned protocol, uint64_t information)
     timer_enable();
     smp_prepare(low_page);
     boot_memory_finish();
-    entry_first(cpu->stack_top, start_kernel, 0);
+    /* By its address: a plain call would stay where the image was linked. */
+    void (*volatile enter)(uint64_t, struct thread * (*)(uint64_t), uint64_t) = entry_first;
+    enter(cpu->stack_top, start_kernel, 0);
 }

@@ -23,11 +23,12 @@ static unsigned stack_of(unsigned vector)
     }
 }
 
-void idt_build(void)
+void idt_build(uint64_t slide)
 {
     enum { BREAKPOINT = 3, OVERFLOW = 4, GATE_INTERRUPT = 0x8e, GATE_USER = 0x60 };
     for (unsigned v = 0; v < VECTORS; v++) {
-        uint64_t address = (uint64_t)(uintptr_t)entry_vectors + (uint64_t)v * ENTRY_VECTOR_BYTES;
+        uint64_t address =
+            (uint64_t)(uintptr_t)entry_vectors + slide + (uint64_t)v * ENTRY_VECTOR_BYTES;
         uint64_t type = GATE_INTERRUPT | (v == BREAKPOINT || v == OVERFLOW ? GATE_USER : 0);
         idt_table[v].low = (address & 0xffff) | (uint64_t)SELECTOR_KERNEL_CODE << 16 |
                            (uint64_t)stack_of(v) << 32 | type << 40 |

@@ -9,6 +9,7 @@
 
 #include "arch/arch.h"
 #include "bootmem.h"
+#include "core/cmdline.h"
 #include "processor.h"
 #include "image.h"
 #include "trap.h"
@@ -20,6 +21,10 @@ struct paddr kernel_root RO_AFTER_BOOT;
 struct paddr pti_root RO_AFTER_BOOT;
 uint64_t pte_nx RO_AFTER_BOOT;
 uint64_t x86_direct_base RO_AFTER_BOOT;
+uint64_t kernel_slide RO_AFTER_BOOT;
+
+/* The image moves by a multiple of 2 MiB, over itself and so that it ends below the highest address. */
+enum { SLIDE_STEP = 1 << 21, SLIDE_MIN = 8, SLIDES = 1000 };
 
 static uint64_t device_next = DEVICE_REGION_START;
 
@@ -76,10 +81,15 @@ void paging_map_kernel(uint64_t virtual, struct paddr physical, uint64_t size_by
     map(kernel_root, virtual, physical, size_bytes, flags);
 }
 
-static void map_image_part(const char *start, const char *end, uint64_t flags)
+/* Where it will be, and where this CPU runs meanwhile. */
+static void map_image_part(const char *start, const char *end, uint64_t flags, uint64_t slide)
 {
-    uint64_t size = page_ceil((uint64_t)(uintptr_t)end) - (uint64_t)(uintptr_t)start;
-    paging_map_kernel((uint64_t)(uintptr_t)start, paddr(image_physical(start)), size, flags);
+    uint64_t at = (uint64_t)(uintptr_t)start;
+    uint64_t size = page_ceil((uint64_t)(uintptr_t)end) - at;
+    paging_map_kernel(at + slide, paddr(image_physical(start)), size, flags);
+    if (slide != 0) {
+        paging_map_kernel(at, paddr(image_physical(start)), size, flags);
+    }
 }
 
 /* The image's constant part ends where its data starts; the symbols follow the data. */
@@ -89,7 +99,7 @@ static uint64_t constant_flags(uint64_t physical, uint64_t *end)
         uint64_t start, end;
     } constant[] = {
         {image_physical(text_start), image_physical(rodata_end)},
-        {image_physical(symbols_start), page_ceil(image_physical(symbols_end))},
+        {image_physical(symbols_start), page_ceil(image_physical((const char *)relocs_end))},
     };
     for (size_t i = 0; i < ARRAY_LEN(constant); i++) {
         if (physical < constant[i].start) {
@@ -124,18 +134,58 @@ static void map_direct(uint64_t direct_base)
 }
 
 /* What user tables hold of the kernel: entry code, IDT, CPU slots. */
-static void build_pti_root(void)
+static void build_pti_root(uint64_t slide)
 {
     pti_root = boot_pages_take(1);
-    map(pti_root, (uint64_t)(uintptr_t)text_start, paddr(image_physical(text_start)),
+    map(pti_root, (uint64_t)(uintptr_t)text_start + slide, paddr(image_physical(text_start)),
         (uint64_t)(entry_text_end - text_start), 0);
-    map(pti_root, (uint64_t)(uintptr_t)idt_table, paddr(image_physical((const char *)idt_table)),
-        page_ceil(IDT_BYTES), pte_nx);
+    map(pti_root, (uint64_t)(uintptr_t)idt_table + slide,
+        paddr(image_physical((const char *)idt_table)), page_ceil(IDT_BYTES), pte_nx);
     *entry_at(pti_root, CPU_REGION_START, LEVEL_ROOT) =
         *entry_at(kernel_root, CPU_REGION_START, LEVEL_ROOT);
 }
 
-void paging_start(uint64_t seed)
+uint64_t paging_slide(uint64_t seed)
+{
+    if (cmdline_has(boot_information.command_line, "kaslr=off")) {
+        return 0;
+    }
+    return (SLIDE_MIN + (seed >> 32) % SLIDES) * SLIDE_STEP;
+}
+
+/* Once a place is moved, what it names is found under the new root only, and code of the image may not be
+ * relied on: nothing here names anything but relative to itself. */
+NOINLINE NO_STACK_PROTECTOR static void move_image(const uint32_t *at, const uint32_t *end,
+                                                   uint64_t slide, uint64_t root)
+{
+    __asm__ volatile(""
+                     : "+r"(at), "+r"(end)); /* in registers from here on: constants would move */
+    for (; at < end && slide != 0; at++) {
+        uint64_t place = KERNEL_BASE + (*at >> 1);
+        if ((*at & 1) != 0) {
+            __asm__ volatile("addq %1, (%0)" : : "r"(place), "r"(slide) : "memory", "cc");
+        } else {
+            __asm__ volatile("addl %1, (%0)" : : "r"(place), "r"((uint32_t)slide) : "memory", "cc");
+        }
+    }
+    write_cr3(root);
+}
+
+void paging_end_linked(void)
+{
+    uint64_t at = KERNEL_BASE + image_physical(kernel_start);
+    uint64_t end = KERNEL_BASE + image_physical(kernel_end);
+    for (; kernel_slide != 0 && at < end; at += PAGE_BYTES) {
+        struct paddr table = kernel_root;
+        for (int level = LEVEL_ROOT; level > LEVEL_4K; level--) {
+            table = table_below(entry_at(table, at, level));
+        }
+        *entry_at(table, at, LEVEL_4K) = 0;
+        invalidate_page(at);
+    }
+}
+
+void paging_start(uint64_t seed, uint64_t slide)
 {
     pte_nx = features.nx ? PTE_NX : 0;
     kernel_root = boot_pages_take(1);
@@ -143,21 +193,20 @@ void paging_start(uint64_t seed)
     uint64_t direct_base = DIRECT_MAP_START + ((seed & 0x3fff) << 30);
 
     map_direct(direct_base);
-    map_image_part(text_start, text_end, 0);
-    map_image_part(rodata_start, rodata_end, pte_nx);
-    map_image_part(data_start, data_end, PTE_WRITE | pte_nx);
-    if (image_physical(symbols_end) > image_physical(symbols_start)) {
-        map_image_part(symbols_start, symbols_end, pte_nx);
-    }
+    map_image_part(text_start, text_end, 0, slide);
+    map_image_part(rodata_start, rodata_end, pte_nx, slide);
+    map_image_part(data_start, data_end, PTE_WRITE | pte_nx, slide);
+    map_image_part(symbols_start, (const char *)relocs_end, pte_nx, slide);
     (void)table_below(entry_at(kernel_root, CPU_REGION_START, LEVEL_ROOT));
     (void)table_below(entry_at(kernel_root, DEVICE_REGION_START, LEVEL_ROOT));
 
     if (features.pti) {
-        build_pti_root();
+        build_pti_root(slide);
     }
 
     x86_direct_base = direct_base;
-    write_cr3(kernel_root.v);
+    kernel_slide = slide;
+    move_image(relocs_start, relocs_end, slide, kernel_root.v);
 }
 
 static bool in_ram(uint64_t base, uint64_t end)

@@ -5,7 +5,7 @@
  *   0xffff800000000000 + seed   direct map of RAM (base x86_direct_base)
  *   0xffffa00000000000          one slot per CPU: stacks between guard pages, the CPU's block
  *   0xffffb00000000000          device registers and firmware tables
- *   0xffffffff80000000          the kernel image
+ *   0xffffffff80000000 + slide  the kernel image
  *
  * The upper 256 root entries are complete before the first user address space is made, and never
  * change, so each root copies them once.
@@ -44,9 +44,16 @@ extern struct paddr pti_root;
 /* PTE_NX where the processor has it, else 0. */
 extern uint64_t pte_nx;
 
-/* Builds the kernel's half from boot_information, seeds the direct map, loads it. After this the
- * boot tables, and with them the identity map, are gone. */
-void paging_start(uint64_t seed);
+/* Where the image shall lie: so many bytes above where it was linked. */
+uint64_t paging_slide(uint64_t seed);
+
+/* Builds the kernel's half from boot_information, seeds the direct map, moves the image, loads it. After
+ * this the boot tables, and with them the identity map, are gone, and every address of the image that is
+ * taken is that of the moved one. This CPU still runs where it was linked, until it leaves its stack. */
+void paging_start(uint64_t seed, uint64_t slide);
+
+/* Takes away the image where it was linked. This CPU has left it; no other one was there. */
+void paging_end_linked(void);
 
 /* Maps kernel pages; tables from boot_pages_take. flags: PTE bits besides PRESENT. */
 void paging_map_kernel(uint64_t virtual, struct paddr physical, uint64_t size_bytes,

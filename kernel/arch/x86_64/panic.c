@@ -56,7 +56,7 @@ const char *arch_symbol(uint64_t address, uint64_t *offset_out)
     }
     const struct symbol *symbols = (const void *)(head + 1);
     const char *names = (const char *)(symbols + head->count);
-    uint32_t offset = (uint32_t)(address - KERNEL_BASE);
+    uint32_t offset = (uint32_t)(address - KERNEL_BASE - kernel_slide);
     size_t low = 0, high = head->count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
@@ -181,6 +181,7 @@ static void print_registers(print_fn print, const struct trap_regs *r)
 void arch_panic_backtrace(print_fn print)
 {
     const struct trap_regs *r = trap_reported[arch_cpu_id()];
+    print_line(print, "  (image moved by %#llx)\n", (unsigned long long)kernel_slide);
     if (r != NULL) {
         print_registers(print, r);
         print_address(print, r->rip);

@@ -76,7 +76,7 @@ void cpu_slot_create(unsigned id, uint32_t apic_id);
 /* Loads GDT, TSS, IDT, GS base and system call registers of this CPU. */
 void cpu_load_tables(struct cpu_block *cpu);
 
-/* Fills the IDT. Before paging_start makes it constant. */
-void idt_build(void);
+/* Fills the IDT for an image that moves so far. Before paging_start makes it constant. */
+void idt_build(uint64_t slide);
 
 #endif

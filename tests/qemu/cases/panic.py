@@ -33,6 +33,27 @@ for _cpus in (1, 4):
     panic_case(_cpus)
 
 
+def slide(t, words):
+    """How far the kernel lay from where it was linked: only a panic tells."""
+    guest = t.boot(cmdline=words, deadline_s=60, quiet_s=20)
+    guest.prompt(seconds=40)
+    guest.monitor("human-monitor-command", **{"command-line": "mce 0 0 0xbe00000000000000 0x7 0 0"})
+    guest.wait_end(seconds=20)
+    found = re.search(r"image moved by (0x[0-9a-f]+|0)\)", guest.log())
+    t.require(found is not None, "the report says how far the image was moved", guest.log()[-2500:])
+    return int(found[1], 16)
+
+
+@case("panic.kaslr", "the kernel lies somewhere else at each boot, and at one place with entropy=fixed or kaslr=off", weight=8)
+def kaslr(t):
+    drawn = {slide(t, "") for _ in range(4)}
+    t.check(len(drawn) > 1 and 0 not in drawn, "four boots draw", repr(drawn))
+    t.check(all(s % (2 << 20) == 0 and s < 2 << 30 for s in drawn), "by 2 MiB, below the end of all addresses", repr(drawn))
+    fixed = {slide(t, "entropy=fixed") for _ in range(2)}
+    t.check(len(fixed) == 1 and 0 not in fixed, "entropy=fixed repeats it", repr(fixed))
+    t.check(slide(t, "kaslr=off") == 0, "kaslr=off leaves it where it was linked")
+
+
 @case("panic.stack", "a kernel stack that is used up ends in its guard page, and the report says so, with names", weight=3)
 def stack(t):
     guest = t.boot(cmdline="test=stack", kernel=build_file("debug/kernel.elf"), deadline_s=60, quiet_s=20)
