@@ -122,17 +122,6 @@ static status_t check_mapped(struct aspace_op *op, int *budget)
     return check(op, budget, true);
 }
 
-static void span_grow(struct region *region, uint64_t start, uint64_t end)
-{
-    if (region->committed == 0) {
-        region->span_start = start;
-        region->span_end = end;
-    } else {
-        region->span_start = min_u64(region->span_start, start);
-        region->span_end = max_u64(region->span_end, end);
-    }
-}
-
 /* Adds the tables that are missing; without any charged, none is. */
 static void prepare(struct aspace_op *op, uint64_t at, uint64_t pages)
 {
@@ -201,23 +190,24 @@ static status_t work_protect(struct aspace_op *op, int *budget)
     return more(op);
 }
 
-/* Hides the next pages and asks the CPUs to forget them. Pages of an object need no second look. */
-static void hide(struct aspace_op *op, const struct region *region, int *budget)
+/* Pages of an object need no second look. */
+uint64_t region_hide(struct aspace *as, const struct region *region, uint64_t start, uint64_t end,
+                     int *budget, uint64_t *ticket)
 {
-    struct arch_aspace *arch = &op->as->arch;
+    struct arch_aspace *arch = &as->arch;
     bool object = region->kind == REGION_OBJECT;
     uint64_t left = object ? UINT64_MAX : region->committed;
     uint64_t hidden = 0;
-    uint64_t at = op->at;
-    found_forget(op->as);
-    for (; at < op->end && hidden<left && * budget> 0; (*budget)--) {
+    uint64_t at = start;
+    found_forget(as);
+    for (; at < end && hidden<left && * budget> 0; (*budget)--) {
         bool there = object ? !paddr_is_none(arch_unmap_page(arch, uaddr(at)))
                             : arch_hide_page(arch, uaddr(at));
         hidden += there ? 1 : 0;
-        at = there ? at + PAGE_BYTES : arch_next_mapped(arch, uaddr(at), uaddr(op->end)).v;
+        at = there ? at + PAGE_BYTES : arch_next_mapped(arch, uaddr(at), uaddr(end)).v;
     }
-    op->marked = hidden == left ? op->end : at;
-    op->ticket = hidden == 0 ? 0 : arch_tlb_shoot(arch, uaddr(op->at), (at - op->at) >> PAGE_SHIFT);
+    *ticket = hidden == 0 ? 0 : arch_tlb_shoot(arch, uaddr(start), (at - start) >> PAGE_SHIFT);
+    return hidden == left ? end : at;
 }
 
 /* Unmaps [at, end) of the first region. */
@@ -226,7 +216,7 @@ static status_t remove_pages(struct aspace_op *op, int *budget)
     struct region *region = region_of_op(op);
     int enough = INT32_MAX; /* no more than were hidden */
     if (op->marked == op->at) {
-        hide(op, region, budget);
+        op->marked = region_hide(op->as, region, op->at, op->end, budget, &op->ticket);
     }
     if (!arch_tlb_done(&op->as->arch, op->ticket)) {
         return ST_PENDING;
@@ -243,13 +233,7 @@ static status_t work_decommit(struct aspace_op *op, int *budget)
     if (status != ST_OK) {
         return status;
     }
-    if (region->committed == 0) {
-        region->span_start = region->span_end = region_start(region);
-    } else if (op->start <= region->span_start && op->end > region->span_start) {
-        region->span_start = op->end;
-    } else if (op->end >= region->span_end && op->start < region->span_end) {
-        region->span_end = op->start;
-    }
+    span_shrink(region, op->start, op->end);
     return ST_OK;
 }
 

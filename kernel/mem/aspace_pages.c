@@ -48,6 +48,75 @@ static status_t begin(struct aspace *as, const aspace_stage *stages, uint64_t st
     return ST_OK;
 }
 
+/* ---- a few pages ---- */
+
+/* So few that they are worked on without an operation, as long as nothing is to be waited for. */
+enum { FEW_PAGES = 8 };
+
+static bool known_empty(const struct region *region, uint64_t start, uint64_t end)
+{
+    return region->committed == 0 || start >= region->span_end || end <= region->span_start;
+}
+
+/* Zeroed frames for them in *chain, charged, or nothing. */
+static status_t take_frames(struct aspace *as, uint64_t pages, struct paddr *chain)
+{
+    if (ledger_charge(as->ledger, LEDGER_CLASS_FRAMES, pages) != ST_OK) {
+        return ST_QUOTA;
+    }
+    *chain = PADDR_NONE;
+    for (uint64_t i = 0; i < pages; i++) {
+        struct paddr frame = frame_alloc_zeroed();
+        if (UNLIKELY(paddr_is_none(frame))) {
+            while (!paddr_is_none(*chain)) {
+                frame_free(frame_pop(chain));
+            }
+            ledger_refund(as->ledger, LEDGER_CLASS_FRAMES, pages);
+            return ledger_refuse(LEDGER_CLASS_FRAMES);
+        }
+        frame_push(chain, frame);
+    }
+    return ST_OK;
+}
+
+/* Commits pages that are known to be empty and for which there are tables; the lock is held. */
+static status_t commit_few(struct aspace *as, struct region *region, uint64_t start, uint64_t end,
+                           unsigned prot)
+{
+    struct paddr chain;
+    uint64_t pages = (end - start) >> PAGE_SHIFT;
+    status_t status = take_frames(as, pages, &chain);
+    if (status == ST_OK) {
+        span_grow(region, start, end);
+        for (uint64_t at = start; at < end; at += PAGE_BYTES) {
+            arch_map_page(&as->arch, uaddr(at), frame_pop(&chain), prot);
+        }
+        region->committed += pages;
+        as->committed_pages += pages;
+    }
+    return status;
+}
+
+/* Decommits a few pages, or, when a CPU is to be waited for, goes as far as that: `as->op`, which is free,
+ * does the rest. The lock is held. */
+static status_t decommit_few(struct aspace *as, struct region *region, uint64_t start, uint64_t end,
+                             struct aspace_op **out)
+{
+    int enough = INT32_MAX;
+    uint64_t ticket;
+    uint64_t marked = region_hide(as, region, start, end, &enough, &ticket);
+    if (LIKELY(arch_tlb_done(&as->arch, ticket))) {
+        (void)region_empty(as, region, start, marked, &enough);
+        span_shrink(region, start, end);
+        return ST_OK;
+    }
+    *out = aspace_op_new(as, decommit_stages, start, end);
+    (*out)->marked = marked;
+    (*out)->ticket = ticket;
+    list_push_back(&(*out)->regions, &region->link);
+    return ST_PENDING;
+}
+
 status_t aspace_commit(struct aspace *as, uint64_t address, uint64_t size_bytes,
                        enum Protection protection, struct aspace_op **out)
 {
@@ -59,13 +128,20 @@ status_t aspace_commit(struct aspace *as, uint64_t address, uint64_t size_bytes,
     lock_acquire(&as->lock);
     struct region *region = region_holding(as, address, end);
     status_t status = ready(as, region, region != NULL && region->kind == REGION_RESERVED);
+    if (LIKELY(status == ST_OK && size_bytes <= FEW_PAGES * PAGE_BYTES) &&
+        known_empty(region, address, end) &&
+        arch_map_missing(&as->arch, uaddr(address), size_bytes >> PAGE_SHIFT) == 0) {
+        status = commit_few(as, region, address, end, prot);
+        lock_release(&as->lock);
+        return status;
+    }
     if (status == ST_OK) {
         status = begin(as, commit_stages, address, end, size_bytes >> PAGE_SHIFT, true, out);
     }
     if (status == ST_OK) {
         (*out)->prot = (uint8_t)prot;
         list_push_back(&(*out)->regions, &region->link);
-        if (region->committed == 0 || address >= region->span_end || end <= region->span_start) {
+        if (known_empty(region, address, end)) {
             (*out)->stage++; /* known to be empty: there is nothing to look at */
         }
     }
@@ -104,6 +180,11 @@ status_t aspace_decommit(struct aspace *as, uint64_t address, uint64_t size_byte
         /* Outside the span, or with nothing committed, start and end meet. */
         uint64_t stop = region->committed != 0 ? min_u64(end, region->span_end) : address;
         uint64_t start = min_u64(max_u64(address, region->span_start), max_u64(stop, address));
+        if (LIKELY(start < stop && stop - start <= FEW_PAGES * PAGE_BYTES && !as->op_used)) {
+            status = decommit_few(as, region, start, stop, out);
+            lock_release(&as->lock);
+            return status;
+        }
         status = begin(as, decommit_stages, start, max_u64(start, stop), 0, false, out);
     }
     if (status == ST_OK) {

@@ -4,6 +4,7 @@
 #define CAPOS_KERNEL_MEM_REGION_H
 
 #include "gen/status.capnp.h"
+#include "lib/base/bits.h"
 #include "mem/aspace.h"
 #include "mem/frames.h"
 
@@ -148,6 +149,34 @@ unsigned private_prot(struct aspace *as, uint64_t address, unsigned prot);
  * region's own; returns where it stopped. */
 uint64_t region_empty(struct aspace *as, struct region *region, uint64_t at, uint64_t end,
                       int *budget);
+
+/* Hides pages of [start, end), at most *budget looks, and asks the CPUs to forget them: *ticket. Returns where
+ * it stopped; `end` when there is nothing more. */
+uint64_t region_hide(struct aspace *as, const struct region *region, uint64_t start, uint64_t end,
+                     int *budget, uint64_t *ticket);
+
+/* The span of committed pages, before these are counted, or after they are no more. */
+static inline void span_grow(struct region *region, uint64_t start, uint64_t end)
+{
+    if (region->committed == 0) {
+        region->span_start = start;
+        region->span_end = end;
+    } else {
+        region->span_start = min_u64(region->span_start, start);
+        region->span_end = max_u64(region->span_end, end);
+    }
+}
+
+static inline void span_shrink(struct region *region, uint64_t start, uint64_t end)
+{
+    if (region->committed == 0) {
+        region->span_start = region->span_end = region_start(region);
+    } else if (start <= region->span_start && end > region->span_start) {
+        region->span_start = end;
+    } else if (end >= region->span_end && start < region->span_end) {
+        region->span_end = start;
+    }
+}
 
 /* One stage of an operation: ST_PENDING when there is more to do. The lock is held. */
 typedef status_t (*aspace_stage)(struct aspace_op *op, int *budget);

@@ -38,7 +38,13 @@ status_t VirtualMemory_kernel_reserve(struct invocation *inv, VirtualMemory_rese
 /* Those who are parked on a word that is gone look again. */
 static void tell_parked(struct aspace *as)
 {
-    kobj_notify(&CONTAINER_OF(as, struct process, aspace)->obj);
+    struct process *process = CONTAINER_OF(as, struct process, aspace);
+    lock_acquire(&process->obj.lock);
+    if (LIKELY(tree_empty(&process->parked))) {
+        lock_release(&process->obj.lock);
+    } else {
+        kobj_notify_unlock(&process->obj);
+    }
 }
 
 /* The answer to a map says where; that to the others is empty. */

@@ -133,6 +133,10 @@ void kobj_notify(struct kobj *obj)
 
 void kobj_notify_unlock(struct kobj *obj)
 {
+    if (LIKELY(list_empty(&obj->waiters))) { /* nor is a round under way */
+        lock_release(&obj->lock);
+        return;
+    }
     struct wakenings wakenings;
     struct list_node *at = &obj->waiters.head;
     bool leave = false;

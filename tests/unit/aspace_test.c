@@ -580,6 +580,11 @@ static status_t op_commit(void)
     return do_commit(&as, BASE, 20 * P, PROTECTION_READ_WRITE);
 }
 
+static status_t op_commit_few(void)
+{
+    return do_commit(&as, BASE + 30 * P, 5 * P, PROTECTION_READ_WRITE);
+}
+
 static status_t op_map(void)
 {
     uint64_t at;
@@ -602,6 +607,7 @@ TEST(aspace_no_memory,
     start();
     fail_everywhere(op_reserve);
     fail_everywhere(op_commit);
+    fail_everywhere(op_commit_few);
     fail_everywhere(op_object);
     fail_everywhere(op_map);
     fail_everywhere(op_decommit);
