@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Address space and memory objects asked for what they must not give. */
+#include <stdatomic.h>
+
 #include "abi/layout.h"
 #include "capabilities.capnp.h"
 #include "capos/start.h"
@@ -7,6 +9,7 @@
 #include "ledger.capnp.h"
 #include "lib/base/string.h"
 #include "memory.capnp.h"
+#include "threads.h"
 
 static uint64_t result[2100];
 
@@ -235,6 +238,71 @@ static int64_t private_pages(void)
     CHECK_EQ(raw_status(CALL(object, MemoryObject, seal, NULL, 0, result, 64)), 0);
     CHECK(map_private(object, 0, 0, PAGE) >= 0);
     *(volatile uint64_t *)(uintptr_t)result[1] = 5; /* and dies with it mapped */
+    return 0;
+}
+
+enum { RACE_PAGES = 8, RACE_ROUNDS = 6 };
+static struct {
+    _Atomic uint64_t at, turn, done;
+} scribble;
+
+/* Writes its own word of each page, as soon as the pages are there. */
+static void scribbles(uint64_t argument, struct capos_ring_header *ring)
+{
+    (void)argument;
+    (void)ring;
+    for (uint64_t turn = 1; turn <= RACE_ROUNDS; turn++) {
+        while (atomic_load(&scribble.turn) != turn) {
+        }
+        volatile uint64_t *words = (volatile uint64_t *)(uintptr_t)atomic_load(&scribble.at);
+        for (unsigned i = 0; i < RACE_PAGES; i++) {
+            words[i * 512 + 8] = turn;
+        }
+        atomic_store(&scribble.done, turn);
+    }
+    capos_sys_exit_thread(0);
+}
+
+/* Two threads and the kernel write to the same fresh private pages: each finds what it wrote, and what the
+ * other one did, and the object stays as it was. */
+static int64_t private_race(void)
+{
+    capos_cap_t object;
+    CHECK_EQ(new_memory(held("ledger"), RACE_PAGES * PAGE, &object), ST_OK);
+    capos_cap_t other = spawn_thread(scribbles, 0, 0);
+    for (uint64_t turn = 1; turn <= RACE_ROUNDS; turn++) {
+        CHECK(map_private(object, 0, 0, RACE_PAGES * PAGE) >= 0);
+        uint64_t at = result[1];
+        volatile uint64_t *words = (volatile uint64_t *)(uintptr_t)at;
+        for (unsigned i = 0; i < RACE_PAGES; i++) {
+            CHECK_EQ(words[i * 512], 0); /* it is remembered as the object's */
+        }
+        atomic_store(&scribble.at, at);
+        atomic_store(&scribble.turn, turn);
+        for (unsigned i = RACE_PAGES; i-- > 0;) {
+            if (i % 4 == 1) {
+                struct capos_sqe read = CALL(object, MemoryObject, read, MESSAGE(0, 48), 24,
+                                             (void *)(uintptr_t)(at + i * PAGE + 1024), 64);
+                CHECK_EQ(raw_do(read).result, 64);
+            }
+            words[i * 512] = turn;
+        }
+        while (atomic_load(&scribble.done) != turn) {
+            sleep_ms(1);
+        }
+        for (unsigned i = 0; i < RACE_PAGES; i++) {
+            CHECK_EQ(words[i * 512], turn);
+            CHECK_EQ(words[i * 512 + 8], turn);
+            CHECK_EQ(words[i * 512 + 128] != 0, i % 4 == 1);
+        }
+        CHECK_EQ(unmap(at, RACE_PAGES * PAGE), 0);
+    }
+    join(other, 0);
+    CHECK(map(object, 0, 0, RACE_PAGES * PAGE, PROTECTION_READ) >= 0);
+    const uint64_t *words = (const uint64_t *)(uintptr_t)result[1];
+    for (unsigned i = 0; i < RACE_PAGES * 512; i++) {
+        CHECK_EQ(words[i], 0);
+    }
     return 0;
 }
 
@@ -503,6 +571,9 @@ const struct hostile_case memory_cases[] = {
     CASE("mem.seal", sealed_objects, "what is sealed is never written again"),
     CASE("mem.private", private_pages,
          "what is written to a private mapping is the writer's alone, by code or by message"),
+    {.name = "mem.private-race",
+     .sentence = "two threads and the kernel that write to one private page lose nothing",
+     .roles = {{.run = private_race, .holds = HOLD_USUAL | HOLD_THREADS}}},
     {.name = "mem.private-read",
      .sentence = "a private page made read-only is not copied, and a write to it is a fault",
      .roles = {{.run = protected_private,
