@@ -9,27 +9,27 @@ ULIB_OBJECTS := $(patsubst %,$(O)/obj/user/%.o,$(basename $(LIB_SOURCES))) \
 	$(patsubst %.c,$(O)/obj/user/bearssl/%.o,$(BEARSSL_SOURCES))
 UGEN_OBJECTS := $(patsubst build/gen/%.c,$(O)/obj/user/gen/%.o,$(GEN_USER_SOURCES))
 
-$(O)/obj/user/lib/%.o: lib/%.c | $(DEPS)
+$(O)/obj/user/lib/%.o: lib/%.c mk/flags.mk | $(DEPS)
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(USER_CFLAGS) $(LIB_INCLUDE) $(LIB_EXTRA_$(*D)) $(DEPFLAGS) -c $< -o $@
 
-$(O)/obj/user/bearssl/%.o: $(BEARSSL)/%.c | $(DEPS)
+$(O)/obj/user/bearssl/%.o: $(BEARSSL)/%.c mk/flags.mk | $(DEPS)
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(USER_CODE) $(BEARSSL_CFLAGS) $(DEPFLAGS) -c $< -o $@
 
-$(O)/obj/user/gen/%.o: build/gen/%.c | $(DEPS)
+$(O)/obj/user/gen/%.o: build/gen/%.c mk/flags.mk | $(DEPS)
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(USER_CFLAGS) $(USER_INCLUDE) $(DEPFLAGS) -c $< -o $@
 
-$(O)/obj/user/%.o: %.c | $(DEPS)
+$(O)/obj/user/%.o: %.c mk/flags.mk | $(DEPS)
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(USER_CFLAGS) $(USER_INCLUDE) $(DEPFLAGS) -c $< -o $@
 
-$(O)/obj/user/%.o: %.S | $(DEPS)
+$(O)/obj/user/%.o: %.S mk/flags.mk | $(DEPS)
 	$(call say,AS,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -g $(MAPPATH) $(USER_CODE) $(USER_INCLUDE) $(DEPFLAGS) -c $< -o $@
