@@ -18,6 +18,7 @@
 enum { PHYSICAL_BASE = 0x10000, TABLE_HEADER = 36, PARSERS = 3 };
 
 char boot_start[1], boot_end[1], kernel_start[1], kernel_end[1], text_start[1], text_end[1];
+uint64_t kernel_slide;
 char rodata_start[1], rodata_end[1], data_start[1], data_end[1], symbols_start[1], symbols_end[1];
 
 uintptr_t host_direct_base; /* of arch/host, whose headers this is compiled with */
