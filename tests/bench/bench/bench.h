@@ -41,6 +41,23 @@ void bench_process(void);
 void bench_revoke(void);
 void bench_revoke_slots(void);
 
+/* Curves of growth (growth.c), of a machine that the manifest `growth` gives the means. */
+void growth_slots(void);
+void growth_grants(void);
+void growth_timers(void);
+void growth_processes(void);
+void growth_threads(void);
+void growth_clients(void); /* the last: its clients go on */
+
+/* Calls the echo by its capability, from payload slot 0 to slot 1. */
+void roundtrip(uint32_t n);
+
+/* Derives the timer: a capability under a grant of its own. */
+void derive(capos_cap_t *cap_out, capos_cap_t *grant_out);
+
+/* Derives and revokes; instructions of the revocation, from the filling of the SQE to the reaped completion. */
+uint64_t revoke_one(void);
+
 /* ---- what several rows do; calls.c ---- */
 
 /* A call with at most one capability, whose message is in `words` with room for a transfer behind it; room for two
@@ -56,7 +73,18 @@ void release(capos_cap_t cap);
 /* A notification of one's own ledger. */
 capos_cap_t new_bell(void);
 
-/* A program of the launch set that gets the lease and the bell, and has rung it. */
+/* Waits for bit 1, and takes it. */
+void await_bell(capos_cap_t bell);
+
+/* A thread with an argument and its ring's address; `stack_top` is a multiple of 64 with room for a word above. */
+typedef void (*thread_fn)(uint64_t argument, uint8_t *base);
+capos_cap_t spawn_thread(thread_fn entry, uint64_t argument, uint8_t *stack_top,
+                         uint32_t ring_entries);
+
+/* A program of the launch set that gets the lease and the bell. */
+capos_cap_t launch_idle(const char *program, capos_cap_t lease, capos_cap_t bell);
+
+/* The same, of a program that rings the bell first: when it has. */
 capos_cap_t launch_holder(const char *program, capos_cap_t lease, capos_cap_t bell);
 
 /* Terminates it and waits for its end. */

@@ -5,6 +5,7 @@
 #include "ledger.capnp.h"
 #include "notification.capnp.h"
 #include "process.capnp.h"
+#include "thread.capnp.h"
 #include "time.capnp.h"
 
 int32_t call_with(capos_cap_t cap, uint64_t interface, uint16_t method, uint64_t *words, size_t len,
@@ -61,7 +62,7 @@ static void holder_grant(Grant_list_b list, uint32_t index, const char *name, ui
     Grant_set_transfer(grant, (uint16_t)index);
 }
 
-capos_cap_t launch_holder(const char *program, capos_cap_t lease, capos_cap_t bell)
+capos_cap_t launch_idle(const char *program, capos_cap_t lease, capos_cap_t bell)
 {
     uint64_t words[160];
     uint64_t result[8];
@@ -97,10 +98,7 @@ capos_cap_t launch_holder(const char *program, capos_cap_t lease, capos_cap_t be
         .result_len = sizeof(result),
     };
     int32_t bytes = raw_run(&ring, &sqe);
-    raw_require(bytes > 0, 47);
-    struct capos_sqe wait = {
-        .op = CAPOS_OP_WAIT, .method = CAPOS_EVENT_SIGNALLED, .cap = bell, .params = 1};
-    raw_require(raw_run(&ring, &wait) == CAPOS_EVENT_SIGNALLED, 48);
+    raw_require(bytes > 0, 100 - bytes);
     return records_of(result, bytes)->cap;
 }
 
@@ -114,4 +112,42 @@ void end_holder(capos_cap_t process)
                 49);
     raw_require(raw_run(&ring, &wait) == CAPOS_EVENT_EXIT, 50);
     release(process);
+}
+
+capos_cap_t spawn_thread(thread_fn entry, uint64_t argument, uint8_t *stack_top,
+                         uint32_t ring_entries)
+{
+    uint64_t *params = (uint64_t *)(void *)ring.payload;
+    params[0] = UINT64_C(4) << 32;
+    params[1] = (uint64_t)entry;
+    params[2] = (uint64_t)stack_top - 8;
+    params[3] = argument;
+    params[4] = ring_entries;
+    struct capos_sqe *sqe = raw_sqe(&ring);
+    raw_clear(sqe);
+    sqe->op = CAPOS_OP_CALL;
+    sqe->flags = CAPOS_SQE_INLINE;
+    sqe->method = ThreadSpawner_spawn_ORDINAL;
+    sqe->accept_count = 1;
+    sqe->cap = caps.threads;
+    sqe->interface = ThreadSpawner_ID;
+    sqe->params_len = 40;
+    sqe->result = CAPOS_PAYLOAD_SLOT_BYTES;
+    sqe->result_len = 32;
+    enter_and_reap(1, 16);
+    return records_of((const uint64_t *)(void *)(ring.payload + CAPOS_PAYLOAD_SLOT_BYTES), 16)->cap;
+}
+
+void await_bell(capos_cap_t bell)
+{
+    struct capos_sqe wait = {
+        .op = CAPOS_OP_WAIT, .method = CAPOS_EVENT_SIGNALLED, .cap = bell, .params = 1};
+    raw_require(raw_run(&ring, &wait) == CAPOS_EVENT_SIGNALLED, 48);
+}
+
+capos_cap_t launch_holder(const char *program, capos_cap_t lease, capos_cap_t bell)
+{
+    capos_cap_t process = launch_idle(program, lease, bell);
+    await_bell(bell);
+    return process;
 }

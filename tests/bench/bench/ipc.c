@@ -22,7 +22,7 @@ static inline struct capos_sqe *fill_echo(uint64_t params, uint64_t result, uint
 }
 
 /* From payload slot 0 to slot 1. */
-static void roundtrip(uint32_t n)
+void roundtrip(uint32_t n)
 {
     enum { BYTES = 32 };
     uint8_t *back = ring.payload + CAPOS_PAYLOAD_SLOT_BYTES;

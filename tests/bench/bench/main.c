@@ -101,6 +101,15 @@ static bool agree(const char *row, const char *prefix)
     return *row == '\0' || *prefix == '\0';
 }
 
+static const struct group growth[] = {
+    {{"growth.grants", "growth.revoke"}, growth_grants},
+    {{"growth.slots"}, growth_slots},
+    {{"growth.timers"}, growth_timers},
+    {{"growth.processes"}, growth_processes},
+    {{"growth.threads"}, growth_threads},
+    {{"growth.clients"}, growth_clients},
+};
+
 static bool is_wanted(const struct group *group)
 {
     for (unsigned i = 0; i < ROWS; i++) {
@@ -111,6 +120,15 @@ static bool is_wanted(const struct group *group)
     return false;
 }
 
+static void run_groups(const struct group *table, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (is_wanted(&table[i])) {
+            table[i].run();
+        }
+    }
+}
+
 int capos_main(void)
 {
     raw_open(&ring);
@@ -118,10 +136,10 @@ int capos_main(void)
         *grants[i].cap = raw_cap(grants[i].name);
     }
     read_wanted();
-    for (unsigned i = 0; i < sizeof(groups) / sizeof(groups[0]); i++) {
-        if (is_wanted(&groups[i])) {
-            groups[i].run();
-        }
+    if (capos_capset_find("growth") != NULL) {
+        run_groups(growth, sizeof(growth) / sizeof(growth[0]));
+    } else {
+        run_groups(groups, sizeof(groups) / sizeof(groups[0]));
     }
     capos_sys_exit(0); /* the manifest then shuts the machine down */
 }

@@ -4,7 +4,6 @@
 
 #include "tests/bench/bench/bench.h"
 #include "notification.capnp.h"
-#include "thread.capnp.h"
 #include "time.capnp.h"
 
 static capos_cap_t pong_bell;
@@ -42,32 +41,8 @@ void bench_notify(void)
 
 /* Threads: raw ones, each with a stack here and a ring that the kernel names. */
 static uint8_t thread_stack[4096] __attribute__((aligned(64)));
+#define STACK_TOP (thread_stack + sizeof(thread_stack) - 64)
 static _Atomic uint32_t ball; /* whose turn: 0 the first thread's, 1 the second's, 2 nobody's */
-
-typedef void (*thread_fn)(uint64_t argument, uint8_t *base);
-
-static capos_cap_t spawn_thread(thread_fn entry)
-{
-    uint64_t *params = (uint64_t *)(void *)ring.payload;
-    params[0] = UINT64_C(4) << 32;
-    params[1] = (uint64_t)entry;
-    params[2] = (uint64_t)thread_stack + sizeof(thread_stack) - 64 - 8;
-    params[3] = 0;
-    params[4] = 16;
-    struct capos_sqe *sqe = raw_sqe(&ring);
-    raw_clear(sqe);
-    sqe->op = CAPOS_OP_CALL;
-    sqe->flags = CAPOS_SQE_INLINE;
-    sqe->method = ThreadSpawner_spawn_ORDINAL;
-    sqe->accept_count = 1;
-    sqe->cap = caps.threads;
-    sqe->interface = ThreadSpawner_ID;
-    sqe->params_len = 40;
-    sqe->result = CAPOS_PAYLOAD_SLOT_BYTES;
-    sqe->result_len = 32;
-    enter_and_reap(1, 16);
-    return records_of((const uint64_t *)(void *)(ring.payload + CAPOS_PAYLOAD_SLOT_BYTES), 16)->cap;
-}
 
 /* Waits for the thread and lets go of its handle, in one entry. */
 static void join(capos_cap_t handle)
@@ -96,7 +71,7 @@ static void ends(uint64_t argument, uint8_t *base)
 static void thread_lives(uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++) {
-        join(spawn_thread(ends));
+        join(spawn_thread(ends, 0, STACK_TOP, 16));
     }
 }
 
@@ -147,7 +122,7 @@ static void parks(uint32_t n)
 
 void bench_park(void)
 {
-    capos_cap_t other = spawn_thread(returns_ball);
+    capos_cap_t other = spawn_thread(returns_ball, 0, STACK_TOP, 16);
     bench_measure("park.pingpong", parks, 20000);
     atomic_store_explicit(&ball, 2, memory_order_release);
     struct capos_sqe sqe = {.op = CAPOS_OP_UNPARK, .params = (uint64_t)&ball, .interface = 1};
