@@ -19,6 +19,7 @@ enum {
     CAPOS_ARCHIVE_VERSION = 1,
     CAPOS_ARCHIVE_NAME_BYTES = 64, /* NUL-padded, at least one NUL; [a-z0-9._/-] only */
     CAPOS_ARCHIVE_MAX_ENTRIES = 4096,
+    CAPOS_ARCHIVE_HASH_BYTES = 32,
 };
 
 #define CAPOS_ARCHIVE_MAGIC UINT64_C(0x315641534f504143) /* "CAPOSAV1" */
@@ -37,7 +38,7 @@ struct capos_archive_entry {
     char name[CAPOS_ARCHIVE_NAME_BYTES];
     uint64_t offset_bytes; /* multiple of 4096 */
     uint64_t size_bytes;
-    uint8_t sha256[32];
+    uint8_t sha256[CAPOS_ARCHIVE_HASH_BYTES];
     uint64_t reserved[2];
 };
 static_assert(sizeof(struct capos_archive_entry) == 128, "archive entry");

@@ -7,7 +7,7 @@ SCHEMAS := $(sort $(wildcard schema/*.capnp))
 APP_SCHEMAS := $(sort $(filter-out %/manifest.capnp,$(wildcard apps/*/*.capnp services/*/*.capnp drivers/*/*.capnp tests/*/*.capnp)))
 PLUGIN := build/tools/capnpc-capos
 PLUGIN_SOURCES := $(sort $(wildcard tools/capnpc-capos/*.c++ tools/capnpc-capos/*.cc tools/capnpc-capos/*.cpp))
-PLUGIN_OBJECTS := $(patsubst %,build/tools/obj/%.o,$(basename $(PLUGIN_SOURCES)))
+PLUGIN_OBJECTS := $(patsubst %,build/tools/obj/%.o,$(basename $(PLUGIN_SOURCES)) tools/mkarchive/sha256)
 
 build/tools/obj/%.o: %.c++ | $(DEPS)
 	$(call say,HOSTCXX,$<)

@@ -284,6 +284,7 @@ static void show_help_of_cap(const struct command *command)
     if (command->method.len == 0) {
         describe_interface(&term_sink, described->descriptor, held->methods, held->name,
                            described->package);
+        registry_tell_edition(held->interface);
         return;
     }
     if (!describe_find_method(described->descriptor, command->method, &method)) {

@@ -92,6 +92,41 @@ static size_t take_piece(SchemaRegistry_describe_results_r results, uint32_t off
     return data.len;
 }
 
+/* Asks for the piece at `offset` of the edition that this shell was built with, or of the only one of an
+ * interface that it does not know. The call is to be ended. */
+static status_t ask_piece(uint64_t interface, uint32_t offset, bool *interrupted)
+{
+    const struct capos_interface_info *info = info_of(interface);
+    capos_call_begin(&describe_call, manual);
+    SchemaRegistry_describe_params_b params = SchemaRegistry_describe_begin(&describe_call);
+    SchemaRegistry_describe_params_set_interface(params, interface);
+    SchemaRegistry_describe_params_set_offset_bytes(params, offset);
+    if (info != NULL) {
+        SchemaRegistry_describe_params_set_edition(params, info->edition, sizeof(info->edition));
+    }
+    capos_params_finish(&describe_call);
+    return loop_call(&describe_call, interrupted);
+}
+
+/* A description of another edition would have a call's bytes taken for what they are not. */
+static void say_not_found(uint64_t interface, uint32_t editions)
+{
+    const char *name = registry_known_name(interface);
+    if (editions == 0) {
+        term_error("@manual knows nothing about interface 0x%llx", (unsigned long long)interface);
+    } else if (name != NULL) {
+        term_error(
+            "@manual has another edition of %s than this shell was built with: a call could be "
+            "misread, so none is made; boot shell, manual and service of one build",
+            name);
+    } else {
+        term_error(
+            "@manual has %u editions of interface 0x%llx, and this shell does not know which "
+            "is served: a call could be misread, so none is made",
+            editions, (unsigned long long)interface);
+    }
+}
+
 /* Fetches the piece at `offset` to the end of the arena. How many bytes came; 0 on any failure (a
  * message has been shown). */
 static size_t fetch_piece(uint64_t interface, uint32_t offset, uint32_t *total, char *package)
@@ -99,12 +134,7 @@ static size_t fetch_piece(uint64_t interface, uint32_t offset, uint32_t *total, 
     char text[256];
     bool interrupted = false;
     size_t count = 0;
-    capos_call_begin(&describe_call, manual);
-    SchemaRegistry_describe_params_b params = SchemaRegistry_describe_begin(&describe_call);
-    SchemaRegistry_describe_params_set_interface(params, interface);
-    SchemaRegistry_describe_params_set_offset_bytes(params, offset);
-    capos_params_finish(&describe_call);
-    status_t status = loop_call(&describe_call, &interrupted);
+    status_t status = ask_piece(interface, offset, &interrupted);
     SchemaRegistry_describe_results_r results;
     if (interrupted) {
         term_error("interrupted while asking @manual");
@@ -114,7 +144,7 @@ static size_t fetch_piece(uint64_t interface, uint32_t offset, uint32_t *total, 
     } else if (SchemaRegistry_describe_results(&describe_call, &results) != ST_OK) {
         term_error("@manual gave a malformed answer");
     } else if (!SchemaRegistry_describe_results_get_found(results)) {
-        term_error("@manual knows nothing about interface 0x%llx", (unsigned long long)interface);
+        say_not_found(interface, SchemaRegistry_describe_results_get_editions(results));
     } else {
         count = take_piece(results, offset, total, package);
         if (count == 0) {
@@ -185,6 +215,24 @@ static const struct described *ask_manual(uint64_t interface)
         arena_used += align_up(bytes, 8);
     }
     return described;
+}
+
+void registry_tell_edition(uint64_t interface)
+{
+    SchemaRegistry_describe_results_r results;
+    bool interrupted = false;
+    if (manual == 0 || carried(interface) == NULL) {
+        return; /* what the manual told is of its edition */
+    }
+    if (ask_piece(interface, UINT32_MAX, &interrupted) == ST_OK &&
+        SchemaRegistry_describe_results(&describe_call, &results) == ST_OK &&
+        !SchemaRegistry_describe_results_get_found(results) &&
+        SchemaRegistry_describe_results_get_editions(results) > 0) {
+        term_printf("@manual has another edition of %s; this is the one that this shell was built "
+                    "with, and calls by\n",
+                    registry_known_name(interface));
+    }
+    capos_call_end(&describe_call);
 }
 
 const struct described *registry_get(uint64_t interface)

@@ -28,6 +28,9 @@ void registry_init(capos_cap_t manual);
 /* The descriptor of a base interface. NULL: a message has been shown. */
 const struct described *registry_get(uint64_t interface);
 
+/* Tells when the manual has another edition of an interface than the one this shell carries. */
+void registry_tell_edition(uint64_t interface);
+
 /* The name of an interface or facet that this shell was built with; NULL for others. */
 const char *registry_known_name(uint64_t interface);
 

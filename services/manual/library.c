@@ -121,19 +121,39 @@ bool library_is_descriptor(const struct capos_archive_entry *entry, uint64_t *in
     return strlen(digits) >= ID_DIGITS && parse_id(digits, interface);
 }
 
-const struct capos_archive_entry *library_find_interface(const struct library *library,
-                                                         uint64_t interface)
+/* What is byte for byte an earlier entry, as of an interface that two packages brought. */
+static bool is_repeated(const struct library *library, uint32_t index)
 {
+    const uint8_t *sha256 = library->entries[index].sha256;
+    for (uint32_t i = 0; i < index; i++) {
+        if (memcmp(library->entries[i].sha256, sha256, CAPOS_ARCHIVE_HASH_BYTES) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+const struct capos_archive_entry *library_find_edition(const struct library *library,
+                                                       uint64_t interface, const uint8_t *edition,
+                                                       uint32_t *editions)
+{
+    const struct capos_archive_entry *found = NULL;
+    *editions = 0;
     for (uint32_t i = 0; i < library->count; i++) {
         uint64_t id;
         const char *package;
         size_t package_bytes;
-        if (library_is_descriptor(&library->entries[i], &id, &package, &package_bytes) &&
-            id == interface) {
-            return &library->entries[i];
+        const struct capos_archive_entry *entry = &library->entries[i];
+        if (!library_is_descriptor(entry, &id, &package, &package_bytes) || id != interface ||
+            is_repeated(library, i)) {
+            continue;
+        }
+        ++*editions;
+        if (edition == NULL || memcmp(edition, entry->sha256, CAPOS_ARCHIVE_HASH_BYTES) == 0) {
+            found = entry;
         }
     }
-    return NULL;
+    return edition == NULL && *editions > 1 ? NULL : found;
 }
 
 const char *library_page_name(const struct capos_archive_entry *entry)

@@ -2,7 +2,8 @@
 /*
  * The library the manual serves from: an archive (abi/archive.h) inside a sealed memory object.
  *
- *   desc/<package>/<16 hex digits>   the descriptor of one interface
+ *   desc/<package>/<16 hex digits>   the descriptor of one interface, in the edition that this
+ *                                    package was built with
  *   page/<name>                      a page of the handbook
  *
  * Pure: bytes come through a callback. What is in the library was made when the system was built,
@@ -39,9 +40,11 @@ bool library_open(struct library *library, struct library_source *source, const 
 const struct capos_archive_entry *library_find(const struct library *library, const char *name,
                                                size_t len);
 
-/* The descriptor entry of an interface, whatever its package. */
-const struct capos_archive_entry *library_find_interface(const struct library *library,
-                                                         uint64_t interface);
+/* The descriptor of an interface, whatever its package, in the edition asked for: its SHA-256, or NULL
+ * for the only one there is. NULL when that is not there; *editions counts those that are. */
+const struct capos_archive_entry *library_find_edition(const struct library *library,
+                                                       uint64_t interface, const uint8_t *edition,
+                                                       uint32_t *editions);
 
 /* What an entry's name says: true and *interface, *package (not NUL-terminated) for a descriptor. */
 bool library_is_descriptor(const struct capos_archive_entry *entry, uint64_t *interface,

@@ -69,7 +69,14 @@ static enum capos_outcome do_describe(struct capos_request *req,
 {
     static uint8_t piece[PIECE_BYTES];
     uint64_t id = SchemaRegistry_describe_params_get_interface(params);
-    const struct capos_archive_entry *entry = library_find_interface(&library, id);
+    struct capnp_data edition = SchemaRegistry_describe_params_get_edition(params);
+    uint32_t editions;
+    if (edition.len != 0 && edition.len != CAPOS_ARCHIVE_HASH_BYTES) {
+        return capos_fail(req, CAPOS_EXC_INVALID_ARGUMENT, "an edition is 32 bytes");
+    }
+    const struct capos_archive_entry *entry =
+        library_find_edition(&library, id, edition.len != 0 ? edition.ptr : NULL, &editions);
+    SchemaRegistry_describe_results_set_editions(results, editions);
     if (entry == NULL) {
         return CAPOS_REPLY; /* found is false */
     }
@@ -86,6 +93,7 @@ static enum capos_outcome do_describe(struct capos_request *req,
     SchemaRegistry_describe_results_set_total_bytes(results, (uint32_t)entry->size_bytes);
     SchemaRegistry_describe_results_set_package(results, package, package_bytes);
     SchemaRegistry_describe_results_set_data(results, piece, count);
+    SchemaRegistry_describe_results_set_edition(results, entry->sha256, sizeof(entry->sha256));
     return CAPOS_REPLY;
 }
 
@@ -159,11 +167,12 @@ static enum capos_outcome do_list(struct capos_request *req, SchemaRegistry_list
         size_t package_bytes = 0;
         RegistryEntry_b entry = RegistryEntry_list_b_at(list, i);
         const char *name = interface_name(selection.entries[i]);
-        library_is_descriptor(&library.entries[selection.entries[i]], &id, &package,
-                              &package_bytes);
+        const struct capos_archive_entry *found = &library.entries[selection.entries[i]];
+        library_is_descriptor(found, &id, &package, &package_bytes);
         RegistryEntry_set_interface(entry, id);
         RegistryEntry_set_name(entry, name, strlen(name));
         RegistryEntry_set_package(entry, package, package_bytes);
+        RegistryEntry_set_edition(entry, found->sha256, sizeof(found->sha256));
     }
     SchemaRegistry_list_results_set_next(results, selection.next);
     return CAPOS_REPLY;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* SHA-256 (FIPS 180-4) for this tool, written apart from the one the kernel checks with. */
+/* SHA-256 (FIPS 180-4) for the build's tools, written apart from the one the kernel checks with. */
 #ifndef CAPOS_MKARCHIVE_SHA256_H
 #define CAPOS_MKARCHIVE_SHA256_H
 

@@ -183,6 +183,46 @@ def program_hash(t):
     t.check(re.search(r"bin/hello.*hash", guest.log()) is not None, "the kernel log names the program")
 
 
+def change_edition(archive, package, method, other):
+    """The manual's library calls a method of an interface otherwise; all hashes are right: it is another edition."""
+    _, library, _ = archive.find("data/library")
+    count = struct.unpack_from("<I", archive.data, library + 12)[0]
+    for at in range(library + HEADER, library + HEADER + count * ENTRY, ENTRY):
+        name = bytes(archive.data[at:at + 64]).split(b"\0")[0].decode()
+        offset, size = struct.unpack_from("<QQ", archive.data, at + 64)
+        descriptor = bytes(archive.data[library + offset:library + offset + size])
+        if name.startswith(f"desc/{package}/") and method.encode() + b"\0" in descriptor:
+            changed = descriptor.replace(method.encode() + b"\0", other.encode() + b"\0")
+            archive.data[library + offset:library + offset + size] = changed
+            archive.data[at + 80:at + 112] = hashlib.sha256(changed).digest()
+            archive.rehash("data/library")
+            return
+    raise KeyError(method)
+
+
+@case("bad.library.edition", "a description of another edition is told, never used: no call goes by it", weight=3)
+def library_edition(t):
+    archive = Archive(t, "a")
+    change_edition(archive, "counter", "increment", "decrement")
+    change_edition(archive, "capos", "sleep", "sweep")
+    guest = t.boot(archive=archive.save(), deadline_s=90, quiet_s=30)
+    guest.prompt(seconds=60)
+    for line in ("help @counter", "@counter.decrement(by=1)", "@counter.increment(by=1)"):
+        text = guest.command(line)
+        t.check("@manual has another edition of Counter than this shell was built with" in text and
+                "boot shell, manual and service of one build" in text, f"`{line}` says why, and the way out", text)
+        t.check("value" not in text, f"`{line}` calls nothing", text)
+    text = guest.command("help @timer")
+    t.check("sleep" in text and "sweep" not in text, "the shell's own interfaces are told as it carries them", text)
+    t.check("@manual has another edition of Timer; this is the one that this shell was built with" in text, "and that there is another", text)
+    t.check("another edition" not in guest.command("help @ledger"), "of those that agree it says nothing")
+    for named, wanted in (("", "found = true.*editions = 1"), (", edition=0x" + "00" * 32, "found = false.*editions = 1"),
+                          (", edition=0x00", "an edition is 32 bytes")):
+        text = guest.command(f"@manual.describe(interface=0xc67cdb5a9a146df1, offsetBytes=100000{named})")
+        t.check(re.search(wanted, text, re.DOTALL) is not None, f"with {named or 'no edition'} the manual tells: {wanted}", text)
+    t.shutdown(guest)
+
+
 @case("bad.memory.least", "the least memory that is documented boots to a prompt", weight=4)
 def memory_least(t):
     with open("docs/reference/limits.md", encoding="utf-8") as file:
