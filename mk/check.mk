@@ -25,14 +25,19 @@ build/check/%.h.ok: %.h | $(DEPS)
 # The golden file of the platform's binary interface. The plugin prints what changed and what class of change it is.
 
 ABI_GOLDEN := abi/golden/capos.abi
+ABI_HEADERS := $(sort $(wildcard abi/*.h))
+
+build/check/abi.facts: tools/abi-facts $(ABI_HEADERS) | $(DEPS)
+	@mkdir -p $(@D)
+	$(Q)tools/abi-facts $(HOSTCC) $(ABI_HEADERS) > $@
 
 .PHONY: abi-check abi-accept
-abi-check: $(PLUGIN)
-	@capnp compile -Ischema --src-prefix=schema -o- $(SCHEMAS) | $(PLUGIN) --abi-check $(ABI_GOLDEN) \
-		&& echo 'ok    abi: the schema is as $(ABI_GOLDEN) has it'
+abi-check: $(PLUGIN) build/check/abi.facts
+	@capnp compile -Ischema --src-prefix=schema -o- $(SCHEMAS) | $(PLUGIN) --layout build/check/abi.facts --abi-check $(ABI_GOLDEN) \
+		&& echo 'ok    abi: schema/ and abi/ are as $(ABI_GOLDEN) has them'
 
-abi-accept: $(PLUGIN) ## accept the schema's changes into the golden file (and say so in CHANGES.md)
-	@capnp compile -Ischema --src-prefix=schema -o- $(SCHEMAS) | $(PLUGIN) --abi-accept $(ABI_GOLDEN)
+abi-accept: $(PLUGIN) build/check/abi.facts ## accept changes of schema/ and abi/ into the golden file (and say so in CHANGES.md)
+	@capnp compile -Ischema --src-prefix=schema -o- $(SCHEMAS) | $(PLUGIN) --layout build/check/abi.facts --abi-accept $(ABI_GOLDEN)
 
 .PHONY: check check-text check-includes check-clang
 check-text: | $(DEPS)

@@ -8,6 +8,7 @@
 //   --docs DIR         write only the reference pages
 //   --abi-check FILE   compare with the golden ABI; exit 1 on any difference
 //   --abi-accept FILE  rewrite the golden ABI
+//   --layout FILE      for these two: what tools/abi-facts printed
 #include <cstdio>
 #include <cstring>
 #include <exception>
@@ -36,7 +37,12 @@ int run(int argc, char **argv)
 {
     std::string mode = "--out";
     std::string target = ".";
+    std::string layout;
     for (int i = 1; i + 1 < argc; i += 2) {
+        if (strcmp(argv[i], "--layout") == 0) {
+            layout = argv[i + 1];
+            continue;
+        }
         mode = argv[i];
         target = argv[i + 1];
     }
@@ -59,7 +65,7 @@ int run(int argc, char **argv)
         return 0;
     }
     if (mode == "--abi-check" || mode == "--abi-accept") {
-        return abi_check(model, target, mode == "--abi-accept");
+        return abi_check(model, layout, target, mode == "--abi-accept");
     }
     fprintf(stderr, "capnpc-capos: unknown option %s\n", mode.c_str());
     return 2;

@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: MIT
 """The tools that guard the tree are themselves tested: each check is shown to fail."""
 
+import glob
 import hashlib
+import os
+import shutil
 import subprocess
+import tempfile
 
 from case import case
 
@@ -21,6 +25,49 @@ def checks_can_fail(t):
 @case("tree.includes", "each kind of wrong include is found")
 def includes_can_fail(t):
     run(t, "tools/check-includes", "--prove")
+
+
+# What is changed in abi/, and what the check must then say.
+ABI_DRIFTS = (
+    ("ring.h", "CAPOS_OP_CALL = 1,", "CAPOS_OP_CALL = 2,", "~ number CAPOS_OP_CALL: value 1 -> 2   [source-compatible]"),
+    ("ring.h", "CAPOS_SQE_KEEP = 1 << 2,", "CAPOS_SQE_KEEP = 1 << 9,", "~ number CAPOS_SQE_KEEP: value 4 -> 512   [source-compatible]"),
+    ("ring.h", "    uint64_t cap;\n    uint64_t user_data;", "    uint64_t user_data;\n    uint64_t cap;",
+     "~ member capos_sqe.cap: offset 8 -> 16   [source-compatible]"),
+    ("ring.h", "uint32_t arg;", "int32_t arg;", "~ member capos_transfer.arg: type uint32_t -> int32_t   [breaking]"),
+    ("ring.h", "CAPOS_OP_COUNT = 13", "CAPOS_OP_COUNT = 14", "~ number CAPOS_OP_COUNT: value 13 -> 14   [binary-compatible]"),
+    ("ring.h", "            uint32_t needed;", "            uint16_t needed;", "~ member capos_cqe.needed: bytes 4 -> 2   [source-compatible]"),
+    ("capset.h", "uint64_t reserved1[7];", "uint64_t reserved1[9];", "~ layout capos_capset: bytes 128 -> 144   [source-compatible]"),
+    ("layout.h", "#define CAPOS_USER_MIN UINT64_C(0x10000)", "#define CAPOS_USER_MIN UINT64_C(0x1000)", "~ number CAPOS_USER_MIN: value 65536 -> 4096   [source-compatible]"),
+    ("syscall.h", "CAPOS_EXIT_THREAD = 1", "CAPOS_EXIT_TASK = 1", "- number CAPOS_EXIT_THREAD value=1   [breaking]"),
+    ("archive.h", "CAPOS_ARCHIVE_VERSION = 1,", "CAPOS_ARCHIVE_VERSION = 1, CAPOS_ARCHIVE_SPARE = 3,", "+ number CAPOS_ARCHIVE_SPARE value=3   [binary-compatible]"),
+)
+
+
+@case("tree.abi", "each kind of change to the headers of abi/ is told by the golden check, with its class", weight=2)
+def abi_drifts(t):
+    facts = os.path.abspath("tools/abi-facts")
+    schema = subprocess.run(["capnp", "compile", "-Ischema", "--src-prefix=schema", "-o-"] + sorted(glob.glob("schema/*.capnp")),
+                            capture_output=True, check=True).stdout
+    for header, before, after, wanted in ABI_DRIFTS:
+        with tempfile.TemporaryDirectory() as root:
+            shutil.copytree("abi", os.path.join(root, "abi"))
+            path = os.path.join(root, "abi", header)
+            with open(path, encoding="utf-8") as file:
+                text = file.read()
+            t.require(before in text, f"abi/{header} has `{before}`")
+            # A size that its own header asserts would be found sooner, by the compiler.
+            changed = "\n".join(line for line in text.replace(before, after).split("\n") if not line.startswith("static_assert"))
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(changed)
+            headers = sorted(glob.glob("abi/*.h"))
+            told = subprocess.run([facts, "gcc"] + headers, cwd=root, capture_output=True, text=True, check=False)
+            t.require(told.returncode == 0, "the facts are told", told.stderr)
+            with open(os.path.join(root, "facts"), "w", encoding="utf-8") as file:
+                file.write(told.stdout)
+            done = subprocess.run(["build/tools/capnpc-capos", "--layout", file.name, "--abi-check", "abi/golden/capos.abi"],
+                                  input=schema, capture_output=True, check=False)
+            said = done.stdout.decode()
+            t.check(wanted in said.split("\n") and done.returncode == 1, f"{header}: {wanted}", said + done.stderr.decode())
 
 
 @case("tree.iso", "the same kernel and archive make the same ISO, byte for byte", weight=3)
