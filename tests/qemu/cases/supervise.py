@@ -18,7 +18,7 @@ const manifest :M.Manifest = (schemaVersion = 1, services = [%s]);
 LOG = '(name = "log", interface = "LogWriter", source = (kernel = log))'
 TIMER = '(name = "timer", interface = "Timer", source = (kernel = timer))'
 SUPERVISOR = '(name = "supervisor", interface = "Supervisor", source = (supervisor = void))'
-PROGRAMS = ("hello", "sleeper", "counter-client")
+PROGRAMS = ("hello", "sleeper", "counter-client", "hostile/siege")
 
 
 def falling_program():
@@ -39,7 +39,7 @@ def archive_of(t, *services):
     with open(base + ".program", "wb") as file:
         file.write(falling_program())
     entries = ["init=build/stripped/init", f"manifest={base}.bin", f"bin/falling={base}.program"]
-    entries += [f"bin/{name}=build/stripped/{name}" for name in PROGRAMS]
+    entries += [f"bin/{name.split('/')[-1]}=build/stripped/{name}" for name in PROGRAMS]
     for command in (["manifest", "-o", base + ".bin", "-I.", "--no-local", base + ".capnp"],
                     ["archive", "-o", base + ".archive", "--hash", base + ".archive.sha256"] + entries):
         done = subprocess.run(["build/tools/mkarchive"] + command, capture_output=True, text=True, check=False)
@@ -123,6 +123,23 @@ def order(t):
               service("brief", "hello", needs='["third"]', onExit="shutdown"))
     in_order(t, log, r"brief has ended for good: the system goes down", r"third: ended: terminated",
              r"second: ended: terminated", r"first: ended: terminated", r"all services have ended; powering off")
+
+
+@case("supervise.grace", "who awaits its stop has its grace, to the millisecond and no more; who ends within it is not terminated", weight=3)
+def grace(t):
+    # The siege's program has three services in it that take 400 ms to become ready and differ in what they do when told to stop.
+    slow, stubborn, obedient = (TIMER.replace('"timer"', f'"{name}"') for name in ("slow", "stubborn", "obedient"))
+    log = run(t, "off", service("deaf", "siege", TIMER, slow, SUPERVISOR, readiness="ready", stopWithinMs=400),
+              service("stubborn", "siege", TIMER, slow, stubborn, SUPERVISOR, readiness="ready", stopWithinMs=300, needs='["deaf"]'),
+              service("obedient", "siege", TIMER, slow, obedient, SUPERVISOR, readiness="ready", stopWithinMs=20000, needs='["stubborn"]'),
+              service("brief", "hello", needs='["obedient"]', onExit="shutdown"))
+    in_order(t, log, r"brief has ended for good: the system goes down", r"obedient: ended: exit code 0",
+             r"stubborn: did not end in time: terminated", r"stubborn: ended: terminated", r"deaf: ended: terminated",
+             r"all services have ended; powering off")
+    t.check(len(re.findall("did not end in time", log)) == 1, "only who stayed was ended late", log[-2500:])
+    asked, ended = (float(re.search(rf"^\[ *([0-9.]+)\] init: {what}", log, re.MULTILINE)[1])
+                    for what in ("obedient: ended", "stubborn: did not end"))
+    t.check(ended - asked >= 0.299, "the grace is not cut short", f"asked at {asked}, terminated at {ended}")
 
 
 @case("supervise.refused", "a graph with mistakes starts nothing; each is named with its entry and the way out", weight=3)
