@@ -8,8 +8,9 @@
 enum capos_syscall {
     /* cap_enter(min_complete, deadline_ns): drains the calling thread's SQ in slices, then waits
      * until at least min_complete completions are ready or the absolute monotonic deadline has
-     * passed (0 polls, CAPOS_FOREVER waits without end). Never sleeps on a stalled SQ while the CQ
-     * holds something to reap. Result: see CAPOS_ENTER_*; negative: ST_BAD_RING. */
+     * passed (0 polls, CAPOS_FOREVER waits without end). More than the CQ holds counts as all it holds;
+     * what the operations under way cannot make waits for the deadline. Never sleeps on a stalled SQ
+     * while the CQ holds something to reap. Result: see CAPOS_ENTER_*; negative: ST_BAD_RING. */
     CAPOS_SYS_ENTER = 0x0ca90000,
     /* exit(code, scope): ends the calling thread with this 64-bit exit code when scope is
      * CAPOS_EXIT_THREAD and it is not the last one, else the process. Never returns. */

@@ -260,7 +260,7 @@ struct thread *kernel_syscall(struct thread *thread)
     if (UNLIKELY(session_is_closed(thread->process->session))) {
         process_end(thread->process, PROCESS_ENDED_TERMINATED, -1, NULL);
     } else if (LIKELY(number == CAPOS_SYS_ENTER)) {
-        ring_enter(thread->ring, (uint32_t)arch_syscall_arg(&thread->arch, 0),
+        ring_enter(thread->ring, arch_syscall_arg(&thread->arch, 0),
                    arch_syscall_arg(&thread->arch, 1));
     } else if (number == CAPOS_SYS_EXIT &&
                arch_syscall_arg(&thread->arch, 1) == CAPOS_EXIT_THREAD) {

@@ -417,7 +417,7 @@ NOINLINE static enum drain drain_slice(struct ring *ring, uint64_t tail)
 }
 
 /* Nothing is to be reaped or told, one completion is awaited for ever, and nothing else asks for this CPU. */
-static ALWAYS_INLINE bool will_wait(struct ring *ring, uint32_t min_complete, uint64_t deadline_ns)
+static ALWAYS_INLINE bool will_wait(struct ring *ring, uint64_t min_complete, uint64_t deadline_ns)
 {
     return min_complete == 1 && deadline_ns == CAPOS_FOREVER &&
            atomic_load_relaxed(&ring->cq_tail) == ring->cq_head_seen &&
@@ -427,7 +427,7 @@ static ALWAYS_INLINE bool will_wait(struct ring *ring, uint32_t min_complete, ui
 
 /* One SQE alone, the commonest case. */
 static ALWAYS_INLINE enum drain drain_single(struct ring *ring, struct capos_ring_header *header,
-                                             uint64_t tail, uint32_t min_complete,
+                                             uint64_t tail, uint64_t min_complete,
                                              uint64_t deadline_ns)
 {
     bool ordinary = has_room(ring);
@@ -457,7 +457,7 @@ static ALWAYS_INLINE bool indices_good(struct ring *ring, struct capos_ring_head
 }
 
 static ALWAYS_INLINE enum drain drain(struct ring *ring, struct capos_ring_header *header,
-                                      uint32_t min_complete, uint64_t deadline_ns)
+                                      uint64_t min_complete, uint64_t deadline_ns)
 {
     uint64_t tail = ring_load_acquire(&header->sq_tail);
     if (UNLIKELY(!indices_good(ring, header, tail))) {
@@ -569,7 +569,7 @@ bool ring_abort_wait(struct ring *ring)
 
 /* Blocks the thread, unless there is enough by now: decided under the lock, so no completion is
  * missed. */
-static void wait_or_answer(struct ring *ring, uint32_t min_complete, uint64_t deadline_ns,
+static void wait_or_answer(struct ring *ring, uint64_t min_complete, uint64_t deadline_ns,
                            bool stalled)
 {
     struct thread *thread = ring->thread;
@@ -595,7 +595,7 @@ static void wait_or_answer(struct ring *ring, uint32_t min_complete, uint64_t de
         return;
     }
     ring->wait_stalled = stalled;
-    ring->wait_min = stalled ? 1 : min_complete; /* any completion makes room */
+    ring->wait_min = stalled ? 1 : (uint32_t)min_complete; /* any completion makes room */
     ring->wait_generation++;
     atomic_store_relaxed(&thread->state, THREAD_BLOCKED);
     cpu_this()->attention |= CPU_GONE;
@@ -607,7 +607,7 @@ static void wait_or_answer(struct ring *ring, uint32_t min_complete, uint64_t de
 
 /* What is there already answers without the lock: the count only grows while the thread is here. The
  * client's index is the one this drain read and found good. */
-static ALWAYS_INLINE void answer_or_wait(struct ring *ring, uint32_t min_complete,
+static ALWAYS_INLINE void answer_or_wait(struct ring *ring, uint64_t min_complete,
                                          uint64_t deadline_ns, bool stalled)
 {
     uint64_t ready = atomic_load_acquire(&ring->cq_tail) - ring->cq_head_seen;
@@ -693,7 +693,7 @@ NOINLINE COLD static enum drain enter_slices(struct ring *ring, struct capos_rin
     }
 }
 
-void ring_enter(struct ring *ring, uint32_t min_complete, uint64_t deadline_ns)
+void ring_enter(struct ring *ring, uint64_t min_complete, uint64_t deadline_ns)
 {
     struct capos_ring_header *header = ring_header(ring);
     enum drain drained = DRAIN_MORE;

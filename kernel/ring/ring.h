@@ -121,7 +121,7 @@ void ring_destroy(struct ring *ring);
 
 /* cap_enter. The result is already stored in the thread's frame, or the thread is BLOCKED, or its
  * system call is to be repeated (bounded slices). */
-void ring_enter(struct ring *ring, uint32_t min_complete, uint64_t deadline_ns);
+void ring_enter(struct ring *ring, uint64_t min_complete, uint64_t deadline_ns);
 
 /* The deadline of a blocked cap_enter has passed. */
 void ring_wait_expired(struct timer *timer, uint32_t generation);

@@ -562,7 +562,7 @@ uint64_t user_submit(struct user *user, const struct capos_sqe *sqe)
     return position;
 }
 
-void user_enter_start(struct user *user, uint32_t min_complete, uint64_t deadline_ns)
+void user_enter_start(struct user *user, uint64_t min_complete, uint64_t deadline_ns)
 {
     host_syscall(user->thread, CAPOS_SYS_ENTER, min_complete, deadline_ns);
     fixture_settle();
@@ -579,7 +579,7 @@ bool user_entered(struct user *user, uint64_t *result_out)
     return true;
 }
 
-uint64_t user_enter(struct user *user, uint32_t min_complete, uint64_t deadline_ns)
+uint64_t user_enter(struct user *user, uint64_t min_complete, uint64_t deadline_ns)
 {
     uint64_t result = UINT64_MAX;
     user_enter_start(user, min_complete, deadline_ns);

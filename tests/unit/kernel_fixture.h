@@ -134,9 +134,9 @@ struct capos_sqe user_sqe(struct user *user, uint8_t op);
 /* Writes it at the tail and moves the tail. Returns its position. */
 uint64_t user_submit(struct user *user, const struct capos_sqe *sqe);
 /* cap_enter, to its end: the result. The test fails when it blocks. */
-uint64_t user_enter(struct user *user, uint32_t min_complete, uint64_t deadline_ns);
+uint64_t user_enter(struct user *user, uint64_t min_complete, uint64_t deadline_ns);
 /* cap_enter that may block: settles; user_entered tells whether it has returned. */
-void user_enter_start(struct user *user, uint32_t min_complete, uint64_t deadline_ns);
+void user_enter_start(struct user *user, uint64_t min_complete, uint64_t deadline_ns);
 bool user_entered(struct user *user, uint64_t *result_out);
 /* The next completion; false: there is none. */
 bool user_reap(struct user *user, struct capos_cqe *out);

@@ -417,15 +417,30 @@ TEST(ring_wait_deadline,
 }
 
 TEST(ring_min_complete_clamped,
-     "asking for more completions than the CQ holds waits for a full CQ only")
+     "asking for more completions than the CQ holds waits for a full CQ, whatever the number")
 {
+    static const uint64_t many[] = {
+        33, UINT32_MAX, UINT64_C(1) << 32, (UINT64_C(1) << 32) + 1, UINT64_C(1) << 63, UINT64_MAX};
     uint64_t result;
     fixture_start(1);
     struct user *user = user_new("clamp");
-    user_enter_start(user, UINT32_MAX, arch_time_ns() + 5000);
-    CHECK(!user_entered(user, &result));
-    fixture_advance(5000);
-    CHECK(user_entered(user, &result));
+    struct capos_sqe release = {.op = CAPOS_OP_RELEASE}; /* may take the reserve */
+    uint32_t entries = user_ring(user)->cq_entries;
+    for (uint32_t filled = fill_cq(user); filled < entries - 1; filled++) {
+        user_submit(user, &release);
+        CHECK_EQ(user_enter(user, 0, 0), filled + 1);
+    }
+    for (size_t i = 0; i < sizeof(many) / sizeof(many[0]); i++) {
+        user_enter_start(user, many[i], arch_time_ns() + 5000);
+        CHECK(!user_entered(user, &result));
+        fixture_advance(5000);
+        CHECK(user_entered(user, &result));
+        CHECK_EQ(result, (entries - 1) | CAPOS_ENTER_TIMED_OUT);
+    }
+    user_submit(user, &release);
+    for (size_t i = 0; i < sizeof(many) / sizeof(many[0]); i++) {
+        CHECK_EQ(user_enter(user, many[i], CAPOS_FOREVER), entries);
+    }
     fixture_end();
 }
 

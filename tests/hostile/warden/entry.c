@@ -281,7 +281,17 @@ static int64_t wrong_numbers(void)
 static int64_t enter_arguments(void)
 {
     static const uint64_t minimums[] = {
-        1, 64, 65, 4096, 0x7fffffff, 0x80000000, 0xffffffff, UINT64_C(0x100000001), UINT64_MAX,
+        1,
+        64,
+        65,
+        4096,
+        0x7fffffff,
+        0x80000000,
+        0xffffffff,
+        UINT64_C(1) << 32,
+        UINT64_C(0x100000001),
+        UINT64_C(1) << 63,
+        UINT64_MAX,
     };
     for (unsigned i = 0; i < ARRAY_LEN(minimums); i++) {
         CHECK_EQ(raw_enter(minimums[i], 0), 0);
