@@ -304,7 +304,7 @@ static int64_t all_at_once(void)
 
 /* ---- against the rings of the same process ---- */
 
-static uint64_t stop, stopped;
+static uint64_t go, scribbled, stop, stopped;
 static uint64_t junk[2048]; /* where entries of chance may read and write */
 
 /* Words that mean something at the place where they are put. */
@@ -313,7 +313,7 @@ static uint64_t plausible(unsigned at)
     uint64_t word = chance();
     switch (at % 8) {
     case 0:
-        return word % 4 == 0 ? word : word % 16 | (word & UINT64_C(0x0303001100300000));
+        return word % 4 == 0 ? word : word % 16 | (word & UINT64_C(0x03030011003f0300));
     case 1:
         return word % 4 == 0 ? word : capos_capset()->entries[word % capos_capset()->count].cap;
     case 3:
@@ -335,13 +335,15 @@ static void forget_entries(void)
     memset(raw.sq, 0, raw.sq_entries * sizeof(*raw.sq));
 }
 
-/* Writes over the whole of another thread's ring, until told to stop. */
+/* Writes over the whole of another thread's ring, from when it is told to go until it is told to stop. */
 static void scribbles(uint64_t argument, struct capos_ring_header *ring)
 {
     (void)ring;
     uint64_t *words = (uint64_t *)argument;
     uint64_t header_words = sizeof(*raw.header) / 8;
     uint64_t sq_words = raw.sq_entries * sizeof(struct capos_sqe) / 8;
+    while (!flag(&go)) {
+    }
     while (!flag(&stop)) {
         unsigned sq_at = (unsigned)(chance() % sq_words);
         uint64_t slot_words = (uint64_t)raw.payload_slots * CAPOS_PAYLOAD_SLOT_BYTES / 8;
@@ -350,22 +352,32 @@ static void scribbles(uint64_t argument, struct capos_ring_header *ring)
         if (chance() % 64 == 0) {
             set(&words[chance() % header_words], chance());
         }
+        set(&scribbled, scribbled + 1);
     }
     set(&stopped, 1);
     capos_sys_exit_thread(0);
 }
 
+/* Another thread begins to write over this one's ring. Its handle may be released by an entry that nobody
+ * wrote, so nobody keeps it. */
+static void begin_scribbling(void)
+{
+    (void)spawn_thread(scribbles, 0, (uintptr_t)raw.header);
+    forget_entries();
+    set(&go, 1);
+    while (!flag(&scribbled)) {
+    }
+}
+
 static int64_t rewritten_while_drained(void)
 {
-    capos_cap_t handle = spawn_thread(scribbles, 0, (uintptr_t)raw.header);
-    forget_entries();
+    begin_scribbling();
     for (unsigned round = 0; round < 3000; round++) {
         set(&raw.header->sq_tail,
             __atomic_load_n(&raw.header->sq_head, __ATOMIC_RELAXED) + raw.sq_entries);
         set(&raw.header->cq_head, __atomic_load_n(&raw.header->cq_tail, __ATOMIC_RELAXED));
         (void)raw_enter(round % 3, 0);
     }
-    (void)handle; /* by now it may have been released by an entry that nobody wrote */
     set(&stop, 1);
     while (!flag(&stopped)) {
         (void)raw_enter(0, 0);
@@ -408,8 +420,7 @@ static int64_t slot_rewritten(void)
 static int64_t rewritten_asleep(void)
 {
     uint64_t until_ns = now_ns() + 50 * UINT64_C(1000000);
-    (void)spawn_thread(scribbles, 0, (uintptr_t)raw.header);
-    forget_entries();
+    begin_scribbling();
     (void)raw_enter(raw.cq_entries, until_ns);
     set(&stop, 1);
     while (!flag(&stopped)) {
