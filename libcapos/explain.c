@@ -112,3 +112,10 @@ const char *capos_explain(const struct capos_call *call, char *buf, size_t size)
     }
     return buf;
 }
+
+const char *capos_explain_status(const char *interface, const char *method, status_t status,
+                                 char *buf, size_t size)
+{
+    struct capos_call call = {.interface_name = interface, .method_name = method, .status = status};
+    return capos_explain(&call, buf, size);
+}

@@ -42,10 +42,11 @@ int capos_main(void)
     capos_cap_t timer = capos_capset_try("timer", Timer_ID);
     for (unsigned round = 1; round <= ROUNDS; round++) {
         int64_t value = 0;
+        char text[160];
         status_t status = count_once(counter, timer, &value);
         if (status != ST_OK) {
-            capos_error("count %u failed: Counter.increment: %s: %s\n", round, status_name(status),
-                        status_text(status));
+            capos_error("count %u failed: %s\n", round,
+                        capos_explain_status("Counter", "increment", status, text, sizeof(text)));
             return 1;
         }
         capos_printf("count %u: the counter is at %lld\n", round, (long long)value);

@@ -5,6 +5,7 @@
  *
  * Holds whatever it was granted; needs nothing.
  */
+#include "capos/call.h"
 #include "capos/print.h"
 #include "capos/start.h"
 #include "interfaces.h"
@@ -34,12 +35,13 @@ static void say_what_is_held(void)
 static void use_timer(capos_cap_t timer)
 {
     uint64_t now_ns;
+    char text[160];
     status_t status = Timer_now(timer, &now_ns);
     if (status == ST_OK) {
         capos_printf("The system has been up for %llu ms.\n",
                      (unsigned long long)(now_ns / 1000000));
     } else {
-        capos_error("the timer did not answer: %s: %s\n", status_name(status), status_text(status));
+        capos_error("%s\n", capos_explain_status("Timer", "now", status, text, sizeof(text)));
     }
 }
 

@@ -221,6 +221,10 @@ const char *capos_call_text(const struct capos_call *call, char *buf, size_t siz
  * names the step that failed. Returns buf. */
 const char *capos_explain(const struct capos_call *call, char *buf, size_t size);
 
+/* The same for a call in one step, which leaves its status only: no exception's text, no figures. */
+const char *capos_explain_status(const char *interface, const char *method, status_t status,
+                                 char *buf, size_t size);
+
 /* What becomes of a request when its handler or dispatch function returns. */
 enum capos_outcome {
     CAPOS_REPLY,    /* the request is answered with what it holds: results or exception */
