@@ -205,7 +205,7 @@ static void show_success(struct capos_call *call, Descriptor_r descriptor, Descr
     name_results(&caps);
     show_results(&term_sink, dyn_results(descriptor, method), results, &caps.caps);
     if (command->assign.len > 0 && call->cap_count == 0) {
-        term_error("the answer holds no capability: nothing is named %.*s",
+        term_error("this answer holds no capability: nothing is named %.*s",
                    SPAN_ARGS(command->assign));
     }
 }
@@ -272,6 +272,19 @@ static bool assign_is_free(const struct command *command)
     return true;
 }
 
+/* A name is for a capability, and a method says how many its answers hold. */
+static bool assign_is_of_use(const struct command *command, Descriptor_r descriptor,
+                             DescribedMethod_r method)
+{
+    if (command->assign.len == 0 || DescribedMethod_get_result_caps(method) > 0) {
+        return true;
+    }
+    term_error("%.*s.%.*s answers without a capability, and a name is for one: leave out '%.*s ='",
+               TEXT_ARGS(Descriptor_get_name(descriptor)), SPAN_ARGS(command->method),
+               SPAN_ARGS(command->assign));
+    return false;
+}
+
 static void forget_moved(struct call_caps *caps)
 {
     for (unsigned i = 0; i < caps->moved_count; i++) {
@@ -290,7 +303,8 @@ void call_method(struct command *command)
     struct held *held = names_need(command->cap);
     const struct described *described = held != NULL ? registry_get(held->interface) : NULL;
     if (described == NULL || !assign_is_free(command) ||
-        !find_method(held, described->descriptor, command->method, &method)) {
+        !find_method(held, described->descriptor, command->method, &method) ||
+        !assign_is_of_use(command, described->descriptor, method)) {
         return;
     }
     prepare(&call, held, described->descriptor, method);

@@ -70,6 +70,12 @@ static bool short_call(struct parser *p)
     if (p->command->method.len == 0 && parser_is_punct(p, '(')) {
         return parser_expected(p, "'.' and a method before the '(', as @name.method(field=value)");
     }
+    if (p->command->method.len == 0 && parser_is_punct(p, '=')) {
+        p->failed = true;
+        return parse_fail(p->error, parser_here(p),
+                          "a name to give is written without @: %.*s = @name.method(...)",
+                          SPAN_ARGS(p->command->cap));
+    }
     return p->token.kind == TOKEN_END
                ? !p->failed
                : parser_expected(p, "'(' and arguments, as @name.method(field=value)");
@@ -311,7 +317,9 @@ static bool whole_line(struct parser *p)
     if (p->token.kind == TOKEN_WORD) {
         return verb_command(p);
     }
-    return parser_expected(p, "a command or a capability");
+    return parser_expected(p, p->token.kind == TOKEN_NUMBER
+                                  ? "a command or a capability, whose names begin with a letter"
+                                  : "a command or a capability");
 }
 
 bool parse_line(const char *line, size_t len, struct command *command, struct parse_error *error)

@@ -191,6 +191,12 @@ TEST(parse_messages, "a mistake is told where it is and what was expected")
     check_message(
         "@counter(1)", 8,
         "expected '.' and a method before the '(', as @name.method(field=value), found (");
+    check_message("@x = @counter.read()", 3,
+                  "a name to give is written without @: x = @name.method(...)");
+    check_message("@x.y = @counter.read()", 5,
+                  "expected '(' and arguments, as @name.method(field=value), found =");
+    check_message("9x = @counter.read()", 0,
+                  "expected a command or a capability, whose names begin with a letter, found 9x");
     check_message("caps; ps", 4, "';' has no meaning here");
 }
 

@@ -86,7 +86,10 @@ def person_values(t):
     all_in(t, guest, "@launcher.launch(program=\"hello\", grants=[{transfer: @timer, self: ledger}])",
            ["error: only one of transfer and self"])
     all_in(t, guest, "@control.restart(service=counter)", ["error: service: expected text in quotation marks"])
-    all_in(t, guest, "x = @counter.read()", ["value = 10", "nothing is named x"])
+    printed = all_in(t, guest, "x = @counter.increment(by=5)",
+                     ["error: Counter.increment answers without a capability, and a name is for one: leave out 'x ='"])
+    t.check("value" not in printed, "a name for nothing is refused before the call", printed)
+    all_in(t, guest, "@counter.read()", ["value = 10"])
     all_in(t, guest, "sub = @counter.child(name=\"sub\")", ["counter = @sub"])
     all_in(t, guest, "caps sub", [r"@sub\s+Counter\s+all\s+copy\s+@counter.child"])
     all_in(t, guest, "sub = @counter.child(name=\"sub\")", ["error: the name sub is taken"])
@@ -112,6 +115,13 @@ def person_programs(t):
     say(guest, "c = @counter.child(name=\"c\")")
     all_in(t, guest, "run hello with { move c: @c }", [r"c\s+Counter"])
     all_in(t, guest, "@c.read()", ["error: you hold nothing named @c"])
+
+    # A program says what ended its work: interface, method, status, and what one could do.
+    say(guest, "derive @timer as clock")
+    say(guest, "job = spawn sleeper with { timer: @clock }")
+    printed = say(guest, "revoke @clock") + say(guest, "wait @job")
+    t.check("[@job] Timer.sleep: DISCONNECTED: " in printed and "calling once more may work" in printed, "the sleeper says why it ends", printed)
+    t.check("ended with exit code 1" in printed, "and that it failed", printed)
 
     say(guest, "@counter.reset()")
     say(guest, "a = spawn counter-client with { counter: @counter, timer: @timer }")
