@@ -10,6 +10,8 @@ MAKEFLAGS += --no-builtin-rules -j2
 .DELETE_ON_ERROR:
 .SUFFIXES:
 SHELL := /bin/sh
+# With make -C the caller's stays, and capnp warns of it.
+export PWD := $(CURDIR)
 
 # make takes a blank in a path for the end of a name.
 ifneq ($(word 2,$(CURDIR)),)

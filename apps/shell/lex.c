@@ -250,6 +250,8 @@ static struct token punct(struct lexer *lexer, size_t start)
         uint8_t byte = (uint8_t)c;
         if (byte >= 0x80) {
             parse_fail(lexer->error, start, "letters beyond a-z stand in quoted text only");
+        } else if (c == '\'') {
+            parse_fail(lexer->error, start, "text stands between \"double\" quotation marks");
         } else {
             parse_fail(lexer->error, start, "'%c' has no meaning here", c);
         }

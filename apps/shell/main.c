@@ -90,11 +90,11 @@ static bool one_line(void)
     if (outcome == TERMINAL_SESSION_LINE_OUTCOME_INTERRUPTED) {
         return true;
     }
+    commands_note_line(line, len);
     if (!parse_line(line, len, &command, &error)) {
         show_parse_error(&error);
         return true;
     }
-    commands_note_line(line, len);
     return commands_run(&command);
 }
 

@@ -54,10 +54,15 @@ void nearest_begin(struct nearest *nearest, struct span word)
     *nearest = (struct nearest){.word = word, .distance = UINT_MAX};
 }
 
-/* A name that begins with the whole word is nearer than any with a letter changed. */
+/* A name that begins with the whole word is nearer than any with a letter changed; one that begins with
+ * another letter is farther. */
 static unsigned rank(struct span word, struct span candidate)
 {
     unsigned distance = nearest_distance(word, candidate);
+    if (word.len > 0 && candidate.len > 0 && lower(word.ptr[0]) != lower(candidate.ptr[0]) &&
+        distance != UINT_MAX) {
+        distance++;
+    }
     if (word.len >= 2 && candidate.len > word.len &&
         memcmp(word.ptr, candidate.ptr, word.len) == 0) {
         return least(distance, 1);

@@ -29,6 +29,9 @@ static bool arguments(struct parser *p, char close)
     struct node **tail = &p->command->args;
     while (close != 0 ? !parser_is_punct(p, close) : p->token.kind != TOKEN_END) {
         struct node *node = NULL;
+        if (p->token.kind == TOKEN_END) {
+            return parser_expected(p, "a parameter or ')'");
+        }
         if (!parser_field(p, &node, 0, false)) {
             return false;
         }

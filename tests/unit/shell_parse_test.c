@@ -197,6 +197,9 @@ TEST(parse_messages, "a mistake is told where it is and what was expected")
                   "expected '(' and arguments, as @name.method(field=value), found =");
     check_message("9x = @counter.read()", 0,
                   "expected a command or a capability, whose names begin with a letter, found 9x");
+    check_message("@timer.now(", 11, "expected a parameter or ')', but the line ends here");
+    check_message("@a.b(1,", 7, "expected a parameter or ')', but the line ends here");
+    check_message("@a.b('x')", 5, "text stands between \"double\" quotation marks");
     check_message("caps; ps", 4, "';' has no meaning here");
 }
 
@@ -258,6 +261,12 @@ TEST(nearest, "the nearest name is found, and nothing is suggested when nothing 
     CHECK_STR_EQ(nearest_word(word, names), "log");
     word = (struct span){"mem", 3};
     CHECK_STR_EQ(nearest_word(word, names), "memory");
+    word = (struct span){"imer", 4};
+    CHECK_STR_EQ(nearest_word(word, names), "timer");
+    word = (struct span){"lauchers", 8};
+    CHECK_STR_EQ(nearest_word(word, names), "launcher");
+    word = (struct span){"haunchre", 8}; /* as far, but it begins otherwise */
+    CHECK_PTR_EQ(nearest_word(word, (const char *const[]){"launches", NULL}), NULL);
     word = (struct span){"zebra", 5};
     CHECK_PTR_EQ(nearest_word(word, names), NULL);
     word = (struct span){"", 0};
