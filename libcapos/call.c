@@ -340,12 +340,14 @@ capos_cap_t capos_call_take(struct capos_call *call, uint16_t index, uint64_t in
 
 const char *capos_call_text(const struct capos_call *call, char *buf, size_t size)
 {
+    size_t length = 0;
     if (size == 0) {
         return "";
     }
-    size_t length = call->status == ST_EXCEPTION ? call->result_bytes : 0;
-    length = strnlen(call->result, min_u64(length, size - 1));
-    memcpy(buf, call->result, length);
+    if (call->status == ST_EXCEPTION && call->result != NULL) {
+        length = strnlen(call->result, min_u64(call->result_bytes, size - 1));
+        memcpy(buf, call->result, length);
+    }
     buf[length] = '\0';
     return buf;
 }

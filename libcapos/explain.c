@@ -80,7 +80,7 @@ static size_t put_name(char *buf, size_t size, const char *interface, const char
 static size_t explain_outcome(const struct capos_call *call, char *buf, size_t size)
 {
     size_t at = fmt_format(buf, size, ": %s: ", status_name(call->status));
-    if (at < size && call->status == ST_EXCEPTION) {
+    if (at < size && call->status == ST_EXCEPTION && call->exception != CAPOS_EXC_NONE) {
         return at + explain_exception(call, buf + at, size - at);
     }
     if (at < size) {
