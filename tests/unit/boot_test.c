@@ -6,39 +6,50 @@
 #include "abi/archive.h"
 #include "abi/capset.h"
 #include "abi/layout.h"
+#include "gen/boot.capnp.h"
 #include "gen/kernel_log.capnp.h"
 #include "gen/power.capnp.h"
 #include "gen/time.capnp.h"
 #include "lib/crypto/sha256.h"
 
-enum { ARCHIVE_BYTES = 2 * 4096 };
+enum { ARCHIVE_BYTES = 4 * 4096 };
 
 static uint8_t archive[ARCHIVE_BYTES] __attribute__((aligned(8)));
 
-/* An archive of one payload: the smallest program, under this name. */
+/* The next payload, of at most a page; names ascend. */
+static void archive_add(const char *name, const void *bytes, size_t size)
+{
+    struct capos_archive_header *header = (struct capos_archive_header *)(void *)archive;
+    uint32_t number = header->entry_count++;
+    struct capos_archive_entry *entry = (struct capos_archive_entry *)(void *)(header + 1) + number;
+    header->index_bytes += sizeof(*entry);
+    (void)snprintf(entry->name, sizeof(entry->name), "%s", name);
+    entry->offset_bytes = (number + 1) * 4096;
+    entry->size_bytes = size;
+    memcpy(archive + entry->offset_bytes, bytes, size);
+    sha256(bytes, size, entry->sha256);
+}
+
+/* An archive of the smallest program, under this name. */
 static void archive_new(const char *name)
 {
     struct capos_archive_header *header = (struct capos_archive_header *)(void *)archive;
-    struct capos_archive_entry *entry = (struct capos_archive_entry *)(void *)(header + 1);
     size_t size;
     const void *image = fixture_image(&size);
     header->magic = CAPOS_ARCHIVE_MAGIC;
     header->version = CAPOS_ARCHIVE_VERSION;
-    header->entry_count = 1;
-    header->index_bytes = sizeof(*header) + sizeof(*entry);
+    header->index_bytes = sizeof(*header);
     header->total_bytes = ARCHIVE_BYTES;
-    (void)snprintf(entry->name, sizeof(entry->name), "%s", name);
-    entry->offset_bytes = 4096;
-    entry->size_bytes = size;
-    memcpy(archive + 4096, image, size);
-    sha256(image, size, entry->sha256);
+    archive_add(name, image, size);
 }
 
-/* Boots as the machine would; the user is init. */
+/* Boots as the machine would, from the archive made before, or one of this program; the user is init. */
 static struct user *boot(const char *program, unsigned cpus)
 {
     static struct host_config config = {.ram_bytes = 32 << 20, .seed = 1};
-    archive_new(program);
+    if (archive[0] == 0) {
+        archive_new(program);
+    }
     config.cpus = cpus;
     config.module = archive;
     config.module_bytes = sizeof(archive);
@@ -161,4 +172,70 @@ TEST(boot_timer, "init can read the clock")
     CHECK_EQ(cqe.result, 16);
     user_read(init, at + 8, &now, 8);
     CHECK_EQ(now, arch_time_ns());
+}
+
+/* BootPackage.open; the memory and its size in *out and *bytes. */
+static int32_t open_payload(struct user *init, const char *name, capos_cap_t *out, uint64_t *bytes)
+{
+    uint64_t words[8];
+    struct capnp_builder builder;
+    capnp_builder_init(&builder, words, sizeof(words));
+    BootPackage_open_params_set_name(BootPackage_open_params_init(&builder), name, strlen(name));
+    struct capos_sqe call =
+        sqe_method(init, find(init, "boot"), BootPackage_ID, BootPackage_open_ORDINAL, &builder);
+    sqe_result(init, &call, 64, 1);
+    (void)user_start(init, &call);
+    fixture_settle(); /* the hash is a job's */
+    struct capos_cqe cqe = user_expect(init, call.user_data);
+    *out = cqe.cap_count == 1 ? cqe.first_cap : 0;
+    *bytes = 0;
+    BootPackage_open_results_r results;
+    if (cqe.result >= 0 &&
+        BootPackage_open_results_read(user_ptr(init, call.result), (size_t)cqe.result, &results) ==
+            CAPNP_OK) {
+        *bytes = BootPackage_open_results_get_size_bytes(results);
+    }
+    return cqe.result;
+}
+
+TEST(boot_package,
+     "BootPackage lists what there is, and opens it hashed, by name, as often as one likes")
+{
+    static const char *const names[] = {"bad", "init", "text"};
+    capos_cap_t memory, again;
+    uint64_t at, bytes;
+    archive_new("bad");
+    archive[4096] ^= 1;
+    size_t size;
+    const void *image = fixture_image(&size);
+    archive_add("init", image, size);
+    archive_add("text", "what is in it", 13);
+    struct user *init = boot("init", 2);
+    uint32_t slots = init->process->table.used;
+    CHECK(open_payload(init, "text", &memory, &bytes) > 0);
+    CHECK_EQ(bytes, 13);
+    CHECK(open_payload(init, "text", &again, &bytes) > 0);
+    CHECK(memory != 0 && again != 0 && memory != again);
+    CHECK_EQ(user_release(init, memory), ST_OK);
+    CHECK_EQ(user_release(init, again), ST_OK);
+    for (unsigned i = 0; i < 2; i++) { /* what was decided stays so */
+        CHECK_EQ(open_payload(init, "bad", &memory, &bytes), ST_BAD_HASH);
+        CHECK_EQ(open_payload(init, "tex", &memory, &bytes), ST_NOT_FOUND);
+        CHECK_EQ(open_payload(init, "", &memory, &bytes), ST_NOT_FOUND);
+    }
+    CHECK_EQ(init->process->table.used, slots);
+
+    BootPackage_list_results_r results;
+    struct capos_cqe cqe =
+        user_call_plain(init, find(init, "boot"), BootPackage_ID, BootPackage_list_ORDINAL, &at);
+    REQUIRE(cqe.result > 0);
+    REQUIRE_EQ(BootPackage_list_results_read(user_ptr(init, at), (size_t)cqe.result, &results),
+               CAPNP_OK);
+    struct capnp_list list = BootPackage_list_results_get_names(results);
+    REQUIRE_EQ(list.count, 3);
+    for (uint32_t i = 0; i < 3; i++) {
+        CHECK_STR_EQ(capnp_text_list_at(list, i).ptr, names[i]);
+    }
+    CHECK_EQ(BootPackage_list_results_get_total(results), 3);
+    CHECK(!BootPackage_list_results_get_anchored(results));
 }
