@@ -96,6 +96,33 @@ def terminal(t):
     t.check(status == 0, "leaving gives status 0", f"{status}")
 
 
+def children_of(pid):
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+        return file.read().split()
+
+
+@case("run.closed", "when the terminal of a make run is closed its emulator ends", weight=3, slots=2)
+def closed(t):
+    person = Terminal()
+    came = person.wait_for(b"capos> ")
+    children = children_of(person.pid)
+    os.close(person.fd)
+    end = time.monotonic() + 20
+    pid = 0
+    while pid == 0 and time.monotonic() < end:
+        pid, _ = os.waitpid(person.pid, os.WNOHANG)
+        time.sleep(0.05)
+    if pid == 0:
+        os.kill(person.pid, 9)
+        os.waitpid(person.pid, 0)
+    left = [child for child in children if os.path.exists(f"/proc/{child}")]
+    for child in left:
+        os.kill(int(child), 9)
+    t.check(came and len(children) == 1, "the prompt comes, from one emulator", person.text[-400:].decode(errors="replace"))
+    t.check(pid != 0, "make run ends")
+    t.check(not left, "the emulator is gone")
+
+
 @case("run.ended", "a make run that is ended from outside takes its emulator with it", weight=3, slots=2)
 def ended(t):
     run = subprocess.Popen(COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
@@ -104,8 +131,7 @@ def ended(t):
         chunk = os.read(run.stdout.fileno(), 65536)
         t.require(chunk, "the prompt comes", text[-400:].decode(errors="replace"))
         text += chunk
-    with open(f"/proc/{run.pid}/task/{run.pid}/children", encoding="ascii") as file:
-        children = file.read().split()
+    children = children_of(run.pid)
     t.check(len(children) == 1, "it has one emulator", f"{children}")
     run.terminate()
     t.check(run.wait(20) == 143, "its status tells the signal", f"{run.returncode}")
