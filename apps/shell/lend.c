@@ -231,6 +231,20 @@ void lend_tell_dead(const struct held *held)
 
 /* ---- why ---- */
 
+/* What has ended hangs on no grant any more: the kernel's word for that is all there is to tell. */
+static void tell_line(GrantLine_r line)
+{
+    struct capnp_text origin = GrantLine_get_origin(line);
+    if (!GrantLine_get_live(line) && GrantLine_get_depth(line) == 0) {
+        term_printf("  by no grant: %.*s\n", TEXT_ARGS(origin));
+        return;
+    }
+    term_printf("  by the grant '%.*s', depth %u, %llu s after the start%s\n", TEXT_ARGS(origin),
+                GrantLine_get_depth(line),
+                (unsigned long long)(GrantLine_get_time_ns(line) / NS_A_SECOND),
+                GrantLine_get_live(line) ? "" : ", revoked");
+}
+
 void lend_why(const struct held *held)
 {
     bool interrupted = false;
@@ -248,12 +262,7 @@ void lend_why(const struct held *held)
         GrantLine_list_r chain = Way_get_chain(way);
         term_printf("@%s: %s\n", held->name, held->origin);
         for (uint32_t i = 0; i < GrantLine_list_len(chain); i++) {
-            GrantLine_r line = GrantLine_list_at(chain, i);
-            struct capnp_text origin = GrantLine_get_origin(line);
-            term_printf("  by the grant '%.*s', depth %u, %llu s after the start%s\n",
-                        TEXT_ARGS(origin), GrantLine_get_depth(line),
-                        (unsigned long long)(GrantLine_get_time_ns(line) / NS_A_SECOND),
-                        GrantLine_get_live(line) ? "" : ", revoked");
+            tell_line(GrantLine_list_at(chain, i));
         }
         if (Way_get_redacted(way)) {
             term_printf("  beyond: redacted; who holds an AuthorityInspector sees more\n");
