@@ -50,7 +50,7 @@ def person_help(t):
     all_in(t, guest, "help @counter", ["interface Counter", "package counter", r"increment\(by :Int64 = 1\)",
                                        "as CounterReader only: read, info"])
     all_in(t, guest, "@timer", ["interface Timer", "served by the kernel"])
-    all_in(t, guest, "help @motd", ["held as MemoryReader", r"3 of 7 methods"])
+    all_in(t, guest, "help @motd", ["held as MemoryReader", r"3 of 8 methods"])
     t.check("seal()" not in say(guest, "help @motd"), "a method outside the facet is not shown")
     all_in(t, guest, "help @launcher.launch", ["Grant holds", "one of these", "notFound: no entry", "limits:"])
     all_in(t, guest, "help @timer.slep", ["error: Timer has no method 'slep'"])
