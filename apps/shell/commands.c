@@ -14,6 +14,7 @@
 #include "annotations.capnp.h"
 #include "capos/ring.h"
 #include "devices.client.h"
+#include "endpoint.client.h"
 #include "lib/base/bits.h"
 #include "lib/base/string.h"
 #include "manual.client.h"
@@ -135,11 +136,14 @@ static const char general_help[] =
     "  help @CAP.METHOD               one method: parameters, results, limits, refusals\n"
     "  @CAP.METHOD(NAME=VALUE, ...)   call it; also: call @CAP.METHOD NAME=VALUE ...\n"
     "  NAME = @CAP.METHOD(...)        and name the capability that comes back\n"
+    "  @CAP.METHOD(...).METHOD(...)   call what the first call gives, all in one go\n"
     "  run PROGRAM with { NAME: @CAP, NAME: @CAP as FACET, move NAME: @CAP }\n"
     "                                 start a program with exactly these, and wait for its end\n"
     "  spawn PROGRAM with { ... }     the same, in the background\n"
     "  ps, wait @PROCESS, kill @PROCESS\n"
     "  wait @NOTIFICATION [BITS], signal @NOTIFICATION BITS\n"
+    "  wait @CAP                      for the end of anything; of an endpoint, for lost clients, "
+    "too\n"
     "  usage [@CAP]                   what a ledger, or a process, uses, of how much\n"
     "  drop @CAP                      give a capability up\n"
     "  derive @CAP as NAME [METHOD ...] [for TIME]\n"
@@ -331,23 +335,54 @@ static bool bits_argument(const struct command *command, uint64_t fallback, uint
     return true;
 }
 
-static void wait_for_event(const struct held *held, uint16_t event, uint64_t bits)
+/* What has happened to what was waited for. */
+static void tell_event(const struct held *held, int32_t events, uint64_t signal)
+{
+    unsigned long long value = signal;
+    if (events & CAPOS_EVENT_DEAD) {
+        term_printf("@%s is dead\n", held->name);
+    } else if (events & CAPOS_EVENT_SIGNALLED) {
+        term_printf("bits 0x%llx\n", value);
+    } else if (events & CAPOS_EVENT_NO_CLIENTS) {
+        term_printf("nobody holds the object with key 0x%llx of @%s any more\n", value, held->name);
+    } else if (events & CAPOS_EVENT_SESSION_CLOSED) {
+        term_printf("a session that held an object of @%s has closed\n", held->name);
+    } else {
+        term_printf("ended with exit code %lld\n", (long long)signal);
+    }
+}
+
+static void wait_for_event(const struct held *held, uint16_t events, uint64_t bits)
 {
     struct capos_op op;
     bool interrupted = false;
-    capos_op_init_wait(&op, held->cap, event, bits);
+    capos_op_init_wait(&op, held->cap, events, bits);
     int32_t result = loop_op(&op, &interrupted);
     if (interrupted) {
         term_printf("no longer waiting for @%s\n", held->name);
-    } else if (event == CAPOS_EVENT_DEAD && (result >= 0 || result == ST_DISCONNECTED)) {
-        term_printf("@%s is dead\n", held->name); /* now, or it was before */
+    } else if ((events & CAPOS_EVENT_DEAD) != 0 && result == ST_DISCONNECTED) {
+        tell_event(held, CAPOS_EVENT_DEAD, 0); /* it was before */
     } else if (result < 0) {
         term_error("waiting for @%s: %s: %s", held->name, status_name(result), status_text(result));
-    } else if (event == CAPOS_EVENT_SIGNALLED) {
-        term_printf("bits 0x%llx\n", (unsigned long long)op.cqe.signal);
     } else {
-        term_printf("ended with exit code %lld\n", (long long)op.cqe.signal);
+        tell_event(held, result, op.cqe.signal);
     }
+}
+
+static bool serves(const struct held *held)
+{
+    return held->interface == Endpoint_ID && (held->methods >> Endpoint_receive_ORDINAL & 1) != 0;
+}
+
+static void wait_for_end(const struct held *held)
+{
+    uint16_t events = CAPOS_EVENT_DEAD;
+    if (serves(held)) {
+        events |= CAPOS_EVENT_NO_CLIENTS | CAPOS_EVENT_SESSION_CLOSED;
+    }
+    term_printf("waiting for the end of @%s%s; Ctrl-C stops waiting\n", held->name,
+                serves(held) ? ", or of its clients" : "");
+    wait_for_event(held, events, 0);
 }
 
 static void wait_command(struct command *command)
@@ -367,8 +402,7 @@ static void wait_command(struct command *command)
     } else if (held->interface == ProcessHandle_ID) {
         wait_for_event(held, CAPOS_EVENT_EXIT, 0);
     } else {
-        term_printf("waiting for the end of @%s; Ctrl-C stops waiting\n", held->name);
-        wait_for_event(held, CAPOS_EVENT_DEAD, 0);
+        wait_for_end(held);
     }
 }
 

@@ -23,10 +23,9 @@ static bool target(struct parser *p)
     return parser_cap_name(p, &p->command->cap) && method_name(p);
 }
 
-/* Fields up to `close`, or up to the end of the line when it is 0; commas may stand between. */
-static bool arguments(struct parser *p, char close)
+/* Fields up to `close`, which is taken, or up to the end of the line when it is 0; commas may stand between. */
+static bool fields(struct parser *p, struct node **tail, char close)
 {
-    struct node **tail = &p->command->args;
     while (close != 0 ? !parser_is_punct(p, close) : p->token.kind != TOKEN_END) {
         struct node *node = NULL;
         if (p->token.kind == TOKEN_END) {
@@ -45,7 +44,48 @@ static bool arguments(struct parser *p, char close)
     if (close != 0) {
         parser_advance(p);
     }
-    return parser_at_end(p);
+    return !p->failed;
+}
+
+static bool arguments(struct parser *p, char close)
+{
+    return fields(p, &p->command->args, close) && parser_at_end(p);
+}
+
+/* Behind the dot: a method and what it takes, or a field of the answer and then those. */
+static bool one_step(struct parser *p)
+{
+    struct command *command = p->command;
+    if (command->step_count == PARSE_MAX_STEPS - 1) {
+        p->failed = true;
+        return parse_fail(p->error, parser_here(p), "at most %d calls in a row",
+                          (int)PARSE_MAX_STEPS);
+    }
+    struct call_step *step = &command->steps[command->step_count++];
+    *step = (struct call_step){0};
+    if (!parser_take_word(p, &step->method, "a method to call on the answer behind the '.'")) {
+        return false;
+    }
+    if (parser_take_punct(p, '.')) {
+        step->via = step->method;
+        if (!parser_take_word(p, &step->method, "a method to call on that field of the answer")) {
+            return false;
+        }
+    }
+    if (!parser_take_punct(p, '(')) {
+        return parser_expected(p, "'(' and arguments, as .method(field=value)");
+    }
+    return fields(p, &step->args, ')');
+}
+
+/* The list of the first call, whose '(' was taken, and the calls on what it gives. */
+static bool calls_in_a_row(struct parser *p)
+{
+    bool good = fields(p, &p->command->args, ')');
+    while (good && parser_take_punct(p, '.')) {
+        good = one_step(p);
+    }
+    return good && parser_at_end(p);
 }
 
 static bool call(struct parser *p)
@@ -57,7 +97,7 @@ static bool call(struct parser *p)
     if (p->command->method.len == 0) {
         return parser_expected(p, "a method, as @name.method");
     }
-    return parser_take_punct(p, '(') ? arguments(p, ')') : arguments(p, 0);
+    return parser_take_punct(p, '(') ? calls_in_a_row(p) : arguments(p, 0);
 }
 
 static bool short_call(struct parser *p)
@@ -67,7 +107,7 @@ static bool short_call(struct parser *p)
     }
     if (p->command->method.len > 0 && parser_take_punct(p, '(')) {
         p->command->verb = VERB_CALL;
-        return arguments(p, ')');
+        return calls_in_a_row(p);
     }
     p->command->verb = VERB_SHOW;
     if (p->command->method.len == 0 && parser_is_punct(p, '(')) {
@@ -331,6 +371,7 @@ bool parse_line(const char *line, size_t len, struct command *command, struct pa
     command->assign = command->word = command->cap = command->method = (struct span){0};
     command->program = command->as = (struct span){0};
     command->args = command->lasts = NULL;
+    command->step_count = 0;
     command->with_given = false;
     command->grant_count = 0;
     command->node_count = 0;

@@ -6,11 +6,13 @@
  *
  *   line     = [name "="] command
  *   command  = "caps" [word] | "help" [word | target] | "ps" | "usage" ["@" name] | "history" | "clear" | "exit"
- *            | "call" target {field} | target "(" [field {"," field}] ")" | target
+ *            | "call" target {field} | ["call"] target list {step} | target
  *            | ("run" | "spawn") program ["as" name] ["with" "{" [grant {"," grant}] "}"]
  *            | ("wait" | "signal" | "kill" | "drop" | "revoke" | "why") "@" name [value]
  *            | "derive" "@" name "as" name {name} ["for" number unit]
  *   target   = "@" name ["." method]
+ *   list     = "(" [field {"," field}] ")"
+ *   step     = ["." field-name] "." method list      on the capability that the call before gives
  *   field    = [name ("=" | ":")] value
  *   grant    = ["copy" | "move"] name ":" "@" name ["as" interface]
  *   value    = number [unit] | "true" | "false" | name | text | "@" name | "move" "@" name
@@ -31,6 +33,7 @@ enum {
     PARSE_MAX_DEPTH = 12,
     PARSE_TEXT_BYTES = 4096,
     PARSE_MAX_GRANTS = 15, /* with stdio as many as one call transfers */
+    PARSE_MAX_STEPS = 8,   /* calls in a row */
     PARSE_MESSAGE_BYTES = 256,
 };
 
@@ -72,6 +75,13 @@ struct grant_line {
     bool mode_given;
 };
 
+/* A call on the capability that the call before it gives. */
+struct call_step {
+    struct span via; /* the field that names the capability; empty when not given */
+    struct span method;
+    struct node *args;
+};
+
 enum verb {
     VERB_NONE, /* an empty line or a comment */
     VERB_CAPS,
@@ -102,8 +112,10 @@ struct command {
     struct span method;
     struct span program;
     struct span as;
-    struct node *args;  /* fields of a call; the value of wait or signal; methods to derive */
-    struct node *lasts; /* derive: for how long; NULL when not given */
+    struct node *args;   /* fields of a call; the value of wait or signal; methods to derive */
+    struct node *lasts;  /* derive: for how long; NULL when not given */
+    unsigned step_count; /* of a call: those behind the first */
+    struct call_step steps[PARSE_MAX_STEPS - 1];
     bool with_given;
     unsigned grant_count;
     struct grant_line grants[PARSE_MAX_GRANTS];

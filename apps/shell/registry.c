@@ -42,6 +42,13 @@ const char *registry_known_name(uint64_t interface)
     return info != NULL ? info->name : NULL;
 }
 
+uint64_t registry_base(uint64_t interface, uint64_t *methods_out)
+{
+    const struct capos_interface_info *info = info_of(interface);
+    *methods_out = info != NULL ? info->methods : UINT64_MAX;
+    return info != NULL ? info->base_id : interface;
+}
+
 const char *registry_facet_name(uint64_t interface, uint64_t methods)
 {
     const struct capos_interface_info *base = info_of(interface);

@@ -34,6 +34,10 @@ void registry_tell_edition(uint64_t interface);
 /* The name of an interface or facet that this shell was built with; NULL for others. */
 const char *registry_known_name(uint64_t interface);
 
+/* The interface that a facet narrows, and its methods; of an interface itself, and of what this shell does not
+ * know, `interface` and all. */
+uint64_t registry_base(uint64_t interface, uint64_t *methods_out);
+
 /* The name of the facet of `interface` with exactly these methods; the interface's own name when
  * these are all of them; NULL when it has none. */
 const char *registry_facet_name(uint64_t interface, uint64_t methods);

@@ -64,6 +64,38 @@ TEST(parse_words, "plain commands are known by their word")
     }
 }
 
+TEST(parse_row, "calls stand in a row, each on the answer of the one before or on a field of it")
+{
+    REQUIRE(parse("x = @fs.open(\"a\").file.part(from=3).read(0, 100)"));
+    CHECK_EQ(command.verb, VERB_CALL);
+    CHECK_STR_EQ(str(command.assign), "x");
+    CHECK_STR_EQ(str(command.cap), "fs");
+    CHECK_STR_EQ(str(command.method), "open");
+    REQUIRE(command.args != NULL && command.args->next == NULL);
+    REQUIRE(command.step_count == 2);
+    CHECK_STR_EQ(str(command.steps[0].via), "file");
+    CHECK_STR_EQ(str(command.steps[0].method), "part");
+    CHECK_STR_EQ(str(command.steps[0].args->label), "from");
+    CHECK_EQ(command.steps[1].via.len, 0);
+    CHECK_STR_EQ(str(command.steps[1].method), "read");
+    REQUIRE(command.steps[1].args != NULL && command.steps[1].args->next != NULL);
+    CHECK_EQ(command.steps[1].args->next->magnitude, 100);
+    REQUIRE(parse("call @c.child(name=\"a\").read()"));
+    CHECK_EQ(command.step_count, 1);
+    REQUIRE(parse("@c.read()"));
+    CHECK_EQ(command.step_count, 0);
+    REQUIRE(parse("@c.a().b().c().d().e().f().g().h()"));
+    CHECK_EQ(command.step_count, 7);
+    check_message("@c.a().b().c().d().e().f().g().h().i()", 35, "at most 8 calls in a row");
+    check_message("@c.a().", 7,
+                  "expected a method to call on the answer behind the '.', but the line ends here");
+    check_message("@c.a().b", 8,
+                  "expected '(' and arguments, as .method(field=value), but the line ends here");
+    check_message("@c.a().b.c.d()", 10,
+                  "expected '(' and arguments, as .method(field=value), found .");
+    check_message("@c.a()b()", 6, "expected the end of the line, found b");
+}
+
 TEST(parse_derive, "derive takes a capability, a name, methods, and a time")
 {
     REQUIRE(parse("derive @counter as lent read increment for 5min"));
