@@ -91,7 +91,7 @@ enum capos_opcode {
     CAPOS_OP_FINISH = 9,
     CAPOS_OP_PARK = 10,
     CAPOS_OP_UNPARK = 11,
-    CAPOS_OP_HANDOVER = 12, /* (later) */
+    CAPOS_OP_HANDOVER = 12,
     CAPOS_OP_COUNT = 13,
 };
 
@@ -210,6 +210,9 @@ struct capos_received {
     uint16_t cap_count;
 };
 static_assert(sizeof(struct capos_received) == 64, "received call header");
+
+/* HANDOVER: cap is an endpoint, owned; params the handle of the process that has served there, interface that of its
+ * successor, both with `terminate`. Result: how many calls in flight were moved; repeat until it is 0. */
 
 /* PARK waits while the 32-bit word at params is what `interface` says; UNPARK ends the waits of at most
  * `interface` parkers of that word, CAPOS_UNPARK_MAX in one entry, and its result is how many. cap 0: params

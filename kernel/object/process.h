@@ -9,7 +9,7 @@
  *
  * Invariants: P0 until it is reaped a process holds a ref of itself. P1 `exiting` is one-way; a thread
  * of an exiting process is never resumed, and none begins to leave by itself. P2 after `server_gone`
- * nothing is added to `inflight`. P3 the session never changes.
+ * nothing is added to `inflight` or `serving`. P3 the session never changes.
  */
 #ifndef CAPOS_KERNEL_OBJECT_PROCESS_H
 #define CAPOS_KERNEL_OBJECT_PROCESS_H
@@ -60,8 +60,8 @@ struct process {
     struct list inflight;          /* [f] records this process received and has not answered */
     bool server_gone;              /* [f] */
 
-    struct serving *serving;       /* [I] then [j] ended with the process */
-    uint32_t serving_count;        /* [I] then [j] */
+    struct serving *serving;       /* [f], after server_gone [j]: ended with the process */
+    uint32_t serving_count;        /* likewise */
     struct revocation ending;      /* [j] */
     struct list_node session_link; /* session's lock */
     bool joined, in_session;       /* session's lock: it ever did; it is there still */

@@ -140,7 +140,7 @@ void session_reaped(struct process *process)
 /* ---- crossing ---- */
 
 /* Is the process the one behind the object? */
-static bool serves(const struct process *process, const struct capability *cap)
+static bool serves(struct process *process, const struct capability *cap)
 {
     if (cap->ktype == KTYPE_SESSION) {
         return session_of(cap->object) == process->session;
@@ -150,9 +150,11 @@ static bool serves(const struct process *process, const struct capability *cap)
     }
     const struct kobj *endpoint = &served_of(cap->object)->endpoint->obj;
     bool found = endpoint->ledger == process->ledger;
+    lock_acquire(&process->inflight_lock);
     for (uint32_t i = 0; !found && i < process->serving_count; i++) {
         found = process->serving[i].endpoint_id == endpoint->id;
     }
+    lock_release(&process->inflight_lock);
     return found;
 }
 
@@ -161,8 +163,7 @@ static bool in_recovery(const struct session *session)
     return atomic_load_relaxed(&session->state) == SESSION_STATE_RECOVERY;
 }
 
-bool session_may_pass(const struct process *from, const struct session *to,
-                      const struct capability *cap)
+bool session_may_pass(struct process *from, const struct session *to, const struct capability *cap)
 {
     const struct session *own = from->session;
     if (LIKELY(own == to)) {

@@ -88,7 +88,7 @@ static const struct op_entry ops[CAPOS_OP_COUNT + 1] = {
     [CAPOS_OP_FINISH] = {op_finish, NOT(W0_OP), true, true, {0, 0, ALL, ALL, ALL, ALL, ALL}},
     [CAPOS_OP_PARK] = {op_park, NOT(W0_OP), false, true, {0, 0, 0, ALL, ALL, 0, 0}},
     [CAPOS_OP_UNPARK] = {op_unpark, NOT(W0_OP), true, true, {0, 0, 0, ALL, ALL, 0, ALL}},
-    [CAPOS_OP_HANDOVER] = {op_unsupported, 0, false, false, {0}},
+    [CAPOS_OP_HANDOVER] = {op_handover, NOT(W0_OP), false, true, {0, 0, 0, ALL, ALL, 0, ALL}},
     [CAPOS_OP_COUNT] = {op_unsupported, ALL, false, false, {0}}, /* also refuses opcode 0 + COUNT */
 };
 

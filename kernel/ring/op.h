@@ -30,6 +30,7 @@ void op_cancel(struct op *op);
 void op_park(struct op *op);
 void op_unpark(struct op *op);
 void op_finish(struct op *op);
+void op_handover(struct op *op);
 
 /* call.c: a CALL of this capability; takes over its refs. */
 void call_capability(struct op *op, struct capability *cap);

@@ -127,6 +127,21 @@ static void check_threads(struct process *process)
     CHECK_EQ(process->live + process->leaving, count);
 }
 
+/* What a server was given to serve with, and what it received and has not answered: process.h. */
+static void read_serving(const struct process *process)
+{
+    for (uint32_t i = 0; i < process->serving_count; i++) {
+        book_of(process->serving[i].grant)->slots++;
+    }
+    list_for_each(node, &process->inflight)
+    {
+        const struct record *rec = list_entry(node, struct record, server_link);
+        CHECK_PTR_EQ(atomic_load_relaxed(&rec->server), process);
+        CHECK_EQ(rec->state, RECORD_INFLIGHT);
+        CHECK_EQ(rec->target->ktype, KTYPE_ENDPOINT);
+    }
+}
+
 static void read_tables(void)
 {
     for (struct process *p = process_next(NULL, UINT64_MAX); p != NULL;
@@ -138,6 +153,7 @@ static void read_tables(void)
         if (p->state == PROCESS_RUNNING) {
             read_regions(p);
         }
+        read_serving(p);
         for (uint32_t i = 0; i < p->table.capacity; i++) {
             read_slot(p, slot_at(&p->table, i));
         }

@@ -7,7 +7,7 @@
 
 static int64_t unknown_opcodes(void)
 {
-    for (unsigned op = CAPOS_OP_HANDOVER; op < 256; op++) {
+    for (unsigned op = CAPOS_OP_COUNT; op < 256; op++) {
         struct capos_sqe sqe = raw_sqe((uint8_t)op, 0);
         struct capos_cqe cqe = raw_do(sqe);
         CHECK_EQ(cqe.result, ST_UNSUPPORTED);
@@ -343,6 +343,42 @@ static int64_t exit_with_work(void)
     return 7;
 }
 
+static status_t hand_over(capos_cap_t endpoint, capos_cap_t from, capos_cap_t to)
+{
+    struct capos_sqe sqe = raw_sqe(CAPOS_OP_HANDOVER, endpoint);
+    sqe.params = from;
+    sqe.interface = to;
+    return raw_status(sqe);
+}
+
+/* With what one has: a serve facet, an endpoint of one's own, one process, and words that look like ids. */
+static int64_t handovers(void)
+{
+    capos_cap_t own = 0, self = held("self"), serve = held("serve");
+    CHECK_EQ(new_endpoint(held("ledger"), 64, 0, &own), ST_OK);
+    struct usage before;
+    usage_now(&before);
+    CHECK_EQ(hand_over(serve, self, self), ST_NO_METHOD);
+    CHECK_EQ(hand_over(held("object"), self, self), ST_WRONG_INTERFACE);
+    CHECK_EQ(hand_over(own, own, self), ST_WRONG_INTERFACE);
+    CHECK_EQ(hand_over(own, self, serve), ST_WRONG_INTERFACE);
+    CHECK_EQ(hand_over(own, self, self), ST_BAD_ARGUMENT);
+    for (unsigned i = 0; i < 300; i++) {
+        uint64_t strange = i % 3 == 0 ? chance() : self + ((uint64_t)i << (i % 40));
+        if (strange != self) {
+            CHECK(hand_over(own, strange, self) < 0);
+            CHECK(hand_over(own, self, strange) < 0);
+        }
+        if (strange != own) {
+            CHECK(hand_over(strange, self, self) < 0);
+        }
+    }
+    CHECK_USAGE(&before);
+    CHECK_EQ(release(own), ST_OK);
+    CHECK_WORKS();
+    return 0;
+}
+
 #define CASE(name_, function, sentence_) \
     { \
         .name = name_, .sentence = sentence_, .roles = { {.run = function, .holds = HOLD_USUAL} } \
@@ -363,6 +399,9 @@ const struct hostile_case entry_cases[] = {
      .sentence = "entries of chance get one completion each and change nothing",
      .roles = {{.run = random_entries,
                 .holds = HOLD_USUAL | HOLD_ENTROPY | HOLD_ECHO | HOLD_SERVE | HOLD_OBJECT}}},
+    {.name = "sqe.handover",
+     .sentence = "nobody hands over what is not theirs, or to what is no process",
+     .roles = {{.run = handovers, .holds = HOLD_USUAL | HOLD_SELF | HOLD_SERVE | HOLD_OBJECT}}},
     CASE("sys.number", wrong_numbers, "a system call that does not exist is refused"),
     CASE("sys.enter", enter_arguments, "cap_enter keeps its deadline whatever it is asked for"),
     CASE("sys.registers", registers_after, "no register brings anything out of the kernel"),
