@@ -9,6 +9,7 @@
  *   ANSWERING  RETURN_RECV in flight: reply and next receive in one completion -> HANDLING
  *   RETURNING  RETURN alone in flight                      -> RECEIVING
  *   REFUSING   RETURN of an exception after a refused reply -> RECEIVING
+ *   IDLE       nothing, while the server pauses             -> RECEIVING
  *
  * A reply that gives capabilities away goes out by RETURN alone: RETURN_RECV does not tell whether
  * the caller was gone, and then the capabilities are still ours to release. A reply that its caller
@@ -26,7 +27,14 @@
 #include "lib/base/string.h"
 #include "status.capnp.h"
 
-enum phase { PHASE_RECEIVING, PHASE_HANDLING, PHASE_ANSWERING, PHASE_RETURNING, PHASE_REFUSING };
+enum phase {
+    PHASE_RECEIVING,
+    PHASE_HANDLING,
+    PHASE_ANSWERING,
+    PHASE_RETURNING,
+    PHASE_REFUSING,
+    PHASE_IDLE,
+};
 
 enum { MAX_REFUSALS = 8, MAX_CAPS = 16 /* that an endpoint takes */ };
 
@@ -67,7 +75,8 @@ static void set_receive(struct capos_server_slot *slot)
 
 static void arm(struct capos_server_slot *slot)
 {
-    if (slot->request.server->dead) {
+    if (slot->request.server->dead || slot->request.server->pausing) {
+        slot->phase = PHASE_IDLE;
         return;
     }
     capos_op_init(&slot->op, CAPOS_OP_RECV, 0);
@@ -132,7 +141,7 @@ void capos_reply(struct capos_request *req)
     struct capos_server_slot *slot = slot_of(req);
     drop_results(req);
     req->server->served++;
-    if (gives_away(req) || req->server->dead) {
+    if (gives_away(req) || req->server->dead || req->server->pausing) {
         set_reply(slot, CAPOS_OP_RETURN);
         submit(slot, PHASE_RETURNING);
     } else {
@@ -238,6 +247,10 @@ static void handle(struct capos_server_slot *slot)
 
 static void receive_refused(struct capos_server_slot *slot, status_t status)
 {
+    if (slot->request.server->pausing) {
+        slot->phase = PHASE_IDLE;
+        return;
+    }
     bool final = status == ST_DISCONNECTED || status == ST_BAD_CAP || status == ST_CANCELLED ||
                  status == ST_NO_METHOD || status == ST_WRONG_INTERFACE ||
                  status == ST_RESULT_TOO_SMALL;
@@ -273,12 +286,15 @@ static void answered(struct capos_server_slot *slot, status_t status)
 {
     if (status == ST_OK) {
         handle(slot);
-    } else if (call_ended(status)) {
+    } else if (call_ended(status) ||
+               (status == ST_CANCELLED && slot->request.server->pausing)) { /* it was answered */
         arm(slot);
     } else {
         refuse_reply(slot, status);
     }
 }
+
+static void look_for_pause(struct capos_server *server);
 
 static void slot_done(struct capos_op *op)
 {
@@ -302,8 +318,96 @@ static void slot_done(struct capos_op *op)
         receive_refused(slot, status == ST_DISCONNECTED ? status : ST_OK);
         break;
     case PHASE_HANDLING:
+    case PHASE_IDLE:
         break;
     }
+    look_for_pause(slot->request.server);
+}
+
+/* Pausing: nothing is received any more, what is kept stays kept. */
+
+static bool is_in_flight(const struct capos_op *op)
+{
+    return op->state == CAPOS_OP_PENDING || op->state == CAPOS_OP_QUEUED;
+}
+
+/* Once no operation of its slots is in flight, nor its wait for clients. */
+static void look_for_pause(struct capos_server *server)
+{
+    if (!server->pausing || server->paused == NULL) {
+        return;
+    }
+    bool over = server->clients_wait.state == CAPOS_OP_IDLE;
+    for (uint32_t i = 0; i < server->request_count && over; i++) {
+        over = server->slots[i].phase == PHASE_IDLE || server->slots[i].phase == PHASE_HANDLING;
+    }
+    if (over) {
+        void (*paused)(struct capos_server *) = server->paused;
+        server->paused = NULL;
+        paused(server);
+    }
+}
+
+/* A reply that has not left yet must leave: with its receive it would be taken back. */
+static void stop_receiving(struct capos_server_slot *slot)
+{
+    while (slot->op.state == CAPOS_OP_PENDING && slot->phase == PHASE_ANSWERING) {
+        capos_push();
+    }
+    if (is_in_flight(&slot->op) &&
+        (slot->phase == PHASE_RECEIVING || slot->phase == PHASE_ANSWERING)) {
+        capos_op_cancel(&slot->op);
+    }
+}
+
+void capos_server_pause(struct capos_server *server, void (*paused)(struct capos_server *server))
+{
+    server->pausing = true;
+    server->paused = paused;
+    for (uint32_t i = 0; i < server->request_count; i++) {
+        struct capos_server_slot *slot = &server->slots[i];
+        stop_receiving(slot);
+        if (slot->phase == PHASE_HANDLING && slot->request.cap_count != 0) {
+            capos_fail(&slot->request, CAPOS_EXC_DISCONNECTED,
+                       "the service is replaced, and what came with the call stays; call again");
+            capos_reply(&slot->request);
+        }
+    }
+    if (is_in_flight(&server->clients_wait)) {
+        capos_op_cancel(&server->clients_wait);
+    }
+    look_for_pause(server);
+}
+
+void capos_server_resume(struct capos_server *server)
+{
+    server->pausing = false;
+    for (uint32_t i = 0; i < server->request_count; i++) {
+        if (server->slots[i].phase == PHASE_IDLE) {
+            arm(&server->slots[i]);
+        }
+    }
+    capos_op_submit(&server->clients_wait);
+}
+
+const struct capos_received *capos_server_kept(const struct capos_server *server, uint32_t index)
+{
+    const struct capos_server_slot *slot = &server->slots[index];
+    return slot->phase == PHASE_HANDLING ? (const struct capos_received *)(const void *)slot->buffer
+                                         : NULL;
+}
+
+bool capos_server_adopt(struct capos_server *server, uint32_t index,
+                        const struct capos_received *call)
+{
+    struct capos_server_slot *slot = &server->slots[index];
+    uint64_t bytes = sizeof(*call) + align_up(call->params_len, 8);
+    if (index >= server->request_count || bytes > slot->buffer_bytes) {
+        return false;
+    }
+    memcpy(slot->buffer, call, bytes);
+    handle(slot);
+    return true;
 }
 
 /* Capabilities of a request */
@@ -363,6 +467,7 @@ static void clients_changed(struct capos_op *op)
 {
     struct capos_server *server = CONTAINER_OF(op, struct capos_server, clients_wait);
     if (op->cqe.result < 0) {
+        look_for_pause(server);
         return;
     }
     bool gone = ((uint32_t)op->cqe.result & CAPOS_EVENT_NO_CLIENTS) != 0;
@@ -373,7 +478,11 @@ static void clients_changed(struct capos_op *op)
     if (closed && server->session_closed != NULL) {
         server->session_closed(server, op->cqe.signal);
     }
-    capos_op_submit(op);
+    if (server->pausing) {
+        look_for_pause(server);
+    } else {
+        capos_op_submit(op);
+    }
 }
 
 /* Lays a slot out at `at`; returns where the next one goes. */
@@ -405,11 +514,16 @@ status_t capos_server_start(struct capos_server *server, capos_cap_t endpoint, v
     }
     server->endpoint = endpoint;
     server->dead = false;
+    server->pausing = false;
     server->slots = storage;
     uint8_t *at =
         (uint8_t *)storage + align_up(sizeof(struct capos_server_slot) * server->request_count, 16);
     for (uint32_t i = 0; i < server->request_count; i++) {
         at = place_slot(server, &server->slots[i], at);
+        server->slots[i].phase = PHASE_IDLE;
+    }
+    uint32_t adopted = server->adopt != NULL ? server->adopt(server) : 0;
+    for (uint32_t i = adopted; i < server->request_count; i++) {
         arm(&server->slots[i]);
     }
     capos_op_init_wait(&server->clients_wait, endpoint,

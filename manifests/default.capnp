@@ -96,7 +96,7 @@ const manifest :M.Manifest = (
   launchSets = [
     (
       name = "applications",
-      programs = ["hello", "counter-client", "sleeper", "counter", "pipeline"],
+      programs = ["hello", "counter-client", "sleeper", "counter", "pipeline", "steady"],
       maxChildren = 8,
     ),
   ],

@@ -11,6 +11,7 @@ enum ServiceState {
   stopping @4;
   stopped @5;    # ended as it should, or stopped by an operator
   failed @6;     # ended and will not be started again
+  upgrading @7;  # serves, and its successor is about to take over
 }
 
 struct ServiceStatus {
@@ -46,6 +47,12 @@ interface SystemControl $A.transfer(copy) $A.scope(sameSession) {
   # what there is. A limit that was given to a service counts as used by the system. found is false
   # when no service of that name runs.
 
+  upgrade @5 (service :Text, program :Text) -> (outcome :UpgradeOutcome) $A.mayBlock $A.maxParams(192);
+  # Starts a new instance beside the running one, of another program of the boot archive when one is named, which
+  # takes over its state, its calls and its objects: no call of a client fails. Answered once the new instance is
+  # ready; failed: the old one goes on, or, when it ended meanwhile, the service was started again.
+
+  enum UpgradeOutcome { done @0; unknownService @1; notRunning @2; notSupported @3; shuttingDown @4; failed @5; }
   enum RestartOutcome { done @0; unknownService @1; notRunning @2; shuttingDown @3; failed @4; }
 }
 

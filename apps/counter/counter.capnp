@@ -5,7 +5,7 @@ using A = import "/annotations.capnp";
 
 interface Counter $A.transfer(copy) $A.scope(regrantOnly) {
   # A number that several programs count on together. It lives in the memory of its service: when the
-  # service is started anew it begins at 0 again.
+  # service is started anew it begins at 0 again, and when it is upgraded it goes on.
 
   increment @0 (by :Int64 = 1) -> (value :Int64) $A.statuses(["badArgument"]);
   # Add to the counter and tell its new value. invalidArgument: the sum would not fit.
@@ -23,6 +23,9 @@ interface Counter $A.transfer(copy) $A.scope(regrantOnly) {
 
   info @4 () -> (increments :UInt64, children :List(Text)) $A.maxResults(2048);
   # How often it was incremented, and the names of its children.
+
+  reach @5 (value :Int64) -> (value :Int64) $A.mayBlock;
+  # Answered with the counter's value once it is at least this. overloaded: 4 later ones wait.
 }
 
 interface CounterReader $A.facet(base = "Counter", methods = ["read", "info"]) {}

@@ -6,7 +6,8 @@
  *
  * Key 1 is the counter that the manifest exports; init minted it, so clients keep it when this
  * process is started anew (its value then begins at 0). Children are minted here, under keys above
- * 2^32 of which none is used twice; they end with this process.
+ * 2^32 of which none is used twice; they end with this process, or go on with the one that takes over:
+ * that gets all there is to know about them (struct counters), and the calls that wait (reach).
  *
  * Each time somebody asks for a child one more served object is minted for it. When the last
  * capability of such an object is gone the kernel tells its key (no_clients); a child that has none
@@ -25,6 +26,8 @@ enum {
     CHILDREN = 32,
     NAME_BYTES = 32,
     EXPORTED_KEY = 1,
+    WAITING = 4,
+    REQUESTS = WAITING + 4,
 };
 
 #define FIRST_CHILD_KEY (UINT64_C(1) << 32)
@@ -37,16 +40,21 @@ struct counter {
     char name[NAME_BYTES];
 };
 
-static struct counter root = {.key = EXPORTED_KEY};
-static struct counter children[CHILDREN];
-static uint64_t next_key = FIRST_CHILD_KEY;
+/* All there is to know: what a successor is given. */
+static struct counters {
+    uint64_t next_key;
+    struct counter root;
+    struct counter children[CHILDREN];
+} all = {.next_key = FIRST_CHILD_KEY, .root = {.key = EXPORTED_KEY}};
+
+static struct capos_request *waiting[WAITING]; /* for a value */
 static capos_cap_t endpoint;
 
 static struct counter *child_of(uint64_t key)
 {
     for (unsigned i = 0; i < CHILDREN; i++) {
-        if (children[i].objects != 0 && children[i].key == key) {
-            return &children[i];
+        if (all.children[i].objects != 0 && all.children[i].key == key) {
+            return &all.children[i];
         }
     }
     return NULL;
@@ -54,8 +62,25 @@ static struct counter *child_of(uint64_t key)
 
 static bool find(struct capos_request *req)
 {
-    req->object = req->key == EXPORTED_KEY ? &root : child_of(req->key);
+    req->object = req->key == EXPORTED_KEY ? &all.root : child_of(req->key);
     return req->object != NULL;
+}
+
+static struct capos_request *take_waiting(unsigned i)
+{
+    struct capos_request *req = waiting[i];
+    for (; i + 1 < WAITING; i++) {
+        waiting[i] = waiting[i + 1];
+    }
+    waiting[WAITING - 1] = NULL;
+    return req;
+}
+
+static void end_waiting(unsigned i, enum capos_exception exception, const char *why)
+{
+    struct capos_request *req = take_waiting(i);
+    capos_fail(req, exception, "%s", why);
+    capos_reply(req);
 }
 
 static void no_clients(struct capos_server *server, uint64_t key)
@@ -65,6 +90,54 @@ static void no_clients(struct capos_server *server, uint64_t key)
     if (child != NULL) {
         child->objects--;
     }
+    for (unsigned i = 0;
+         child != NULL && child->objects == 0 && i < WAITING && waiting[i] != NULL;) {
+        if (waiting[i]->object == child) {
+            end_waiting(i, CAPOS_EXC_DISCONNECTED, "nobody holds this counter any more");
+        } else {
+            i++;
+        }
+    }
+}
+
+/* Answers those that waited for no more than this. */
+static void tell_waiting(const struct counter *counter)
+{
+    for (unsigned i = 0; i < WAITING && waiting[i] != NULL;) {
+        struct capos_request *req = waiting[i];
+        Counter_reach_params_r params;
+        if (req->object != counter ||
+            Counter_reach_params_read(req->params, req->params_bytes, &params) != CAPNP_OK ||
+            Counter_reach_params_get_value(params) > counter->value) {
+            i++;
+            continue;
+        }
+        (void)take_waiting(i);
+        Counter_reach_results_b results = Counter_reach_results_init(capos_results_builder(req));
+        Counter_reach_results_set_value(results, counter->value);
+        Counter_reach_reply(req);
+    }
+}
+
+static enum capos_outcome do_reach(struct capos_request *req, Counter_reach_params_r params,
+                                   Counter_reach_results_b results)
+{
+    const struct counter *counter = req->object;
+    if (counter->value >= Counter_reach_params_get_value(params)) {
+        Counter_reach_results_set_value(results, counter->value);
+        return CAPOS_REPLY;
+    }
+    /* Of one that was cancelled nothing is heard here, so the oldest gives way. */
+    if (waiting[WAITING - 1] != NULL) {
+        end_waiting(0, CAPOS_EXC_OVERLOADED, "a later one took its place");
+    }
+    for (unsigned i = 0; i < WAITING; i++) {
+        if (waiting[i] == NULL) {
+            waiting[i] = req;
+            break;
+        }
+    }
+    return CAPOS_DEFERRED;
 }
 
 static enum capos_outcome do_increment(struct capos_request *req, Counter_increment_params_r params,
@@ -78,6 +151,7 @@ static enum capos_outcome do_increment(struct capos_request *req, Counter_increm
     }
     counter->value = sum;
     counter->increments++;
+    tell_waiting(counter);
     Counter_increment_results_set_value(results, sum);
     return CAPOS_REPLY;
 }
@@ -106,11 +180,11 @@ static struct counter *child_place(struct capnp_text name)
 {
     struct counter *free_place = NULL;
     for (unsigned i = 0; i < CHILDREN; i++) {
-        if (children[i].objects != 0 && capnp_text_is(name, children[i].name)) {
-            return &children[i];
+        if (all.children[i].objects != 0 && capnp_text_is(name, all.children[i].name)) {
+            return &all.children[i];
         }
-        if (children[i].objects == 0 && free_place == NULL) {
-            free_place = &children[i];
+        if (all.children[i].objects == 0 && free_place == NULL) {
+            free_place = &all.children[i];
         }
     }
     return free_place;
@@ -130,15 +204,15 @@ static enum capos_outcome do_child(struct capos_request *req, Counter_child_para
     }
     bool is_new = child->objects == 0;
     capos_cap_t object;
-    status_t status = capos_mint(endpoint, is_new ? next_key : child->key, Counter_ID, req->facet,
-                                 Counter_SESSION_SCOPE, &object);
+    status_t status = capos_mint(endpoint, is_new ? all.next_key : child->key, Counter_ID,
+                                 req->facet, Counter_SESSION_SCOPE, &object);
     if (status != ST_OK) {
         return capos_fail(req, CAPOS_EXC_OVERLOADED,
                           "no capability could be made: %s; try again when others gave theirs up",
                           status_name(status));
     }
     if (is_new) {
-        *child = (struct counter){.key = next_key++};
+        *child = (struct counter){.key = all.next_key++};
         memcpy(child->name, name.ptr, name.len);
     }
     child->objects++;
@@ -155,13 +229,13 @@ static enum capos_outcome do_info(struct capos_request *req, Counter_info_params
     (void)params;
     unsigned count = 0;
     for (unsigned i = 0; i < CHILDREN; i++) {
-        count += counter == &root && children[i].objects != 0;
+        count += counter == &all.root && all.children[i].objects != 0;
     }
     struct capnp_list_b names = Counter_info_results_init_children(results, count);
     unsigned at = 0;
     for (unsigned i = 0; i < CHILDREN && at < count; i++) {
-        if (children[i].objects != 0) {
-            capnp_text_list_set(names, at++, children[i].name, strlen(children[i].name));
+        if (all.children[i].objects != 0) {
+            capnp_text_list_set(names, at++, all.children[i].name, strlen(all.children[i].name));
         }
     }
     Counter_info_results_set_increments(results, counter->increments);
@@ -174,15 +248,16 @@ static const struct Counter_server operations = {
     .reset = do_reset,
     .child = do_child,
     .info = do_info,
+    .reach = do_reach,
 };
 
 static const struct capos_interface interfaces[] = {{Counter_ID, Counter_dispatch, &operations}};
 
-CAPOS_SERVER_STORAGE(storage, 4, MESSAGE_BYTES, MESSAGE_BYTES, 1);
+CAPOS_SERVER_STORAGE(storage, REQUESTS, MESSAGE_BYTES, MESSAGE_BYTES, 1);
 static struct capos_server server = {
     .interfaces = interfaces,
     .interface_count = 1,
-    .request_count = 4,
+    .request_count = REQUESTS,
     .params_max_bytes = MESSAGE_BYTES,
     .reply_max_bytes = MESSAGE_BYTES,
     .caps_max = 1,
@@ -190,10 +265,37 @@ static struct capos_server server = {
     .no_clients = no_clients,
 };
 
+static size_t save(void *state, size_t size)
+{
+    memcpy(state, &all, sizeof(all));
+    return size;
+}
+
+/* Goes on where a predecessor has left. */
+static status_t begin(void)
+{
+    static struct counters saved;
+    size_t bytes;
+    status_t status = capos_take_over(&server, &saved, sizeof(saved), &bytes);
+    if (status == ST_OK && bytes == sizeof(saved)) {
+        all = saved;
+    } else if (status == ST_OK && bytes != 0) {
+        status = ST_BAD_MESSAGE;
+    }
+    capos_on_handover(&server, save, &saved, sizeof(saved));
+    return status;
+}
+
 int capos_main(void)
 {
     endpoint = CAPOS_NEED("serve", Endpoint);
-    status_t status = capos_server_start(&server, endpoint, storage, sizeof(storage));
+    status_t status = begin();
+    if (status != ST_OK) {
+        capos_error("counter: cannot take over: %s: %s\n", status_name(status),
+                    status_text(status));
+        return 1;
+    }
+    status = capos_server_start(&server, endpoint, storage, sizeof(storage));
     if (status != ST_OK) {
         capos_error("counter: cannot serve: %s: %s\n", status_name(status), status_text(status));
         return 1;

@@ -34,8 +34,12 @@ static void pause_briefly(void)
 static void end_everything(void)
 {
     for (uint32_t i = 0; i < init.service_count; i++) {
-        if (init.services[i].process != 0) {
-            ProcessHandle_terminate(init.services[i].process);
+        const struct service *s = &init.services[i];
+        if (s->now.process != 0) {
+            ProcessHandle_terminate(s->now.process);
+        }
+        if (s->other.process != 0) {
+            ProcessHandle_terminate(s->other.process);
         }
     }
 }

@@ -11,14 +11,16 @@
  * A service's states (enum ServiceState):
  *   WAITING     until all it needs have been ready           -> STARTING
  *   STARTING    its process exists                           -> READY, or ended
- *   READY                                                    -> STOPPING, or ended
+ *   READY                                                    -> STOPPING, UPGRADING, or ended
+ *   UPGRADING   it serves, and a successor exists            -> STARTING, READY, or ended (upgrade.c)
  *   BACKING_OFF ended, deadline set                          -> STARTING
  *   STOPPING    asked to end, deadline set, then terminated  -> ended
  *   STOPPED, FAILED                                          -> STARTING (operator's restart only)
  * "Ended" is decided in supervise.c: back off, stop or fail.
  *
  * Invariants
- *  1. process != 0 exactly in STARTING, READY, STOPPING; then exit_op is in flight or ready to run.
+ *  1. now.process != 0 exactly in STARTING, READY, UPGRADING, STOPPING; then its exit_op is in flight or ready
+ *     to run, and likewise of other.process.
  *  2. An endpoint and its exported objects are made before its service first starts and never
  *     change: clients keep them through restarts. While no instance serves, the endpoint is vacant.
  *  3. instance rises with every start; a Supervisor object of an earlier instance is refused.
@@ -43,6 +45,19 @@ enum init_halt_code {
     HALT_INIT = 5,     /* init itself cannot go on */
 };
 
+/* One process of a service. */
+struct instance {
+    uint64_t number;
+    uint64_t process_id;
+    capos_cap_t process; /* 0: there is none */
+    capos_cap_t session; /* the manifest's name, and the number for an epoch */
+    unsigned exit_slot;  /* of exit_ops */
+    /* kept requests of its Supervisor */
+    struct capos_request *stop_request, *handover_request, *take_over_request;
+};
+
+enum upgrade { UPGRADE_NONE, UPGRADE_STARTING, UPGRADE_ASKED, UPGRADE_MOVED };
+
 struct service {
     uint32_t index; /* in the manifest */
     Service_r r;
@@ -51,16 +66,18 @@ struct service {
     bool has_been_ready;
     bool restart_asked; /* by an operator: the coming end does not count */
     uint64_t since_ns;
-    uint64_t deadline_ns; /* 0: none */
-    uint64_t instance;
-    uint64_t process_id;
+    uint64_t deadline_ns;  /* 0: none */
+    uint64_t instances;    /* so many have been made */
+    struct instance now;   /* the one that serves */
+    struct instance other; /* upgrade.c */
+    enum upgrade upgrade;
+    capos_cap_t state_memory; /* what the predecessor writes for the successor */
+    capos_cap_t next_image;   /* of the successor, when that is another program */
     capos_cap_t image;
     capos_cap_t endpoint; /* 0: it exports nothing */
     capos_cap_t exports[GRAPH_EXPORTS_MAX];
-    capos_cap_t process;
-    capos_cap_t session; /* of this instance: the manifest's name, and the instance for an epoch */
-    struct capos_op exit_op;
-    struct capos_request *stop_request;    /* a kept awaitStop */
+    struct capos_op exit_ops[2];
+    struct capos_request *upgrade_request; /* a kept SystemControl.upgrade */
     struct capos_request *restart_request; /* a kept SystemControl.restart */
     uint64_t ends_ns[GRAPH_RESTARTS_MAX];  /* when it was restarted, newest last */
     uint32_t ends_count;
@@ -107,7 +124,7 @@ status_t service_make_endpoint(struct service *s);
 /* Starts an instance; on a refusal a line in the log says why, and nothing is left behind. */
 status_t service_spawn(struct service *s);
 /* The instance has ended. */
-void service_leave_session(struct service *s);
+void service_leave_session(struct instance *instance);
 
 /* supervise.c: the states */
 void service_set_state(struct service *s, enum ServiceState state);
@@ -120,6 +137,25 @@ void service_deadline(struct service *s);
 bool service_restart_by_operator(struct service *s);
 /* Brings the goal GOAL_OFF or GOAL_REBOOT forward; does not return when nothing lives any more. */
 void services_shut_down(void);
+
+/* Spawns an instance and waits for its end; s->now is it. */
+status_t service_start_instance(struct service *s);
+/* It has ended, and is no more: what it waited for is answered. */
+void service_forget_instance(struct service *s, struct instance *instance);
+
+/* upgrade.c: replacing a service while it is called */
+/* DONE: it has begun, and the outcome comes later (upgrade_request). */
+enum SystemControl_UpgradeOutcome upgrade_begin(struct service *s, struct capnp_text program);
+enum capos_outcome upgrade_take_over(struct service *s, struct capos_request *req, bool is_other);
+enum capos_outcome upgrade_hand_over(struct service *s, struct capos_request *req, uint32_t bytes);
+/* Ends the successor, or hastens the predecessor's end. */
+void upgrade_give_up(struct service *s);
+void upgrade_other_ended(struct service *s);
+/* The one that served has ended. True: its successor is the service now. */
+bool upgrade_serving_ended(struct service *s);
+/* The successor is ready: the upgrade is over once the predecessor has ended. */
+void upgrade_advance(struct service *s);
+void upgrade_is_over(struct service *s, bool well);
 
 /* serve.c: Supervisor and SystemControl */
 void serve_start(void);

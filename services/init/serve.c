@@ -17,7 +17,7 @@
 #include "system_control.client.h"
 
 enum {
-    SUPERVISOR_REQUESTS = GRAPH_SERVICES_MAX + 4,
+    SUPERVISOR_REQUESTS = 2 * GRAPH_SERVICES_MAX + 4, /* awaitStop and awaitHandover of each */
     SUPERVISOR_MESSAGE = 64,
     CONTROL_REQUESTS = 4,
     CONTROL_REPLY = SystemControl_services_MAX_RESULTS_BYTES,
@@ -27,6 +27,15 @@ enum {
 
 /* Supervisor. Key: instance in the upper, index + 1 in the lower half. */
 
+static struct instance *instance_of(struct service *s, const struct capos_request *req)
+{
+    uint64_t number = req->key >> 32;
+    if (s->now.process != 0 && s->now.number == number) {
+        return &s->now;
+    }
+    return s->other.process != 0 && s->other.number == number ? &s->other : NULL;
+}
+
 static bool supervisor_find(struct capos_request *req)
 {
     uint32_t index = (uint32_t)req->key - 1;
@@ -35,17 +44,36 @@ static bool supervisor_find(struct capos_request *req)
     }
     struct service *s = &init.services[index];
     req->object = s;
-    return s->process != 0 && s->instance == req->key >> 32;
+    return instance_of(s, req) != NULL;
 }
 
 static enum capos_outcome supervisor_ready(struct capos_request *req,
                                            Supervisor_ready_params_r params,
                                            Supervisor_ready_results_b results)
 {
+    struct service *s = req->object;
     (void)params;
     (void)results;
-    service_is_ready(req->object);
+    if (instance_of(s, req) == &s->now) {
+        service_is_ready(s);
+    } else if (s->upgrade == UPGRADE_STARTING) {
+        capos_log("%s: the new instance serves without taking over", s->name);
+        upgrade_give_up(s);
+    }
     return CAPOS_REPLY;
+}
+
+/* Keeps the request where another may be. The newest waits: of one that was cancelled init hears nothing
+ * until it answers it. */
+static enum capos_outcome keep(struct capos_request **place, struct capos_request *req)
+{
+    if (*place != NULL) {
+        struct capos_request *older = *place;
+        capos_fail(older, CAPOS_EXC_OVERLOADED, "a later one took its place");
+        capos_reply(older);
+    }
+    *place = req;
+    return CAPOS_DEFERRED;
 }
 
 static enum capos_outcome supervisor_await_stop(struct capos_request *req,
@@ -53,24 +81,52 @@ static enum capos_outcome supervisor_await_stop(struct capos_request *req,
                                                 Supervisor_await_stop_results_b results)
 {
     struct service *s = req->object;
+    struct instance *instance = instance_of(s, req);
     (void)params;
-    if (s->state == SERVICE_STATE_STOPPING) {
+    if (s->state == SERVICE_STATE_STOPPING && instance == &s->now) {
         Supervisor_await_stop_results_set_deadline_ns(results, s->deadline_ns);
         return CAPOS_REPLY;
     }
-    /* The newest waits: of one that was cancelled init hears nothing until it answers it. */
-    if (s->stop_request != NULL) {
-        struct capos_request *older = s->stop_request;
-        capos_fail(older, CAPOS_EXC_OVERLOADED, "a later awaitStop took its place");
-        capos_reply(older);
+    return keep(&instance->stop_request, req);
+}
+
+static enum capos_outcome supervisor_await_handover(struct capos_request *req,
+                                                    Supervisor_await_handover_params_r params,
+                                                    Supervisor_await_handover_results_b results)
+{
+    (void)params;
+    (void)results;
+    return keep(&instance_of(req->object, req)->handover_request, req);
+}
+
+static enum capos_outcome supervisor_hand_over(struct capos_request *req,
+                                               Supervisor_hand_over_params_r params,
+                                               Supervisor_hand_over_results_b results)
+{
+    struct service *s = req->object;
+    (void)results;
+    if (instance_of(s, req) != &s->now) {
+        return capos_fail(req, CAPOS_EXC_FAILED, "it does not serve");
     }
-    s->stop_request = req;
-    return CAPOS_DEFERRED;
+    return upgrade_hand_over(s, req, Supervisor_hand_over_params_get_bytes(params));
+}
+
+static enum capos_outcome supervisor_take_over(struct capos_request *req,
+                                               Supervisor_take_over_params_r params,
+                                               Supervisor_take_over_results_b results)
+{
+    struct service *s = req->object;
+    (void)params;
+    (void)results;
+    return upgrade_take_over(s, req, instance_of(s, req) == &s->other);
 }
 
 static const struct Supervisor_server supervisor_ops = {
     .ready = supervisor_ready,
     .await_stop = supervisor_await_stop,
+    .await_handover = supervisor_await_handover,
+    .hand_over = supervisor_hand_over,
+    .take_over = supervisor_take_over,
 };
 
 /* SystemControl */
@@ -114,8 +170,33 @@ static uint32_t restarts_kept(void)
     uint32_t kept = 0;
     for (uint32_t i = 0; i < init.service_count; i++) {
         kept += init.services[i].restart_request != NULL;
+        kept += init.services[i].upgrade_request != NULL;
     }
     return kept;
+}
+
+static enum capos_outcome control_upgrade(struct capos_request *req,
+                                          SystemControl_upgrade_params_r params,
+                                          SystemControl_upgrade_results_b results)
+{
+    struct service *s = find_service(SystemControl_upgrade_params_get_service(params));
+    enum SystemControl_UpgradeOutcome outcome;
+    if (init.goal != GOAL_RUN) {
+        outcome = SYSTEM_CONTROL_UPGRADE_OUTCOME_SHUTTING_DOWN;
+    } else if (s == NULL) {
+        outcome = SYSTEM_CONTROL_UPGRADE_OUTCOME_UNKNOWN_SERVICE;
+    } else if (restarts_kept() >= RESTARTS_KEPT) {
+        return capos_fail(req, CAPOS_EXC_OVERLOADED, "%d restarts are under way; wait for one",
+                          (int)RESTARTS_KEPT);
+    } else {
+        outcome = upgrade_begin(s, SystemControl_upgrade_params_get_program(params));
+        if (outcome == SYSTEM_CONTROL_UPGRADE_OUTCOME_DONE) {
+            s->upgrade_request = req;
+            return CAPOS_DEFERRED;
+        }
+    }
+    SystemControl_upgrade_results_set_outcome(results, outcome);
+    return CAPOS_REPLY;
 }
 
 static enum capos_outcome control_restart(struct capos_request *req,
@@ -172,7 +253,7 @@ static void put_status(ServiceStatus_b out, const struct service *s)
     ServiceStatus_set_program(out, program.ptr, program.len);
     ServiceStatus_set_state(out, s->state);
     ServiceStatus_set_restarts(out, s->restarts);
-    ServiceStatus_set_process_id(out, s->process_id);
+    ServiceStatus_set_process_id(out, s->now.process_id);
     ServiceStatus_set_last_exit_code(out, s->last_exit_code);
     ServiceStatus_set_since_ns(out, s->since_ns);
     ServiceStatus_set_last_end(out, s->last_end, strnlen(s->last_end, STATUS_END_BYTES - 1));
@@ -231,7 +312,7 @@ static enum capos_outcome usage_of_service(struct capos_request *req, const stru
 {
     CAPOS_CALL_STATIC(call, ProcessHandle, info);
     ProcessHandle_info_results_r info;
-    capos_call_begin(&call, s->process);
+    capos_call_begin(&call, s->now.process);
     ProcessHandle_info_begin(&call);
     if (ProcessHandle_info_call(&call) != ST_OK ||
         ProcessHandle_info_results(&call, &info) != ST_OK) {
@@ -249,13 +330,14 @@ static enum capos_outcome control_usage(struct capos_request *req,
         return usage_of_system(req, results);
     }
     const struct service *s = find_service(name);
-    return s != NULL && s->process != 0 ? usage_of_service(req, s, results) : CAPOS_REPLY;
+    return s != NULL && s->now.process != 0 ? usage_of_service(req, s, results) : CAPOS_REPLY;
 }
 
 static const struct SystemControl_server control_ops = {
     .shutdown = control_shutdown,
     .reboot = control_reboot,
     .restart = control_restart,
+    .upgrade = control_upgrade,
     .services = control_services,
     .usage = control_usage,
 };
@@ -280,6 +362,7 @@ static struct capos_server supervisor_server = {
     .interface_count = 1,
     .params_max_bytes = SUPERVISOR_MESSAGE,
     .reply_max_bytes = SUPERVISOR_MESSAGE,
+    .caps_max = 1,
     .find = supervisor_find,
     .ended = lost,
 };
@@ -293,13 +376,13 @@ static struct capos_server control_server = {
 };
 
 CAPOS_SERVER_STORAGE(supervisor_storage, SUPERVISOR_REQUESTS, SUPERVISOR_MESSAGE,
-                     SUPERVISOR_MESSAGE, 0);
+                     SUPERVISOR_MESSAGE, 1);
 CAPOS_SERVER_STORAGE(control_storage, CONTROL_REQUESTS, CONTROL_REPLY, CONTROL_REPLY, 0);
 
 static void start_one(struct capos_server *server, uint32_t message_bytes, capos_cap_t *endpoint,
                       void *storage, size_t storage_bytes)
 {
-    status_t status = Ledger_new_endpoint(init.ledger, message_bytes, 0, endpoint);
+    status_t status = Ledger_new_endpoint(init.ledger, message_bytes, server->caps_max, endpoint);
     if (status == ST_OK) {
         status = capos_server_start(server, *endpoint, storage, storage_bytes);
     }
@@ -310,7 +393,7 @@ static void start_one(struct capos_server *server, uint32_t message_bytes, capos
 
 void serve_start(void)
 {
-    supervisor_server.request_count = init.service_count + 2;
+    supervisor_server.request_count = 2 * init.service_count + 4;
     start_one(&supervisor_server, SUPERVISOR_MESSAGE, &init.supervisor_endpoint, supervisor_storage,
               sizeof(supervisor_storage));
     start_one(&control_server, CONTROL_REPLY, &init.control_endpoint, control_storage,
@@ -319,7 +402,7 @@ void serve_start(void)
 
 status_t serve_mint_supervisor(struct service *s, capos_cap_t *object)
 {
-    uint64_t key = s->instance << 32 | (s->index + 1);
+    uint64_t key = s->now.number << 32 | (s->index + 1);
     return Endpoint_mint(init.supervisor_endpoint, key, Supervisor_ID, Supervisor_FACET,
                          TRANSFER_MODE_MOVE, Supervisor_SESSION_SCOPE, object);
 }

@@ -259,7 +259,7 @@ static void fill_spawn(struct capos_call *call, struct service *s, const struct 
     struct capnp_text name = Service_get_name(s->r);
     ProcessSpawner_spawn_params_set_name(params, name.ptr, name.len);
     ProcessSpawner_spawn_params_set_image(params, capos_call_copy(call, s->image));
-    ProcessSpawner_spawn_params_set_session(params, capos_call_copy(call, s->session));
+    ProcessSpawner_spawn_params_set_session(params, capos_call_copy(call, s->now.session));
     ProcessSpawner_spawn_params_set_ring_entries(params, Service_get_ring_entries(s->r));
     ProcessSpawner_spawn_params_set_stack_bytes(params, Service_get_stack_bytes(s->r));
     copy_limits(limits,
@@ -279,7 +279,7 @@ static status_t call_spawn(struct service *s, const struct give *gives)
     fill_spawn(&call, s, gives);
     status_t status = ProcessSpawner_spawn_call(&call);
     if (status == ST_OK) {
-        s->process = capos_call_take(&call, 0, ProcessHandle_ID);
+        s->now.process = capos_call_take(&call, 0, ProcessHandle_ID);
     } else {
         char text[200];
         call.status = status;
@@ -307,9 +307,9 @@ static status_t open_image(struct service *s)
 /* Every instance works in a session of its own; services see one subject, and the instance as epoch. */
 static status_t make_session(struct service *s)
 {
-    service_leave_session(s);
+    service_leave_session(&s->now);
     status_t status =
-        SessionFactory_create(init.sessions, s->name, s->instance, 0, true, &s->session);
+        SessionFactory_create(init.sessions, s->name, s->now.number, 0, true, &s->now.session);
     if (status != ST_OK) {
         capos_log("%s: no session can be made: %s: %s", s->name, status_name(status),
                   status_text(status));
@@ -318,12 +318,12 @@ static status_t make_session(struct service *s)
 }
 
 /* What it started in its session and left behind ends with it. */
-void service_leave_session(struct service *s)
+void service_leave_session(struct instance *instance)
 {
-    if (s->session != 0) {
-        (void)Session_close(s->session); /* it may have closed itself */
-        capos_release(s->session);
-        s->session = 0;
+    if (instance->session != 0) {
+        (void)Session_close(instance->session); /* it may have closed itself */
+        capos_release(instance->session);
+        instance->session = 0;
     }
 }
 
@@ -331,7 +331,7 @@ status_t service_spawn(struct service *s)
 {
     static struct give gives[CAPOS_CAPSET_MAX];
     uint32_t count = 0;
-    s->instance++;
+    s->now.number = ++s->instances;
     status_t status = open_image(s);
     if (status == ST_OK) {
         status = make_session(s);

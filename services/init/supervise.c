@@ -25,7 +25,7 @@ static void service_over(struct service *s, bool clean);
 
 static bool service_lives(const struct service *s)
 {
-    return s->process != 0;
+    return s->now.process != 0 || s->other.process != 0;
 }
 
 void service_set_state(struct service *s, enum ServiceState state)
@@ -56,12 +56,12 @@ static void read_process_id(struct service *s)
 {
     CAPOS_CALL_STATIC(call, ProcessHandle, info);
     ProcessHandle_info_results_r info;
-    capos_call_begin(&call, s->process);
+    capos_call_begin(&call, s->now.process);
     ProcessHandle_info_begin(&call);
-    s->process_id = 0;
+    s->now.process_id = 0;
     if (ProcessHandle_info_call(&call) == ST_OK &&
         ProcessHandle_info_results(&call, &info) == ST_OK) {
-        s->process_id = ProcessHandle_info_results_get_process_id(info);
+        s->now.process_id = ProcessHandle_info_results_get_process_id(info);
     }
 }
 
@@ -72,10 +72,26 @@ static bool is_hopeless(status_t status)
            status == ST_NOT_SEALED || status == ST_NOT_TRANSFERABLE;
 }
 
+status_t service_start_instance(struct service *s)
+{
+    status_t status = service_spawn(s);
+    if (status != ST_OK) {
+        service_leave_session(&s->now);
+        return status;
+    }
+    struct capos_op *op = &s->exit_ops[s->now.exit_slot];
+    capos_op_init_wait(op, s->now.process, CAPOS_EVENT_EXIT, 0);
+    op->done = service_exited;
+    op->cookie = s;
+    capos_op_submit(op);
+    read_process_id(s);
+    return ST_OK;
+}
+
 static void service_start(struct service *s)
 {
     service_set_state(s, SERVICE_STATE_STARTING);
-    status_t status = service_spawn(s);
+    status_t status = service_start_instance(s);
     if (status != ST_OK) {
         fmt_format(s->last_end, sizeof(s->last_end), "could not be started: %s%s",
                    status_name(status),
@@ -87,12 +103,7 @@ static void service_start(struct service *s)
         }
         return;
     }
-    capos_op_init_wait(&s->exit_op, s->process, CAPOS_EVENT_EXIT, 0);
-    s->exit_op.done = service_exited;
-    s->exit_op.cookie = s;
-    capos_op_submit(&s->exit_op);
-    read_process_id(s);
-    capos_log("%s: started as process %llu", s->name, (unsigned long long)s->process_id);
+    capos_log("%s: started as process %llu", s->name, (unsigned long long)s->now.process_id);
     if (Service_get_readiness(s->r) == SERVICE_READINESS_STARTED) {
         service_is_ready(s);
     } else {
@@ -136,6 +147,7 @@ void service_is_ready(struct service *s)
     service_set_state(s, SERVICE_STATE_READY);
     s->has_been_ready = true;
     serve_restarted(s, SYSTEM_CONTROL_RESTART_OUTCOME_DONE);
+    upgrade_advance(s);
     if (Service_get_readiness(s->r) == SERVICE_READINESS_READY) {
         capos_log("%s: ready after %llu ms", s->name, (unsigned long long)(took_ns / NS_PER_MS));
     }
@@ -159,11 +171,11 @@ static bool describe_end(struct service *s)
 {
     CAPOS_CALL_STATIC(call, ProcessHandle, info);
     ProcessHandle_info_results_r info;
-    capos_call_begin(&call, s->process);
+    capos_call_begin(&call, s->now.process);
     ProcessHandle_info_begin(&call);
     if (ProcessHandle_info_call(&call) != ST_OK ||
         ProcessHandle_info_results(&call, &info) != ST_OK) {
-        s->last_exit_code = (int64_t)s->exit_op.cqe.signal;
+        s->last_exit_code = (int64_t)s->exit_ops[s->now.exit_slot].cqe.signal;
         fmt_format(s->last_end, sizeof(s->last_end), "code %lld, no record of how",
                    (long long)s->last_exit_code);
         return s->last_exit_code == 0;
@@ -183,14 +195,25 @@ static bool describe_end(struct service *s)
     }
 }
 
-static void drop_stop_request(struct service *s)
+static void drop_request(struct capos_request **place)
 {
-    if (s->stop_request != NULL) {
-        struct capos_request *req = s->stop_request;
-        s->stop_request = NULL;
+    if (*place != NULL) {
+        struct capos_request *req = *place;
+        *place = NULL;
         capos_fail(req, CAPOS_EXC_DISCONNECTED, "this instance has ended");
         capos_reply(req);
     }
+}
+
+void service_forget_instance(struct service *s, struct instance *instance)
+{
+    (void)s;
+    drop_request(&instance->stop_request);
+    drop_request(&instance->handover_request);
+    drop_request(&instance->take_over_request);
+    capos_release(instance->process);
+    service_leave_session(instance);
+    *instance = (struct instance){.exit_slot = instance->exit_slot};
 }
 
 static void hold_vacant(struct service *s, uint32_t ms)
@@ -207,14 +230,19 @@ static void hold_vacant(struct service *s, uint32_t ms)
 static void service_exited(struct capos_op *op)
 {
     struct service *s = op->cookie;
+    if (op != &s->exit_ops[s->now.exit_slot]) {
+        upgrade_other_ended(s);
+        return;
+    }
     bool clean = describe_end(s);
-    drop_stop_request(s);
-    capos_release(s->process);
-    service_leave_session(s);
-    s->process = 0;
-    s->process_id = 0;
     capos_log("%s: ended: %s", s->name, s->last_end);
-    service_ended(s, clean);
+    struct instance *ended = upgrade_serving_ended(s) ? &s->other : &s->now;
+    service_forget_instance(s, ended);
+    if (ended == &s->now) {
+        service_ended(s, clean);
+    } else {
+        hold_vacant(s, Service_get_vacancy_ms(s->r));
+    }
 }
 
 /* Restarting */
@@ -296,6 +324,9 @@ static void schedule_restart(struct service *s, uint32_t recent)
 
 static void service_ended(struct service *s, bool clean)
 {
+    if (s->upgrade != UPGRADE_NONE) {
+        upgrade_is_over(s, false);
+    }
     if (init.goal != GOAL_RUN) {
         service_set_state(s, SERVICE_STATE_STOPPED);
         serve_restarted(s, SYSTEM_CONTROL_RESTART_OUTCOME_SHUTTING_DOWN);
@@ -346,7 +377,7 @@ bool service_restart_by_operator(struct service *s)
 static void service_terminate(struct service *s)
 {
     s->deadline_ns = 0;
-    status_t status = ProcessHandle_terminate(s->process);
+    status_t status = ProcessHandle_terminate(s->now.process);
     if (status != ST_OK && status != ST_BAD_STATE) {
         capos_log("%s: terminate: %s", s->name, status_name(status));
     }
@@ -354,16 +385,17 @@ static void service_terminate(struct service *s)
 
 void service_stop(struct service *s)
 {
-    if (!service_lives(s) || s->state == SERVICE_STATE_STOPPING) {
+    if (s->now.process == 0 || s->state == SERVICE_STATE_STOPPING) {
         return;
     }
+    upgrade_give_up(s);
     service_set_state(s, SERVICE_STATE_STOPPING);
-    if (s->stop_request == NULL) {
+    if (s->now.stop_request == NULL) {
         service_terminate(s);
         return;
     }
-    struct capos_request *req = s->stop_request;
-    s->stop_request = NULL;
+    struct capos_request *req = s->now.stop_request;
+    s->now.stop_request = NULL;
     s->deadline_ns = s->since_ns + (uint64_t)Service_get_stop_within_ms(s->r) * NS_PER_MS;
     Supervisor_await_stop_results_b results =
         Supervisor_await_stop_results_init(capos_results_builder(req));
@@ -382,6 +414,10 @@ void service_deadline(struct service *s)
         break;
     case SERVICE_STATE_BACKING_OFF:
         service_start(s);
+        break;
+    case SERVICE_STATE_UPGRADING:
+        capos_log("%s: not taken over within %u ms", s->name, Service_get_ready_within_ms(s->r));
+        upgrade_give_up(s);
         break;
     case SERVICE_STATE_STOPPING:
         capos_log("%s: did not end in time: terminated", s->name);

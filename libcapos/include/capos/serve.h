@@ -52,9 +52,11 @@ struct capos_server {
     capos_cap_t endpoint;
     struct capos_server_slot *slots;
     struct capos_op clients_wait;
-    uint32_t armed;
     bool dead;
+    bool pausing;
     uint64_t served; /* requests answered */
+    void (*paused)(struct capos_server *server);
+    uint32_t (*adopt)(struct capos_server *server); /* how many slots it filled, the first ones */
 };
 
 /* One request with its buffers; in the header for its size only. */
@@ -84,6 +86,22 @@ status_t capos_server_start(struct capos_server *server, capos_cap_t endpoint, v
  * interface's, NAME_SESSION_SCOPE. */
 status_t capos_mint(capos_cap_t endpoint, uint64_t key, uint64_t interface, uint64_t methods,
                     unsigned scope, capos_cap_t *object);
+
+/*
+ * Live upgrade: a service that can be replaced while it is called (docs/how-to/upgrade.md).
+ *
+ * Before capos_server_start an instance asks whether it takes over from a running one: `state` then holds what
+ * that saved, *bytes_out of them; 0 when there is none. The server will first go on with the calls that its
+ * predecessor had kept, which come to their handlers anew. ST_TOO_LARGE: the state has no room.
+ */
+status_t capos_take_over(struct capos_server *server, void *state, size_t size, size_t *bytes_out);
+
+/* From now on this instance can be replaced: when init asks for it the server stops receiving, `save` writes
+ * the service's state to `state` and says how many bytes it has, and once it is handed over capos_stop() is
+ * called. When the successor fails the server goes on. Calls that a handler keeps go with it, but those that
+ * brought capabilities, which end `disconnected`. Needs `supervisor`; one server of a program. */
+void capos_on_handover(struct capos_server *server, size_t (*save)(void *state, size_t size),
+                       void *state, size_t size);
 
 /* Tells init that this service is ready, if there is a grant `supervisor`; else does nothing. */
 status_t capos_ready(void);
