@@ -109,17 +109,27 @@ bool capos_ring_open(void *memory, uint64_t ring_bytes)
 
 /* Submission */
 
+/* Its messages travel in the payload slot of its index. A receive has a buffer beside it, for what is larger. */
 static bool op_fits_slot(const struct capos_op *op)
 {
     const struct capos_sqe *sqe = &op->sqe;
-    if (sqe->op != CAPOS_OP_CALL && sqe->op != CAPOS_OP_RETURN) {
+    if (sqe->op == CAPOS_OP_RECV) {
+        return true;
+    }
+    if (sqe->op < CAPOS_OP_CALL || sqe->op > CAPOS_OP_RETURN_RECV) {
         return false;
     }
     uint64_t params = align_up(sqe->params_len, 8);
     if (sqe->xfer_count != 0) {
         params += 8 + 16u * sqe->xfer_count;
     }
-    return params <= CAPOS_PAYLOAD_SLOT_BYTES && sqe->result_len <= CAPOS_PAYLOAD_SLOT_BYTES;
+    return params <= CAPOS_PAYLOAD_SLOT_BYTES &&
+           (sqe->op != CAPOS_OP_CALL || sqe->result_len <= CAPOS_PAYLOAD_SLOT_BYTES);
+}
+
+static bool op_receives(const struct capos_op *op)
+{
+    return op->sqe.op == CAPOS_OP_RECV || op->sqe.op == CAPOS_OP_RETURN_RECV;
 }
 
 /* Writes the transfer area behind the message at `params`. */
@@ -157,7 +167,9 @@ static void put_sqe(struct capos_op *op, uint32_t index)
         }
         params = slot;
         sqe.params = offset;
-        sqe.result = sqe.op == CAPOS_OP_CALL ? offset : 0;
+        if (!op_receives(op)) {
+            sqe.result = sqe.op == CAPOS_OP_CALL ? offset : 0;
+        }
         sqe.flags |= CAPOS_SQE_INLINE;
         ring.stats.inlined++;
     }

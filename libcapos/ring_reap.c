@@ -15,10 +15,13 @@
 
 #define ring capos_ring
 
+/* A receive told where it put what came; its result is all of it. */
 static void copy_back(struct capos_op *op, const struct capos_cqe *cqe)
 {
     uint64_t bytes = 0;
-    if (cqe->result >= 0) {
+    if (op->sqe.op != CAPOS_OP_CALL) {
+        bytes = (cqe->flags & CAPOS_CQE_INLINE) != 0 ? (uint64_t)cqe->result : 0;
+    } else if (cqe->result >= 0) {
         bytes = align_up((uint64_t)cqe->result, 8);
         if (cqe->flags & CAPOS_CQE_CAPS) {
             bytes += sizeof(struct capos_cap_record) * (uint64_t)cqe->cap_count;

@@ -21,6 +21,7 @@ struct fake_call {
     bool answered;
     bool gone;      /* its caller does not wait any more */
     bool too_small; /* its caller has room for no answer */
+    uint32_t bytes; /* of its message, when not 8 */
     status_t refuse_reply;
     uint16_t exception;
     uint64_t reply;
@@ -33,11 +34,16 @@ static struct {
     uint64_t head;
     uint64_t cq_tail;
     struct capos_sqe receives[CALLS];
+    uint64_t positions[CALLS];
     unsigned receive_count;
+    struct capos_sqe wait; /* for clients */
+    uint64_t wait_position;
+    bool waits;
     struct fake_call calls[CALLS];
     unsigned call_count;
     unsigned delivered;
     unsigned releases;
+    unsigned in_slots; /* calls delivered to payload slots */
     capos_cap_t released[64];
     bool dead;
     uint32_t max_message, max_caps; /* of the endpoint */
@@ -53,14 +59,20 @@ status_t Endpoint_mint(capos_cap_t cap, uint64_t key, uint64_t interface, uint64
     return ST_OK;
 }
 
-static void post(const struct capos_sqe *sqe, int32_t result)
+static void post_flags(const struct capos_sqe *sqe, int32_t result, uint16_t flags)
 {
     struct capos_cqe *cqe =
         (struct capos_cqe *)(void *)(memory + header->cq_offset) + kernel.cq_tail % CQ;
     memset(cqe, 0, sizeof(*cqe));
     cqe->user_data = sqe->user_data;
     cqe->result = result;
+    cqe->flags = flags;
     header->cq_tail = ++kernel.cq_tail;
+}
+
+static void post(const struct capos_sqe *sqe, int32_t result)
+{
+    post_flags(sqe, result, 0);
 }
 
 static void deliver(void)
@@ -68,12 +80,16 @@ static void deliver(void)
     while (kernel.receive_count > 0 && kernel.delivered < kernel.call_count) {
         struct capos_sqe sqe = kernel.receives[--kernel.receive_count];
         struct fake_call *call = &kernel.calls[kernel.delivered];
-        uint8_t *buffer = (uint8_t *)(uintptr_t)sqe.result;
+        uint32_t length = call->bytes != 0 ? call->bytes : 8;
+        uint32_t all = 64 + length + call->caps * 16;
+        bool to_slot = (sqe.flags & CAPOS_SQE_INLINE) != 0 && all <= CAPOS_PAYLOAD_SLOT_BYTES;
+        uint8_t *slot = memory + header->payload_offset + (sqe.params & ~UINT64_C(255));
+        uint8_t *buffer = to_slot ? slot : (uint8_t *)(uintptr_t)sqe.result;
         struct capos_received received = {
             .call_id = 1000 + kernel.delivered,
             .key = call->value,
             .interface = call->interface,
-            .params_len = 8,
+            .params_len = length,
             .method = 3,
             .cap_count = (uint16_t)call->caps,
         };
@@ -81,11 +97,12 @@ static void deliver(void)
         memcpy(buffer + 64, &call->value, 8);
         for (unsigned i = 0; i < call->caps; i++) {
             struct capos_cap_record record = {500 + i, 77};
-            memcpy(buffer + 72 + i * 16, &record, 16);
+            memcpy(buffer + 64 + length + i * 16, &record, 16);
         }
         kernel.delivered++;
         call->delivered = true;
-        post(&sqe, (int32_t)(72 + call->caps * 16));
+        kernel.in_slots += to_slot;
+        post_flags(&sqe, (int32_t)all, to_slot ? CAPOS_CQE_INLINE : 0);
     }
 }
 
@@ -117,10 +134,36 @@ static status_t take_return(const struct capos_sqe *sqe)
     return ST_OK;
 }
 
+static status_t cancel(uint64_t position)
+{
+    if (kernel.waits && kernel.wait_position == position) {
+        kernel.waits = false;
+        post(&kernel.wait, ST_CANCELLED);
+        return ST_OK;
+    }
+    for (unsigned i = 0; i < kernel.receive_count; i++) {
+        if (kernel.positions[i] == position) {
+            post(&kernel.receives[i], ST_CANCELLED);
+            kernel.receives[i] = kernel.receives[--kernel.receive_count];
+            kernel.positions[i] = kernel.positions[kernel.receive_count];
+            return ST_OK;
+        }
+    }
+    return ST_NOT_FOUND;
+}
+
 static void take(const struct capos_sqe *sqe)
 {
     status_t status = ST_OK;
     switch (sqe->op) {
+    case CAPOS_OP_WAIT:
+        kernel.wait = *sqe;
+        kernel.wait_position = kernel.head - 1;
+        kernel.waits = true;
+        return;
+    case CAPOS_OP_CANCEL:
+        post(sqe, cancel(sqe->cap));
+        return;
     case CAPOS_OP_RECV:
         break;
     case CAPOS_OP_RETURN:
@@ -146,6 +189,7 @@ static void take(const struct capos_sqe *sqe)
                sqe->accept_count < kernel.max_caps) {
         post(sqe, ST_RESULT_TOO_SMALL);
     } else {
+        kernel.positions[kernel.receive_count] = kernel.head - 1;
         kernel.receives[kernel.receive_count++] = *sqe;
     }
 }
@@ -174,6 +218,7 @@ NORETURN void capos_sys_exit(int64_t code)
 
 /* The service: answers with twice the value; odd things for chosen values. */
 enum { DEFER = 100, FAIL_IT, MOVE_CAP, TAKE_CAP, COPY_CAP, MOVE_MANY, OWN_WORDS, LONG_TEXT };
+enum { LARGE = 777, LARGE_BYTES = 512 };
 
 static struct capos_request *kept[8];
 static unsigned kept_count;
@@ -191,7 +236,7 @@ static enum capos_outcome service(struct capos_request *req, const void *ops)
     uint64_t value;
     CHECK_PTR_EQ(ops, &kernel);
     CHECK_EQ(req->method, 3);
-    CHECK_EQ(req->params_bytes, 8);
+    CHECK_EQ(req->params_bytes, req->key == LARGE ? LARGE_BYTES : 8);
     memcpy(&value, req->params, 8);
     CHECK_EQ(value, req->key);
     switch (value) {
@@ -238,7 +283,7 @@ static void service_ended(struct capos_server *server, status_t why)
 }
 
 static const struct capos_interface interfaces[] = {{INTERFACE, service, &kernel}};
-CAPOS_SERVER_STORAGE(storage, 3, 64, 64, 2);
+CAPOS_SERVER_STORAGE(storage, 3, LARGE_BYTES, 64, 2);
 static struct capos_server server;
 
 static void setup(void)
@@ -262,7 +307,7 @@ static void setup(void)
     server.interfaces = interfaces;
     server.interface_count = 1;
     server.request_count = 3;
-    server.params_max_bytes = 64;
+    server.params_max_bytes = LARGE_BYTES;
     server.reply_max_bytes = 64;
     server.caps_max = 2;
     server.ended = service_ended;
@@ -306,6 +351,20 @@ TEST(serve_many,
     }
     CHECK_EQ(kernel.receive_count, 3);
     CHECK_EQ(server.served, 20);
+}
+
+TEST(serve_inline, "small calls come by payload slots, large ones by buffers, in any order")
+{
+    setup();
+    for (unsigned i = 0; i < 12; i++) {
+        struct fake_call *call = call_with(i % 3 == 1 ? LARGE : i);
+        call->bytes = i % 3 == 1 ? LARGE_BYTES : 0;
+    }
+    run();
+    for (unsigned i = 0; i < 12; i++) {
+        CHECK_EQ(kernel.calls[i].reply, i % 3 == 1 ? 2 * LARGE : i * 2);
+    }
+    CHECK_EQ(kernel.in_slots, 8);
 }
 
 TEST(serve_deferred, "kept requests are answered later and out of order; others go on meanwhile")
@@ -413,7 +472,7 @@ TEST(serve_endpoint_larger,
      "a server whose requests are too small for its endpoint ends RESULT_TOO_SMALL at once")
 {
     setup();
-    kernel.max_message = 256;
+    kernel.max_message = 2 * LARGE_BYTES;
     run();
     CHECK_EQ(ended_why, ST_RESULT_TOO_SMALL);
     CHECK(server.dead);
@@ -456,4 +515,104 @@ TEST(serve_dead_endpoint, "a dead endpoint ends the server, once, with the reaso
     run();
     CHECK_EQ(ended_why, ST_DISCONNECTED);
     CHECK(server.dead);
+}
+
+static unsigned pauses;
+
+static void paused(struct capos_server *of)
+{
+    CHECK_PTR_EQ(of, &server);
+    pauses++;
+}
+
+TEST(serve_pause,
+     "a server that pauses receives nothing, keeps what it keeps, and goes on when told")
+{
+    setup();
+    pauses = 0;
+    call_with(DEFER);
+    call_with(4);
+    run();
+    capos_server_pause(&server, paused);
+    CHECK_EQ(pauses, 0);
+    run();
+    CHECK_EQ(pauses, 1);
+    CHECK_EQ(kernel.receive_count, 0);
+    CHECK(!kernel.waits);
+    call_with(6);
+    run();
+    CHECK(!kernel.calls[2].delivered);
+    const struct capos_received *call = capos_server_kept(&server, 0);
+    for (unsigned i = 1; i < 3 && call == NULL; i++) {
+        call = capos_server_kept(&server, i);
+    }
+    REQUIRE(call != NULL);
+    CHECK_EQ(call->key, DEFER);
+    CHECK_EQ(call->call_id, 1000);
+    capos_server_resume(&server);
+    run();
+    CHECK_EQ(kernel.calls[2].reply, 12);
+    CHECK(kernel.waits);
+    put_reply(kept[0], 9);
+    capos_reply(kept[0]);
+    run();
+    CHECK_EQ(kernel.calls[0].reply, 9);
+    CHECK_EQ(kernel.receive_count, 3);
+    CHECK_EQ(pauses, 1);
+}
+
+TEST(serve_pause_caps, "a kept call that brought capabilities is answered when the server pauses")
+{
+    setup();
+    pauses = 0;
+    call_with(DEFER)->caps = 1;
+    run();
+    capos_server_pause(&server, paused);
+    run();
+    CHECK_EQ(pauses, 1);
+    CHECK_EQ(kernel.calls[0].exception, CAPOS_EXC_DISCONNECTED);
+    CHECK(capos_server_kept(&server, 0) == NULL);
+    CHECK_EQ(kernel.releases, 1);
+}
+
+static uint32_t adopt_two(struct capos_server *of)
+{
+    struct {
+        struct capos_received call;
+        uint64_t value;
+    } come = {.call = {.interface = INTERFACE, .params_len = 8, .method = 3}};
+    for (uint32_t i = 0; i < 2; i++) {
+        kernel.calls[i].delivered = true;
+        kernel.delivered++;
+        come.call.call_id = 1000 + i;
+        come.call.key = come.value = kernel.calls[i].value;
+        CHECK(capos_server_adopt(of, i, &come.call));
+    }
+    come.call.params_len = LARGE_BYTES + 4096;
+    CHECK(!capos_server_adopt(of, 2, &come.call));
+    CHECK(!capos_server_adopt(of, 3, &come.call));
+    return 2;
+}
+
+TEST(serve_adopt,
+     "calls of a predecessor come to their handlers, are answered or kept, and others are received")
+{
+    setup();
+    capos_server_pause(&server, paused);
+    run();
+    kernel.receive_count = 0;
+    call_with(21);
+    call_with(DEFER);
+    call_with(23);
+    server.adopt = adopt_two;
+    REQUIRE_EQ(capos_server_start(&server, ENDPOINT, storage, sizeof(storage)), ST_OK);
+    run();
+    CHECK_EQ(kernel.calls[0].reply, 42);
+    CHECK_EQ(kernel.calls[2].reply, 46);
+    REQUIRE_EQ(kept_count, 1);
+    put_reply(kept[0], 5);
+    capos_reply(kept[0]);
+    run();
+    CHECK_EQ(kernel.calls[1].reply, 5);
+    CHECK_EQ(kernel.receive_count, 3);
 }

@@ -16,8 +16,8 @@ extern struct raw_ring ring;
 
 /* What the manifest grants, by the same names. */
 extern struct bench_caps {
-    capos_cap_t log, timer, spare, echo, carrier, silent, launcher, capabilities, ledger, threads,
-        memory;
+    capos_cap_t log, timer, spare, echo, carrier, opener, counted, silent, launcher, capabilities,
+        ledger, threads, memory;
 } caps;
 
 /* One measured operation: runs `n` times. */
@@ -32,6 +32,7 @@ void bench_measure(const char *name, bench_fn run, uint32_t n);
 /* One row, or rows of one prefix; measures and prints. */
 void bench_ring(void);
 void bench_ipc(void);
+void bench_pipeline(void);
 void bench_cancel(void);
 void bench_notify(void);
 void bench_park(void);

@@ -55,7 +55,8 @@ static const struct grant {
 } grants[] = {
     {"log", &caps.log},           {"timer", &caps.timer},
     {"spare", &caps.spare},       {"echo", &caps.echo},
-    {"carrier", &caps.carrier},   {"silent", &caps.silent},
+    {"carrier", &caps.carrier},   {"opener", &caps.opener},
+    {"counted", &caps.counted},   {"silent", &caps.silent},
     {"launcher", &caps.launcher}, {"capabilities", &caps.capabilities},
     {"ledger", &caps.ledger},     {"threads", &caps.threads},
     {"memory", &caps.memory},
@@ -67,11 +68,17 @@ static const struct group {
     const char *rows[ROWS];
     void (*run)(void);
 } groups[] = {
-    {{"ring.nop", "call.kernel"}, bench_ring}, {{"ipc.roundtrip"}, bench_ipc},
-    {{"call.cancel"}, bench_cancel},           {{"page.lifecycle"}, bench_page},
-    {{"notify.pingpong"}, bench_notify},       {{"park.pingpong"}, bench_park},
-    {{"thread.lifecycle"}, bench_thread},      {{"process.lifecycle"}, bench_process},
-    {{"revoke.latency"}, bench_revoke},        {{"revoke.slot"}, bench_revoke_slots},
+    {{"ring.nop", "call.kernel"}, bench_ring},
+    {{"ipc.roundtrip"}, bench_ipc},
+    {{"ipc.pipeline", "ipc.service"}, bench_pipeline},
+    {{"call.cancel"}, bench_cancel},
+    {{"page.lifecycle"}, bench_page},
+    {{"notify.pingpong"}, bench_notify},
+    {{"park.pingpong"}, bench_park},
+    {{"thread.lifecycle"}, bench_thread},
+    {{"process.lifecycle"}, bench_process},
+    {{"revoke.latency"}, bench_revoke},
+    {{"revoke.slot"}, bench_revoke_slots},
 };
 
 enum { GROUPS = sizeof(groups) / sizeof(groups[0]) };
