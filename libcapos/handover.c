@@ -10,10 +10,10 @@
 #include "capos/ring.h"
 #include "capos/serve.h"
 #include "capos/start.h"
-#include "internal.h"
 #include "lib/base/bits.h"
 #include "lib/base/string.h"
 #include "memory.client.h"
+#include "serve_slots.h"
 #include "status.capnp.h"
 #include "supervisor.client.h"
 

@@ -64,19 +64,6 @@ void capos_promise_close(struct capos_call *call);
 /* `call` failed as the call it was on did: takes over what is known of that. */
 void capos_promise_blame(struct capos_call *call, const struct capos_call *on);
 
-/* ---- serve.c, for handover.c ---- */
-
-struct capos_server;
-
-/* Stops receiving; `paused` is called, from capos_step, once nothing of the server is in flight. */
-void capos_server_pause(struct capos_server *server, void (*paused)(struct capos_server *server));
-void capos_server_resume(struct capos_server *server);
-/* The call that a handler keeps in this slot; NULL: none. */
-const struct capos_received *capos_server_kept(const struct capos_server *server, uint32_t index);
-/* Gives a call, as if it had been received, to its handler in an empty slot. False: it does not fit. */
-bool capos_server_adopt(struct capos_server *server, uint32_t index,
-                        const struct capos_received *call);
-
 /* Queues FINISH for the answer of the call at this position. */
 void capos_finish_answer(uint64_t position);
 

@@ -20,21 +20,12 @@
 #include "capos/serve.h"
 
 #include "endpoint.client.h"
-#include "internal.h"
+#include "serve_slots.h"
 #include "lib/base/bits.h"
 #include "lib/base/compiler.h"
 #include "lib/base/fmt.h"
 #include "lib/base/string.h"
 #include "status.capnp.h"
-
-enum phase {
-    PHASE_RECEIVING,
-    PHASE_HANDLING,
-    PHASE_ANSWERING,
-    PHASE_RETURNING,
-    PHASE_REFUSING,
-    PHASE_IDLE,
-};
 
 enum { MAX_REFUSALS = 8, MAX_CAPS = 16 /* that an endpoint takes */ };
 
@@ -73,7 +64,7 @@ static void set_receive(struct capos_server_slot *slot)
     slot->op.sqe.accept_count = (uint8_t)slot->request.server->caps_max;
 }
 
-static void arm(struct capos_server_slot *slot)
+void capos_slot_arm(struct capos_server_slot *slot)
 {
     if (slot->request.server->dead || slot->request.server->pausing) {
         slot->phase = PHASE_IDLE;
@@ -235,7 +226,7 @@ static void fill_request(struct capos_server_slot *slot)
     req->cookie = NULL;
 }
 
-static void handle(struct capos_server_slot *slot)
+void capos_slot_handle(struct capos_server_slot *slot)
 {
     slot->phase = PHASE_HANDLING;
     slot->refusals = 0;
@@ -257,7 +248,7 @@ static void receive_refused(struct capos_server_slot *slot, status_t status)
     if (final || ++slot->refusals >= MAX_REFUSALS) {
         server_ended(slot->request.server, status);
     } else {
-        arm(slot);
+        capos_slot_arm(slot);
     }
 }
 
@@ -277,7 +268,7 @@ static void returned(struct capos_server_slot *slot, status_t status)
     if (status != ST_OK) {
         release_given(&slot->request);
     }
-    arm(slot);
+    capos_slot_arm(slot);
 }
 
 /* RETURN_RECV: what failed is the answer, or the call has been answered and the receive was refused:
@@ -285,16 +276,14 @@ static void returned(struct capos_server_slot *slot, status_t status)
 static void answered(struct capos_server_slot *slot, status_t status)
 {
     if (status == ST_OK) {
-        handle(slot);
+        capos_slot_handle(slot);
     } else if (call_ended(status) ||
                (status == ST_CANCELLED && slot->request.server->pausing)) { /* it was answered */
-        arm(slot);
+        capos_slot_arm(slot);
     } else {
         refuse_reply(slot, status);
     }
 }
-
-static void look_for_pause(struct capos_server *server);
 
 static void slot_done(struct capos_op *op)
 {
@@ -303,7 +292,7 @@ static void slot_done(struct capos_op *op)
     switch ((enum phase)slot->phase) {
     case PHASE_RECEIVING:
         if (status == ST_OK) {
-            handle(slot);
+            capos_slot_handle(slot);
         } else {
             receive_refused(slot, status);
         }
@@ -321,93 +310,7 @@ static void slot_done(struct capos_op *op)
     case PHASE_IDLE:
         break;
     }
-    look_for_pause(slot->request.server);
-}
-
-/* Pausing: nothing is received any more, what is kept stays kept. */
-
-static bool is_in_flight(const struct capos_op *op)
-{
-    return op->state == CAPOS_OP_PENDING || op->state == CAPOS_OP_QUEUED;
-}
-
-/* Once no operation of its slots is in flight, nor its wait for clients. */
-static void look_for_pause(struct capos_server *server)
-{
-    if (!server->pausing || server->paused == NULL) {
-        return;
-    }
-    bool over = server->clients_wait.state == CAPOS_OP_IDLE;
-    for (uint32_t i = 0; i < server->request_count && over; i++) {
-        over = server->slots[i].phase == PHASE_IDLE || server->slots[i].phase == PHASE_HANDLING;
-    }
-    if (over) {
-        void (*paused)(struct capos_server *) = server->paused;
-        server->paused = NULL;
-        paused(server);
-    }
-}
-
-/* A reply that has not left yet must leave: with its receive it would be taken back. */
-static void stop_receiving(struct capos_server_slot *slot)
-{
-    while (slot->op.state == CAPOS_OP_PENDING && slot->phase == PHASE_ANSWERING) {
-        capos_push();
-    }
-    if (is_in_flight(&slot->op) &&
-        (slot->phase == PHASE_RECEIVING || slot->phase == PHASE_ANSWERING)) {
-        capos_op_cancel(&slot->op);
-    }
-}
-
-void capos_server_pause(struct capos_server *server, void (*paused)(struct capos_server *server))
-{
-    server->pausing = true;
-    server->paused = paused;
-    for (uint32_t i = 0; i < server->request_count; i++) {
-        struct capos_server_slot *slot = &server->slots[i];
-        stop_receiving(slot);
-        if (slot->phase == PHASE_HANDLING && slot->request.cap_count != 0) {
-            capos_fail(&slot->request, CAPOS_EXC_DISCONNECTED,
-                       "the service is replaced, and what came with the call stays; call again");
-            capos_reply(&slot->request);
-        }
-    }
-    if (is_in_flight(&server->clients_wait)) {
-        capos_op_cancel(&server->clients_wait);
-    }
-    look_for_pause(server);
-}
-
-void capos_server_resume(struct capos_server *server)
-{
-    server->pausing = false;
-    for (uint32_t i = 0; i < server->request_count; i++) {
-        if (server->slots[i].phase == PHASE_IDLE) {
-            arm(&server->slots[i]);
-        }
-    }
-    capos_op_submit(&server->clients_wait);
-}
-
-const struct capos_received *capos_server_kept(const struct capos_server *server, uint32_t index)
-{
-    const struct capos_server_slot *slot = &server->slots[index];
-    return slot->phase == PHASE_HANDLING ? (const struct capos_received *)(const void *)slot->buffer
-                                         : NULL;
-}
-
-bool capos_server_adopt(struct capos_server *server, uint32_t index,
-                        const struct capos_received *call)
-{
-    struct capos_server_slot *slot = &server->slots[index];
-    uint64_t bytes = sizeof(*call) + align_up(call->params_len, 8);
-    if (index >= server->request_count || bytes > slot->buffer_bytes) {
-        return false;
-    }
-    memcpy(slot->buffer, call, bytes);
-    handle(slot);
-    return true;
+    capos_server_look_for_pause(slot->request.server);
 }
 
 /* Capabilities of a request */
@@ -467,7 +370,7 @@ static void clients_changed(struct capos_op *op)
 {
     struct capos_server *server = CONTAINER_OF(op, struct capos_server, clients_wait);
     if (op->cqe.result < 0) {
-        look_for_pause(server);
+        capos_server_look_for_pause(server);
         return;
     }
     bool gone = ((uint32_t)op->cqe.result & CAPOS_EVENT_NO_CLIENTS) != 0;
@@ -479,7 +382,7 @@ static void clients_changed(struct capos_op *op)
         server->session_closed(server, op->cqe.signal);
     }
     if (server->pausing) {
-        look_for_pause(server);
+        capos_server_look_for_pause(server);
     } else {
         capos_op_submit(op);
     }
@@ -524,7 +427,7 @@ status_t capos_server_start(struct capos_server *server, capos_cap_t endpoint, v
     }
     uint32_t adopted = server->adopt != NULL ? server->adopt(server) : 0;
     for (uint32_t i = adopted; i < server->request_count; i++) {
-        arm(&server->slots[i]);
+        capos_slot_arm(&server->slots[i]);
     }
     capos_op_init_wait(&server->clients_wait, endpoint,
                        CAPOS_EVENT_NO_CLIENTS | CAPOS_EVENT_SESSION_CLOSED, 0);

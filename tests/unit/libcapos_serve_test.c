@@ -5,7 +5,7 @@
 #include "capos/serve.h"
 #include "capos/start.h"
 #include "endpoint.client.h"
-#include "libcapos/internal.h"
+#include "libcapos/serve_slots.h"
 #include "status.capnp.h"
 
 enum { SQ = 16, CQ = 32, RING_BYTES = 16384, CALLS = 64, ENDPOINT = 9, INTERFACE = 0x1234 };
