@@ -69,7 +69,6 @@ bool session_leave(struct process *process);
 void session_reaped(struct process *process);
 
 /* May `from` give this capability to a process of session `to`? */
-bool session_may_pass(struct process *from, const struct session *to,
-                      const struct capability *cap);
+bool session_may_pass(struct process *from, const struct session *to, const struct capability *cap);
 
 #endif

@@ -314,18 +314,26 @@ static ALWAYS_INLINE void call_slot(struct op *op, const struct op_transfers *xf
     }
 }
 
+/* Slots have it at hand. A row of calls is mostly to one server. */
+COLD static const uint64_t *caller_for(struct ring *ring, const struct capability *cap)
+{
+    if (ring->caller_of != cap->object->caller_id) {
+        table_caller(&ring->process->table, cap, ring->caller);
+        ring->caller_of = cap->object->caller_id;
+    }
+    return ring->caller;
+}
+
 COLD static void call_by_answer(struct op *op, struct capability *cap,
                                 const struct op_transfers *xfers)
 {
-    uint64_t caller[2];
     status_t status = check_call(op, cap->interface, cap->facet);
     if (status != ST_OK) {
         op_end_transfers(op, xfers, false);
         capability_put(cap);
         op_complete(op, status);
     } else if (cap->ktype == 0) {
-        table_caller(&op->process->table, cap, caller);
-        endpoint_submit_call(op, cap, caller, xfers);
+        endpoint_submit_call(op, cap, caller_for(op->ring, cap), xfers);
     } else {
         call_kernel(op, cap, xfers);
     }

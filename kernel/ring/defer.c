@@ -225,6 +225,8 @@ COLD static void carry_out(struct record *rec)
     if ((sqe.flags & SQE_CANCELLED) != 0) {
         op.sqe->flags &= (uint16_t)~SQE_DEPENDENT; /* it waited for its chain alone */
         op_complete(&op, ST_CANCELLED);
+    } else if ((sqe.flags & SQE_DEPENDENT) != 0) {
+        pipeline_call(&op); /* it was looked at before it waited for its answer */
     } else {
         ring_dispatch(&op);
     }

@@ -64,14 +64,15 @@ struct ring {
     uint64_t cq_head_seen;  /* [c] last good value of the client's index */
     uint64_t fast;          /* [c] SQEs that went the special way of ipc/fast.c */
     uint64_t next_sequence; /* [c] transfer number expected */
-    _Atomic uint64_t cq_tail;     /* [r] private copy */
-    _Atomic uint32_t outstanding; /* [r] active records */
-    uint32_t released;            /* [r] of `claimed`: given back by records that ended quietly */
-    uint32_t wait_min;            /* [r] */
-    uint32_t wait_generation;     /* [r] counts waits, so that a late deadline does nothing */
-    bool wait_stalled;            /* [r] what the waiting cap_enter will answer */
-    uint32_t record_generation;   /* [r] */
-    uint16_t free_record;         /* [r] index + 1 */
+    uint64_t caller_of, caller[2]; /* [c] the caller reference that a pipelined call needed last */
+    _Atomic uint64_t cq_tail;      /* [r] private copy */
+    _Atomic uint32_t outstanding;  /* [r] active records */
+    uint32_t released;             /* [r] of `claimed`: given back by records that ended quietly */
+    uint32_t wait_min;             /* [r] */
+    uint32_t wait_generation;      /* [r] counts waits, so that a late deadline does nothing */
+    bool wait_stalled;             /* [r] what the waiting cap_enter will answer */
+    uint32_t record_generation;    /* [r] */
+    uint16_t free_record;          /* [r] index + 1 */
     uint16_t records_made;  /* [r] records below this index were used; the others are all zero */
     bool closing;           /* [r] no new record */
     _Atomic uint32_t ready; /* [r] counts `ready_list`, and in the upper half what else is to be
