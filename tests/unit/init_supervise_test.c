@@ -128,16 +128,45 @@ void serve_restarted(struct service *s, enum SystemControl_RestartOutcome outcom
     (void)s, (void)outcome;
 }
 
-void service_leave_session(struct service *s)
+void service_leave_session(struct instance *instance)
+{
+    (void)instance;
+}
+
+/* No service is upgraded here. */
+void upgrade_advance(struct service *s)
 {
     (void)s;
+}
+
+void upgrade_is_over(struct service *s, bool well)
+{
+    (void)s, (void)well;
+    FAIL("there was no upgrade");
+}
+
+void upgrade_give_up(struct service *s)
+{
+    CHECK_EQ(s->other.process, 0);
+}
+
+void upgrade_other_ended(struct service *s)
+{
+    (void)s;
+    FAIL("there is one instance alone");
+}
+
+bool upgrade_serving_ended(struct service *s)
+{
+    (void)s;
+    return false;
 }
 
 /* Each start is one process, whose end the test tells. */
 status_t service_spawn(struct service *s)
 {
-    s->process = PROCESS + s->index;
-    s->instance++;
+    s->now.process = PROCESS + s->index;
+    s->now.number = ++s->instances;
     return ST_OK;
 }
 
@@ -173,8 +202,9 @@ static void start(void)
 static void ends(uint32_t index, uint64_t code)
 {
     struct service *s = &init.services[index];
-    s->exit_op.cqe.signal = code;
-    s->exit_op.done(&s->exit_op);
+    struct capos_op *op = &s->exit_ops[s->now.exit_slot];
+    op->cqe.signal = code;
+    op->done(op);
 }
 
 static uint64_t told_deadline(uint32_t index)
@@ -202,7 +232,7 @@ TEST(stop_grace_over, "who awaits its stop is told until when, and terminated on
 {
     struct service *s = &init.services[0];
     start();
-    s->stop_request = &stops[0];
+    s->now.stop_request = &stops[0];
     service_stop(s);
     CHECK_EQ(answered[0], 1);
     CHECK_EQ(told_deadline(0), now_ns + (uint64_t)GRACE_MS * NS_PER_MS);
@@ -221,7 +251,7 @@ TEST(stop_in_time, "who ends within its grace is not terminated")
 {
     struct service *s = &init.services[0];
     start();
-    s->stop_request = &stops[0];
+    s->now.stop_request = &stops[0];
     init.goal = GOAL_OFF;
     service_stop(s);
     now_ns += (uint64_t)(GRACE_MS - 1) * NS_PER_MS;
@@ -236,7 +266,7 @@ TEST(stop_restart, "an operator's restart has the same grace, and then starts an
 {
     struct service *s = &init.services[0];
     start();
-    s->stop_request = &stops[0];
+    s->now.stop_request = &stops[0];
     CHECK(service_restart_by_operator(s));
     CHECK_EQ(terminated[0], 0);
     CHECK_EQ(s->deadline_ns, now_ns + (uint64_t)GRACE_MS * NS_PER_MS);
@@ -244,7 +274,7 @@ TEST(stop_restart, "an operator's restart has the same grace, and then starts an
     CHECK_EQ(s->state, SERVICE_STATE_BACKING_OFF);
     service_deadline(s);
     CHECK_EQ(s->state, SERVICE_STATE_READY);
-    CHECK_EQ(s->instance, 2);
+    CHECK_EQ(s->now.number, 2);
     CHECK_EQ(terminated[0], 0);
 }
 
@@ -252,7 +282,7 @@ TEST(stop_order,
      "what a service in its grace needs is stopped after it, and the machine goes off last")
 {
     start();
-    init.services[1].stop_request = &stops[1];
+    init.services[1].now.stop_request = &stops[1];
     init.goal = GOAL_OFF;
     services_shut_down();
     services_shut_down();

@@ -262,7 +262,7 @@ TEST(describe_facets, "help shows the methods held and no others")
     out = (struct text_sink){.sink = {text_write}};
     describe_interface(&out.sink, descriptor,
                        1u << Counter_read_ORDINAL | 1u << Counter_info_ORDINAL, "c", "counter");
-    CHECK(strstr(out.text, "held as CounterReader (2 of 5 methods)") != NULL);
+    CHECK(strstr(out.text, "held as CounterReader (2 of 6 methods)") != NULL);
     CHECK(strstr(out.text, "read() -> (value :Int64)") != NULL);
     CHECK(strstr(out.text, "increment(") == NULL);
     CHECK(strstr(out.text, "package counter") != NULL);
