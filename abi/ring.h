@@ -156,7 +156,7 @@ struct capos_cqe {
             uint32_t needed;
         };
     };
-    uint64_t bill; /* kernel nanoseconds spent on this operation; 0 where not measured */
+    uint64_t bill; /* processor cycles spent for it: docs/concepts/diagnosis.md */
 };
 static_assert(sizeof(struct capos_cqe) == 32, "CQE");
 

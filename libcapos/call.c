@@ -194,6 +194,7 @@ void capos_call_finish(struct capos_call *call)
     call->exception = CAPOS_EXC_NONE;
     call->cap_count = 0;
     call->taken = 0;
+    call->bill = cqe->bill;
     set_result_bytes(call, cqe);
     if (cqe->flags & CAPOS_CQE_EXCEPTION) {
         call->exception = (enum capos_exception)cqe->exception;

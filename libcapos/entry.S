@@ -87,6 +87,15 @@ capos_sys_exit_thread:
     ud2
     .size capos_sys_exit_thread, . - capos_sys_exit_thread
 
+    .globl capos_cycles
+    .type capos_cycles, @function
+capos_cycles:
+    rdtsc
+    shlq $32, %rdx
+    orq %rdx, %rax
+    ret
+    .size capos_cycles, . - capos_cycles
+
     .section .bss.first_stack, "aw", @nobits
     .balign 16
     .skip 512

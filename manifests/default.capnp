@@ -83,6 +83,7 @@ const manifest :M.Manifest = (
         (name = "capabilities", interface = "CapabilityManager",
          source = (self = capabilityManager)),
         (name = "supervisor", interface = "Supervisor", source = (supervisor = void)),
+        (name = "self", interface = "ProcessWatch", source = (self = processHandle)),
       ],
       restart = onFailure,
       onExit = shutdown,

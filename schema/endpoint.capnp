@@ -32,7 +32,11 @@ interface Endpoint $A.kernel $A.kernelType(1) $A.transfer(copy) $A.scope(sameSes
   waitClients @6 () -> () $A.opcode("WAIT");
   # Event NO_CLIENTS tells the key of a served object whose last capability is gone, event
   # SESSION_CLOSED the first word of the caller reference of a session that has closed (0: of several).
+
+  counters @7 () -> (delivered :UInt64, deliveredBytes :UInt64, rings :UInt32, receives :UInt32, inFlight :UInt32);
+  # Calls that servers have been given, and the bytes of their messages, in all; and now: rings with calls
+  # that wait, receives that wait, calls that are not answered yet (each counted up to 1000).
 }
 
-interface EndpointOwn $A.facet(base = "Endpoint", methods = ["lend", "vacant", "destroy"]) {}
+interface EndpointOwn $A.facet(base = "Endpoint", methods = ["lend", "vacant", "destroy", "counters"]) {}
 interface EndpointServe $A.facet(base = "Endpoint", methods = ["receive", "answer", "mint", "waitClients"]) {}

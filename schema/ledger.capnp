@@ -16,7 +16,7 @@ interface Ledger $A.kernel $A.kernelType(8) $A.transfer(none) $A.scope(sameSessi
   newMemoryObject @2 (sizeBytes :UInt64) -> (memory :UInt16 $A.capability("MemoryObject")) $A.mayBlock $A.resultCaps(1) $A.statuses(["badArgument", "quota"]);
   # Zeroed. A page multiple, at most 512 GiB; a large one is made in pieces.
 
-  usage @3 () -> (classes :List(Process.Usage), name :Text, lender :Text) $A.maxResults(1024);
+  usage @3 () -> (classes :List(Process.Usage), name :Text, lender :Text) $A.maxResults(1536);
   # For each class what is used, of how much. lender names the ledger that this one was carved from: its
   # holder can lend more, with grow.
 

@@ -78,14 +78,49 @@ interface ProcessHandle $A.kernel $A.kernelType(7) $A.transfer(none) $A.scope(sa
   # End the process now. Waiters see EXIT when it has been reaped.
 
   info @2 () -> (processId :UInt64, name :Text, state :ProcessState, exitCode :Int64, fault :FaultRecord,
-                 ledger :List(Usage)) $A.maxResults(1024);
+                 ledger :List(Usage), counters :Counters) $A.maxResults(1536);
 
   addressSpace @3 () -> (memory :UInt16 $A.capability("VirtualMemory")) $A.resultCaps(1) $A.statuses(["badState", "quota"]);
   # The process's address space, for a loader: what is mapped there is charged to the process, not to the caller, and goes
   # with the loader's way to the memory object. badState: it is ending.
+
+  below @4 (after :UInt64) -> (processes :List(ProcessSummary), next :UInt64, nowCycles :UInt64) $A.maxResults(4096);
+  # This process and those below it, which live on ledgers carved from its own, at whatever depth: some from
+  # `after` on (0: the first), and where to go on; next 0: there are no more. Below one that shares its ledger
+  # with others is nobody. nowCycles is what the processor's counter says, for shares of time.
+
+  trace @5 (pages :UInt32) -> (trace :UInt16 $A.capability("KernelTrace"))
+      $A.mayBlock $A.resultCaps(1) $A.statuses(["badArgument", "badState", "busy", "quota"]);
+  # Records what this process and those below it do, from when this answers until the KernelTrace is released: the
+  # last 64 records for each page, of 1 to 64, charged to the caller. badState: it shares its ledger with others.
+  # busy: somebody records it already.
 }
 
-interface ProcessSelf $A.facet(base = "ProcessHandle", methods = ["wait", "terminate", "info"]) {}
+interface ProcessSelf $A.facet(base = "ProcessHandle", methods = ["wait", "terminate", "info", "below", "trace"]) {}
 # What a process gets of itself.
 
-struct Usage { ledgerClass @0 :import "status.capnp".LedgerClass; used @1 :UInt64; limit @2 :UInt64; }
+interface ProcessWatch $A.facet(base = "ProcessHandle", methods = ["wait", "info", "below", "trace"]) {}
+# To look at a process and those below it, and do nothing to them.
+
+struct Counters {
+  # What the threads of a process did, those that have ended included.
+  cycles @0 :UInt64;      # of processors; what a thread that runs at this moment did since it began is added when it stops
+  billed @1 :UInt64;      # cycles that services spent for its calls
+  operations @2 :UInt64;  # that have completed
+  calls @3 :UInt64;       # of services
+  refusals @4 :UInt64;    # completions with a status below 0
+  waits @5 :UInt64;       # times that a thread had nothing to do
+  threads @6 :UInt32;     # that are there
+}
+
+struct ProcessSummary {
+  processId @0 :UInt64;
+  name @1 :Text;
+  state @2 :ProcessState;
+  frames @3 :UInt64;       # of its ledger, like the next two
+  kernelPages @4 :UInt64;
+  slots @5 :UInt64;
+  counters @6 :Counters;
+}
+
+struct Usage { ledgerClass @0 :import "status.capnp".LedgerClass; used @1 :UInt64; limit @2 :UInt64; refused @3 :UInt32; }

@@ -42,7 +42,7 @@ interface SystemControl $A.transfer(copy) $A.scope(sameSession) {
   # Every service of the manifest, in start order.
 
   usage @4 (service :Text) -> (found :Bool, classes :List(import "process.capnp".Usage))
-      $A.maxParams(128) $A.maxResults(1024);
+      $A.maxParams(128) $A.maxResults(1536);
   # What the process of a service uses of its ledger; without a name, what the whole system uses of
   # what there is. A limit that was given to a service counts as used by the system. found is false
   # when no service of that name runs.

@@ -7,6 +7,8 @@
 #include "apps/shell/show.h"
 #include "apps/shell/steps.h"
 #include "apps/shell/term.h"
+#include "apps/shell/trace.h"
+#include "capos/ring.h"
 #include "lib/base/bits.h"
 #include "lib/base/string.h"
 #include "status.capnp.h"
@@ -106,6 +108,34 @@ static void show_refusal(struct step *step, const struct held *held, bool first)
     }
 }
 
+/* What a call took: the system calls it was carried out in, processor cycles from here to there and back, and
+ * those of them that were spent for it below. */
+struct stopwatch {
+    uint64_t entries;
+    uint64_t cycles;
+};
+
+static struct stopwatch stopwatch_start(void)
+{
+    return (struct stopwatch){capos_ring_stats()->entries, capos_cycles()};
+}
+
+static void show_time(const struct stopwatch *before, const struct stopwatch *after, uint64_t bill)
+{
+    unsigned long long entries = after->entries - before->entries;
+    term_printf("%llu %s, %llu cycles, bill %llu\n", entries, entries == 1 ? "entry" : "entries",
+                (unsigned long long)(after->cycles - before->cycles), (unsigned long long)bill);
+}
+
+static uint64_t bill_of(const struct step *steps, unsigned count)
+{
+    uint64_t bill = 0;
+    for (unsigned i = 0; i < count; i++) {
+        bill += steps[i].call.bill;
+    }
+    return bill;
+}
+
 static bool assign_is_free(const struct command *command)
 {
     if (command->assign.len >= NAME_BYTES) {
@@ -132,11 +162,20 @@ void call_method(struct command *command)
     if (steps == NULL) {
         return;
     }
+    if (command->traced && !trace_begin()) {
+        steps_end(steps, count);
+        return;
+    }
     struct step *last = &steps[count - 1];
     for (struct step *step = steps; step != last; step++) {
         capos_submit(&step->call);
     }
+    struct stopwatch before = stopwatch_start();
     status_t status = loop_call(&last->call, &interrupted);
+    struct stopwatch after = stopwatch_start();
+    if (command->traced) {
+        trace_stop();
+    }
     if (status == ST_OK) {
         show_success(last, command);
     } else if (interrupted) {
@@ -144,6 +183,12 @@ void call_method(struct command *command)
                     last->method_name);
     } else {
         show_refusal(last, held, count == 1);
+    }
+    if (command->timed) {
+        show_time(&before, &after, bill_of(steps, count));
+    }
+    if (command->traced) {
+        trace_show();
     }
     steps_end(steps, count);
 }

@@ -10,6 +10,8 @@
 #include "apps/shell/nearest.h"
 #include "apps/shell/registry.h"
 #include "apps/shell/term.h"
+#include "apps/shell/top.h"
+#include "apps/shell/trace.h"
 #include "apps/shell/usage.h"
 #include "annotations.capnp.h"
 #include "capos/ring.h"
@@ -137,6 +139,7 @@ static const char general_help[] =
     "  @CAP.METHOD(NAME=VALUE, ...)   call it; also: call @CAP.METHOD NAME=VALUE ...\n"
     "  NAME = @CAP.METHOD(...)        and name the capability that comes back\n"
     "  @CAP.METHOD(...).METHOD(...)   call what the first call gives, all in one go\n"
+    "  time @CAP.METHOD(...)          what a call took: entries, cycles, and its bill\n"
     "  run PROGRAM with { NAME: @CAP, NAME: @CAP as FACET, move NAME: @CAP }\n"
     "                                 start a program with exactly these, and wait for its end\n"
     "  spawn PROGRAM with { ... }     the same, in the background\n"
@@ -145,6 +148,10 @@ static const char general_help[] =
     "  wait @CAP                      for the end of anything; of an endpoint, for lost clients, "
     "too\n"
     "  usage [@CAP]                   what a ledger, or a process, uses, of how much\n"
+    "  top, top once                  what the programs started here do; Ctrl-C ends it\n"
+    "  trace @CAP.METHOD(...)         a call, and what the kernel recorded of it\n"
+    "  trace @PROCESS [for TIME]      what a process does for a while; raw: for "
+    "tools/trace-decode\n"
     "  drop @CAP                      give a capability up\n"
     "  derive @CAP as NAME [METHOD ...] [for TIME]\n"
     "                                 a copy that can be taken back, by 'revoke @NAME' or in time\n"
@@ -546,6 +553,12 @@ bool commands_run(struct command *command)
         break;
     case VERB_USAGE:
         usage_show(command->cap);
+        break;
+    case VERB_TOP:
+        top_show(command->word);
+        break;
+    case VERB_TRACE:
+        trace_process(command);
         break;
     case VERB_HISTORY:
         show_history();

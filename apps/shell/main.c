@@ -108,7 +108,8 @@ static void mark_permanent(const char *name)
 
 int capos_main(void)
 {
-    static const char *const own[] = {"terminal", "ledger", "memory", "capabilities", "supervisor"};
+    static const char *const own[] = {"terminal",     "ledger",     "memory",
+                                      "capabilities", "supervisor", "self"};
     capos_cap_t terminal = CAPOS_NEED("terminal", TerminalSession);
     term_init(terminal);
     loop_init(terminal);

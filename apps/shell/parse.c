@@ -6,8 +6,8 @@
 #include "lib/base/string.h"
 
 const char *const parse_verbs[] = {
-    "caps",   "help",   "call", "run", "spawn", "wait",    "signal", "kill", "drop",
-    "derive", "revoke", "why",  "ps",  "usage", "history", "clear",  "exit", NULL,
+    "caps", "help", "call",  "run", "spawn", "wait", "signal",  "kill",  "drop", "derive", "revoke",
+    "why",  "ps",   "usage", "top", "trace", "time", "history", "clear", "exit", NULL,
 };
 
 static bool method_name(struct parser *p)
@@ -124,6 +124,17 @@ static bool short_call(struct parser *p)
                : parser_expected(p, "'(' and arguments, as @name.method(field=value)");
 }
 
+static bool timed(struct parser *p)
+{
+    p->command->timed = true;
+    if (parser_is_word(p, "call")) {
+        parser_advance(p);
+        return call(p);
+    }
+    return short_call(p) && (p->command->verb == VERB_CALL ||
+                             parser_expected(p, "a call, as time @name.method(field=value)"));
+}
+
 static bool one_grant(struct parser *p)
 {
     struct command *command = p->command;
@@ -238,6 +249,44 @@ static bool maybe_capability(struct parser *p)
     return (!parser_is_punct(p, '@') || parser_cap_name(p, &p->command->cap)) && parser_at_end(p);
 }
 
+/* Nothing, or "for" and a time. */
+static bool for_time(struct parser *p)
+{
+    if (!parser_is_word(p, "for")) {
+        return true;
+    }
+    parser_advance(p);
+    if (p->token.kind != TOKEN_NUMBER) {
+        return parser_expected(p, "a time behind 'for', as 30s or 5min");
+    }
+    return parser_field(p, &p->command->lasts, 0, false);
+}
+
+static bool traced(struct parser *p)
+{
+    struct command *command = p->command;
+    if (parser_is_word(p, "call")) {
+        command->traced = true;
+        parser_advance(p);
+        return call(p);
+    }
+    if (parser_is_word(p, "raw")) {
+        command->word = p->token.source;
+        parser_advance(p);
+    }
+    if (!target(p)) {
+        return false;
+    }
+    if (command->method.len > 0) {
+        command->traced = command->word.len == 0;
+        command->verb = VERB_CALL;
+        return parser_take_punct(p, '(')
+                   ? calls_in_a_row(p)
+                   : parser_expected(p, "'(' and arguments behind the method");
+    }
+    return for_time(p) && (p->token.kind == TOKEN_END || parser_expected(p, "'for' and a time"));
+}
+
 static bool derive(struct parser *p)
 {
     struct command *command = p->command;
@@ -260,14 +309,8 @@ static bool derive(struct parser *p)
             return parser_expected(p, "names of methods, or 'for' and a time");
         }
     }
-    if (parser_is_word(p, "for")) {
-        parser_advance(p);
-        if (p->token.kind != TOKEN_NUMBER) {
-            return parser_expected(p, "a time behind 'for', as 30s or 5min");
-        }
-        if (!parser_field(p, &command->lasts, 0, false)) {
-            return false;
-        }
+    if (!for_time(p)) {
+        return false;
     }
     return p->token.kind == TOKEN_END ? !p->failed
                                       : parser_expected(p, "names of methods, or 'for' and a time");
@@ -294,6 +337,9 @@ static const struct verb_entry verb_table[] = {
     {"why", VERB_WHY, on_capability},
     {"ps", VERB_PS, parser_at_end},
     {"usage", VERB_USAGE, maybe_capability},
+    {"top", VERB_TOP, filter},
+    {"trace", VERB_TRACE, traced},
+    {"time", VERB_CALL, timed},
     {"history", VERB_HISTORY, parser_at_end},
     {"clear", VERB_CLEAR, parser_at_end},
     {"exit", VERB_EXIT, parser_at_end},
@@ -372,7 +418,7 @@ bool parse_line(const char *line, size_t len, struct command *command, struct pa
     command->program = command->as = (struct span){0};
     command->args = command->lasts = NULL;
     command->step_count = 0;
-    command->with_given = false;
+    command->with_given = command->timed = command->traced = false;
     command->grant_count = 0;
     command->node_count = 0;
     command->text_bytes = 0;

@@ -5,11 +5,12 @@
  * against the interface they are for (value.h).
  *
  *   line     = [name "="] command
- *   command  = "caps" [word] | "help" [word | target] | "ps" | "usage" ["@" name] | "history" | "clear" | "exit"
- *            | "call" target {field} | ["call"] target list {step} | target
+ *   command  = "caps" [word] | "help" [word | target] | "ps" | "usage" ["@" name] | "top" ["once"] | "history" | "clear" | "exit"
+ *            | ["time" | "trace"] call | target | "trace" ["raw"] "@" name ["for" number unit]
  *            | ("run" | "spawn") program ["as" name] ["with" "{" [grant {"," grant}] "}"]
  *            | ("wait" | "signal" | "kill" | "drop" | "revoke" | "why") "@" name [value]
  *            | "derive" "@" name "as" name {name} ["for" number unit]
+ *   call     = "call" target {field} | ["call"] target list {step}
  *   target   = "@" name ["." method]
  *   list     = "(" [field {"," field}] ")"
  *   step     = ["." field-name] "." method list      on the capability that the call before gives
@@ -99,6 +100,8 @@ enum verb {
     VERB_WHY,
     VERB_PS,
     VERB_USAGE,
+    VERB_TOP,
+    VERB_TRACE,
     VERB_HISTORY,
     VERB_CLEAR,
     VERB_EXIT,
@@ -117,6 +120,8 @@ struct command {
     unsigned step_count; /* of a call: those behind the first */
     struct call_step steps[PARSE_MAX_STEPS - 1];
     bool with_given;
+    bool timed;  /* a call: tell what it took */
+    bool traced; /* a call: show what the recorder has of it */
     unsigned grant_count;
     struct grant_line grants[PARSE_MAX_GRANTS];
     /* Memory of the above. */

@@ -153,18 +153,24 @@ status_t ledger_shrink(struct ledger *child, const uint64_t amounts[LEDGER_CLASS
     return status;
 }
 
+COLD static status_t refuse_charge(struct ledger *ledger, enum LedgerClass ledger_class)
+{
+    atomic_add_relaxed(&ledger->refused[ledger_class], 1);
+    return ledger_refuse(ledger_class);
+}
+
 status_t ledger_charge(struct ledger *ledger, enum LedgerClass ledger_class, uint64_t n)
 {
     uint64_t limit = atomic_load_relaxed(&ledger->limit[ledger_class]);
     uint64_t used = atomic_load_relaxed(&ledger->used[ledger_class]);
     do {
         if (UNLIKELY(used > limit || n > limit - used)) {
-            return ledger_refuse(ledger_class);
+            return refuse_charge(ledger, ledger_class);
         }
     } while (!atomic_cas_acq_rel(&ledger->used[ledger_class], &used, used + n));
     if (UNLIKELY(atomic_load_relaxed(&ledger->limit[ledger_class]) < used + n)) {
         ledger_refund(ledger, ledger_class, n);
-        return ledger_refuse(ledger_class);
+        return refuse_charge(ledger, ledger_class);
     }
     return ST_OK;
 }

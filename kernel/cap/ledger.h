@@ -28,6 +28,8 @@
 #include "gen/status.capnp.h"
 #include "mem/slab.h"
 
+struct kernel_trace;
+
 enum { LEDGER_CLASSES = LEDGER_CLASS_COUNT, LEDGER_MAX_DEPTH = 32 };
 
 /* [I] immutable  [a] atomic  [o] obj.lock */
@@ -38,11 +40,13 @@ struct ledger {
     _Atomic uint8_t settling[LEDGER_CLASSES]; /* [a] see ledger.c */
     _Atomic uint64_t used[LEDGER_CLASSES];    /* [a] */
     _Atomic uint64_t limit[LEDGER_CLASSES];   /* [a] grows under obj.lock; sinks see ledger.c */
+    _Atomic uint32_t refused[LEDGER_CLASSES]; /* [a] charges, so far */
     struct slab_set slabs;                    /* kernel objects charged here; own lock */
     char name[CAPOS_CAP_NAME_BYTES];          /* [I] once somebody else knows it */
     _Atomic uint64_t log_window_ns;           /* [a] KernelLog.append: start of the window and */
     _Atomic uint64_t log_window_bytes;        /* [a] bytes written in it */
-    struct grant *minted; /* [o] a donation: route of what is minted on it, a ref */
+    struct kernel_trace *trace; /* its lock: of the process that this was carved for */
+    struct grant *minted;       /* [o] a donation: route of what is minted on it, a ref */
 };
 
 /* The root ledger holds all of the machine; made once at boot. */

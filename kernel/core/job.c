@@ -10,6 +10,7 @@ void job_init(struct job *job, job_fn run)
 {
     list_node_init(&job->link);
     job->run = run;
+    job->cycles = 0;
 }
 
 static void push(struct cpu *cpu, struct job *job)
@@ -47,7 +48,9 @@ bool job_run_slice(void)
     }
     struct job *job = list_entry(node, struct job, link);
     STEP(what((uintptr_t)job->run));
+    job->cycles -= arch_cycles();
     if (!job->run(job)) {
+        job->cycles += arch_cycles();
         push(cpu, job);
     }
     return true;

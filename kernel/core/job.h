@@ -11,6 +11,7 @@
 #define CAPOS_KERNEL_CORE_JOB_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "lib/base/list.h"
 
@@ -20,6 +21,7 @@ typedef bool (*job_fn)(struct job *job); /* true: done, the job may be gone alre
 struct job {
     struct list_node link; /* the CPU's job lock */
     job_fn run;            /* [I] */
+    uint64_t cycles;       /* its CPU only: while it runs, what it took with arch_cycles() added */
 };
 
 void job_init(struct job *job, job_fn run);

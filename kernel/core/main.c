@@ -25,6 +25,7 @@
 #include "object/invoke.h"
 #include "object/io_ports.h"
 #include "object/kernel_log.h"
+#include "object/kernel_trace.h"
 #include "object/power.h"
 #include "object/process.h"
 #include "object/root.h"
@@ -305,6 +306,10 @@ struct thread *kernel_fault(struct thread *thread, const struct arch_fault *faul
     trace_note(TRACE_FAULT, fault->code, arch_thread_ip(&thread->arch).v);
     bool copied = fault->kind == ARCH_FAULT_PAGE && fault->present && fault->write &&
                   aspace_unshare(&process->aspace, fault->address.v, 1);
+    if (!copied && ring_is_traced(thread->ring)) {
+        trace_event(thread->ring, CAPOS_TRACE_FAULT, 0, fault->address.v,
+                    arch_thread_ip(&thread->arch).v, fault->code);
+    }
     if (!copied) {
         process_end(process, PROCESS_ENDED_FAULT, -1, fault);
     }

@@ -16,6 +16,7 @@
 #include "ring/buffer.h"
 #include "ipc/endpoint.h"
 #include "lib/base/bits.h"
+#include "object/kernel_trace.h"
 #include "object/process.h"
 #include "ring/ring.h"
 
@@ -242,6 +243,20 @@ static bool abandon(struct delivery *delivery)
     return false;
 }
 
+/* For the flight recorder; the call is not done with while its endpoint is locked. */
+static ALWAYS_INLINE void trace_delivery(const struct delivery *delivery)
+{
+    const struct record *call = delivery->call;
+    if (ring_is_traced(call->ring)) {
+        trace_event(call->ring, CAPOS_TRACE_DELIVER, call->position, 0, 0, 0);
+    }
+    if (ring_is_traced(delivery->receive->ring)) {
+        trace_event(delivery->receive->ring,
+                    TRACE_WHAT(CAPOS_TRACE_RECEIVE, 0, call->sqe.method, delivery->ncaps),
+                    call_id_of(call), call->key, call->sqe.interface, call->sqe.params_len);
+    }
+}
+
 /* The call is in flight and the receive done, in one critical section. With capabilities there is no way
  * back: they are installed, so a call that was doomed meanwhile ends, and its RETURN will find it gone. */
 static bool commit(struct delivery *delivery)
@@ -259,6 +274,10 @@ static bool commit(struct delivery *delivery)
         return abandon(delivery);
     }
     record_let_go_locked(receive);
+    endpoint_count_locked(delivery->endpoint, call->sqe.params_len);
+    if (LIKELY(status == ST_OK)) {
+        trace_delivery(delivery);
+    }
     lock_release(&delivery->endpoint->obj.lock);
     if (UNLIKELY(status != ST_OK)) {
         record_complete(call, status);

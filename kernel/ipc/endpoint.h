@@ -31,7 +31,12 @@ struct invocation;
 
 #define CAPOS_FOREVER_NS UINT64_MAX
 
-enum { ENDPOINT_MAX_CAPS = RECORD_MAX_CAPS, ENDPOINT_MAX_SKIPS = 4, ENDPOINT_SLICE = 16 };
+enum {
+    ENDPOINT_MAX_CAPS = RECORD_MAX_CAPS,
+    ENDPOINT_MAX_SKIPS = 4,
+    ENDPOINT_SLICE = 16,
+    ENDPOINT_COUNT_MAX = 1000
+};
 
 /* [I] immutable  [a] atomic  [o] obj.lock */
 struct endpoint {
@@ -50,6 +55,8 @@ struct endpoint {
     uint64_t vacant_until_ns;    /* [o] */
     struct timer vacancy;        /* armed while vacant */
     uint32_t vacancy_generation; /* [o] */
+    uint64_t delivered;          /* [o] calls, and */
+    uint64_t delivered_bytes;    /* [o] bytes of their messages */
     bool draining;     /* [o] the job is queued: ends calls, or delivers what was skipped */
     bool end_inflight; /* [o] what the job is to do */
     struct job job;
@@ -113,6 +120,13 @@ struct delivery {
     struct capability caps[ENDPOINT_MAX_CAPS]; /* refs for the receiver */
     capos_cap_t ids[ENDPOINT_MAX_CAPS];        /* redeemed in the receiver's table */
 };
+
+/* A call goes to a server. */
+static inline void endpoint_count_locked(struct endpoint *endpoint, uint32_t bytes)
+{
+    endpoint->delivered++;
+    endpoint->delivered_bytes += bytes;
+}
 
 /* Carries it out, no lock held. Both records are finished, or queued again, and the endpoint may be gone.
  * False: somebody was at fault, so there may be another pair; the caller owes an unref of the endpoint. */

@@ -23,6 +23,7 @@
 #include "gen/status.capnp.h"
 #include "ipc/endpoint.h"
 #include "object/process.h"
+#include "ring/bill.h"
 #include "ring/buffer.h"
 #include "ring/record_inline.h"
 #include "sched/cpu.h"
@@ -33,11 +34,16 @@ enum { FAST_BYTES = 128 };
 #define WORD0_METHOD (UINT64_C(0x3f) << 32)
 #define WORD0_ACCEPT (UINT64_C(0xff) << 56)
 
-static bool disabled; /* [I] after boot */
+static bool disabled; /* [I] after boot; rings take it over when they are made */
 
 void ipc_fast_enable(bool on)
 {
     disabled = !on;
+}
+
+bool ipc_fast_enabled(void)
+{
+    return !disabled;
 }
 
 /* The SQE's words, each loaded once. */
@@ -209,10 +215,14 @@ static ALWAYS_INLINE bool deliver(struct ring *ring, const struct words *w,
             /* commit */
             uint32_t bytes = (uint32_t)sizeof(struct capos_received) + params_len(w);
             write_slot(ring, w, target, record_slot(receive->sqe.params), message);
+            endpoint_count_locked(endpoint, params_len(w));
+            ring_count_call(ring);
             list_unlink(&receive->link);
             receive->state = RECORD_FREE;
             atomic_store_relaxed(&receive->generation, 0);
-            record_retire_locked(waiting, receive, bytes | (uint64_t)CAPOS_CQE_INLINE << 32, 0);
+            record_retire_locked(waiting, receive, bytes | (uint64_t)CAPOS_CQE_INLINE << 32, 0, 0);
+            cpu_charge(cpu, ring->thread);
+            bill_cut_locked(waiting);
             resume(waiting, cpu);
             lock_release(&waiting->lock);
             put_in_flight(ring, w, target, result, server, position);
@@ -344,7 +354,9 @@ static ALWAYS_INLINE bool answer(struct ring *ring, const struct words *w,
         call->state = RECORD_FREE;
         atomic_store_relaxed(&call->generation, 0);
         copy_shared(record_slot(call->sqe.result), message, len);
-        record_retire_locked(client, call, len, 0);
+        uint64_t bill = bill_take(ring, cpu);
+        record_retire_locked(client, call, len, 0, bill);
+        bill_add_locked(client, bill);
         resume(client, cpu);
     }
     lock_release(&client->lock);
@@ -423,7 +435,8 @@ bool ipc_fast(struct ring *ring, uint64_t position)
     };
     const uint64_t unaligned = 7 | UINT64_C(7) << 32;
     if (UNLIKELY((w.lens & unaligned) != 0 || params_len(&w) > FAST_BYTES ||
-                 ring_load(shared + 56) != 0 || ring->spare == NULL || disabled ||
+                 ring_load(shared + 56) != 0 || ring->spare == NULL ||
+                 atomic_load_relaxed(&ring->general) != 0 ||
                  atomic_load_relaxed(&cpu_this()->job_count) != 0)) {
         return false;
     }

@@ -12,5 +12,6 @@ bool ipc_fast(struct ring *ring, uint64_t position);
 
 /* Off (fast=off on the command line): everything goes the general way. On at first. */
 void ipc_fast_enable(bool on);
+bool ipc_fast_enabled(void);
 
 #endif

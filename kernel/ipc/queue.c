@@ -256,6 +256,7 @@ void endpoint_submit_call(struct op *op, struct capability *cap, const uint64_t 
         return;
     }
     record_arm(rec, op->sqe->deadline_ns);
+    ring_count_call(op->ring);
     delivery.call = rec;
     submit_call(&delivery);
 }

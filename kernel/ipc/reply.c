@@ -13,6 +13,7 @@
 #include "ipc/endpoint.h"
 #include "lib/base/bits.h"
 #include "object/process.h"
+#include "ring/bill.h"
 #include "ring/buffer.h"
 #include "ring/defer.h"
 #include "ring/op.h"
@@ -112,11 +113,18 @@ static status_t write_client(struct reply *reply)
                                slots(reply) * sizeof(records[0]));
 }
 
+/* The call ends with what is posted next. */
+NOINLINE static void bill(struct reply *reply)
+{
+    reply->call->bill = bill_take(reply->op->ring, cpu_this());
+}
+
 /* The client cannot take the answer: it is told why; the server's capabilities stay the server's. */
 static status_t fail_client(struct reply *reply, status_t status, status_t answer)
 {
     put_caps(reply);
     op_end_transfers(reply->op, &reply->xfers, false);
+    bill(reply);
     if (status == ST_RESULT_TOO_SMALL) {
         record_finish(reply->call, status, CAPOS_CQE_NEEDED, 0, (uint64_t)reply_bytes(reply) << 32);
     } else {
@@ -140,6 +148,7 @@ static status_t succeed(struct reply *reply)
         }
         op_end_transfers(reply->op, &reply->xfers, true);
     }
+    bill(reply);
     record_finish(call, (int32_t)reply->op->sqe->params_len, ncaps != 0 ? CAPOS_CQE_CAPS : 0,
                   (uint16_t)ncaps, ncaps != 0 ? reply->ids[0] : 0);
     return ST_OK;
@@ -159,6 +168,7 @@ static status_t finish_exception(struct reply *reply, uint16_t exception)
                     record_is_inline(call)) != ST_OK) {
         len = 0;
     }
+    bill(reply);
     record_finish(call, ST_EXCEPTION, CAPOS_CQE_EXCEPTION, 0, exception | (uint64_t)len << 32);
     return ST_OK;
 }

@@ -36,6 +36,7 @@ void usage_fill(struct ledger *ledger, Usage_list_b list)
         Usage_set_ledger_class(usage, (enum LedgerClass)i);
         Usage_set_used(usage, atomic_load_relaxed(&ledger->used[i]));
         Usage_set_limit(usage, atomic_load_relaxed(&ledger->limit[i]));
+        Usage_set_refused(usage, atomic_load_relaxed(&ledger->refused[i]));
     }
 }
 

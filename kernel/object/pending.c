@@ -94,7 +94,11 @@ static void answer(struct pending *pending, bool claimed, status_t status, const
         if (object != NULL) {
             kobj_unref(object);
         }
-    } else if (status != ST_OK) {
+        pending_end(pending);
+        return;
+    }
+    pending->rec->bill = pending->job.cycles + arch_cycles();
+    if (status != ST_OK) {
         if (object != NULL) {
             kobj_unref(object);
         }

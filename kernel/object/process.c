@@ -76,6 +76,17 @@ static struct process *next_of_class(struct process_class *class, const struct p
     return found;
 }
 
+struct process *process_seek(unsigned process_class, uint64_t id)
+{
+    struct process *at = next_of_class(&classes[process_class], NULL);
+    while (at != NULL && at->obj.id <= id) {
+        struct process *before = at;
+        at = next_of_class(&classes[process_class], before);
+        kobj_unref(&before->obj);
+    }
+    return at != NULL ? at : process_next(NULL, ~(BIT64(process_class) * 2 - 1));
+}
+
 struct process *process_next(struct process *after, uint64_t mask)
 {
     struct process *found = NULL;
@@ -473,9 +484,34 @@ static const char *fault_text(const struct process *process)
     return kind < sizeof(texts) / sizeof(texts[0]) ? texts[kind] : "raised an unknown fault";
 }
 
+/* The log is everybody's: what is started in one session fills so many lines of it in a second, however
+ * often it ends. */
+static bool may_report(struct session *session)
+{
+    enum { REPORTS = 16 };
+    uint64_t now_ns = arch_time_ns();
+    uint32_t untold = 0;
+    lock_acquire(&session->obj.lock);
+    if (now_ns - session->told_since_ns >= UINT64_C(1000000000)) {
+        untold = session->untold;
+        session->told_since_ns = now_ns;
+        session->told = session->untold = 0;
+    }
+    bool may = session->told < REPORTS;
+    session->told += may;
+    session->untold += !may;
+    lock_release(&session->obj.lock);
+    if (untold != 0) {
+        klog("session %s: %u ends of processes before this were not logged", session->subject,
+             untold);
+    }
+    return may;
+}
+
 static bool stage_report(struct process *process)
 {
-    if (process->silent) {
+    bool told = process->end_kind == PROCESS_ENDED_FAULT || process->exit_code != 0;
+    if (process->silent || !told || !may_report(process->session)) {
         return true;
     }
     if (process->end_kind == PROCESS_ENDED_FAULT) {
@@ -483,7 +519,7 @@ static bool stage_report(struct process *process)
              process->name, (unsigned long long)process->obj.id, fault_text(process),
              (unsigned long long)process->fault.address.v, (unsigned long long)process->fault_ip,
              (unsigned long long)process->fault_sp, (unsigned long long)process->aspace.image_at);
-    } else if (process->exit_code != 0) {
+    } else {
         klog("process %s (%llu) %s, code %lld", process->name, (unsigned long long)process->obj.id,
              end_text(process), (long long)process->exit_code);
     }

@@ -24,6 +24,7 @@
 #include "object/revocation.h"
 #include "object/session.h"
 #include "object/thread.h"
+#include "object/watch.h"
 
 struct launcher;
 
@@ -55,6 +56,7 @@ struct process {
     struct list threads;           /* [o] */
     struct tree parked;            /* [o] records of PARK without a capability, by address */
     uint32_t live;                 /* [o] threads that have not ended themselves */
+    struct counters past;          /* [o] what its ended threads did */
     uint32_t leaving;              /* [o] those that have, and are still in the list */
     struct spinlock inflight_lock; /* rank LOCK_INFLIGHT */
     struct list inflight;          /* [f] records this process received and has not answered */
@@ -108,6 +110,12 @@ void processes_init(void);
 /* The processes of some of the 64 classes (bit i: class i), one after another: that after `after` (NULL:
  * the first) with a ref; takes over the ref of `after`. Finds each that exists all the while. */
 struct process *process_next(struct process *after, uint64_t classes);
+
+/* The first of this class whose id is greater, else the first of the classes behind it. With a ref. */
+struct process *process_seek(unsigned process_class, uint64_t id);
+
+/* What its handle tells of its state. */
+enum ProcessState process_public_state(const struct process *process);
 
 /* The same for the rings of a process, held by ring_put; closing ones are passed over. */
 struct ring *process_next_ring(struct process *process, struct ring *after);

@@ -26,7 +26,7 @@ static enum FaultRecord_Kind fault_kind(const struct arch_fault *fault)
                                                  : FAULT_RECORD_KIND_OTHER;
 }
 
-static enum ProcessState public_state(const struct process *process)
+enum ProcessState process_public_state(const struct process *process)
 {
     static const uint8_t ended[] = {
         [PROCESS_ENDED_EXIT] = PROCESS_STATE_EXITED,
@@ -66,7 +66,7 @@ struct snapshot {
 static void take_snapshot(struct process *process, struct snapshot *out)
 {
     lock_acquire(&process->obj.lock);
-    out->state = public_state(process);
+    out->state = process_public_state(process);
     out->exit_code = process->exit_code;
     out->faulted = process->state >= PROCESS_EXITING && process->end_kind == PROCESS_ENDED_FAULT;
     out->fault = process->fault;
@@ -111,6 +111,7 @@ status_t ProcessHandle_kernel_info(struct invocation *inv, ProcessHandle_info_pa
         FaultRecord_set_stack_pointer(fault, snapshot.fault_sp);
         FaultRecord_set_code(fault, snapshot.fault.code);
     }
+    counters_fill(process, ProcessHandle_info_results_init_counters(results));
     usage_fill(process->ledger, ProcessHandle_info_results_init_ledger(results, LEDGER_CLASSES));
     return ST_OK;
 }

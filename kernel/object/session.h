@@ -42,6 +42,8 @@ struct session {
     uint32_t calling;                   /* [o] how many */
     uint32_t living;                    /* [o] joined and not reaped */
     struct job job;                     /* ends the members, once closed */
+    uint64_t told_since_ns; /* [o] ends of its processes that the log told, and did not */
+    uint32_t told, untold;  /* [o] since then */
 };
 
 /* The one of init, made at boot: it never closes. */

@@ -10,6 +10,7 @@
 #include "lib/base/bits.h"
 #include "mem/slab.h"
 #include "object/invoke.h"
+#include "object/kernel_trace.h"
 #include "object/process.h"
 #include "ring/ring.h"
 #include "ring/wait.h"
@@ -155,6 +156,12 @@ bool thread_stopped(struct thread *thread)
 void thread_release(struct thread *thread)
 {
     struct ledger *ledger = thread->process->ledger;
+    counters_keep(thread);
+    if (ring_is_traced(thread->ring)) {
+        bool alone = !process_is_exiting(thread->process);
+        trace_event(thread->ring, TRACE_WHAT(CAPOS_TRACE_END, !alone, 0, 0), 0, 0, 0,
+                    (uint64_t)(alone ? thread->exit_code : thread->process->exit_code));
+    }
     ring_destroy(thread->ring);
     fpu_free(ledger, thread->fpu);
     ledger_refund(ledger, LEDGER_CLASS_THREADS, 1);

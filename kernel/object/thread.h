@@ -49,6 +49,7 @@ struct thread {
     struct ring *ring;             /* [I] */
     _Atomic uint8_t state;         /* [a] enum thread_state; see the table above */
     _Atomic uint16_t cpu;          /* [a] where it last ran or is queued */
+    _Atomic uint64_t cycles;       /* [a] that it ran; written by its CPU: see cpu_charge */
     struct list_node queue_link;   /* [q] */
     struct list_node process_link; /* process lock */
     struct timer deadline;         /* of its cap_enter */

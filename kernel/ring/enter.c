@@ -13,6 +13,7 @@
 #include "core/step.h"
 #include "gen/status.capnp.h"
 #include "ipc/fast.h"
+#include "object/kernel_trace.h"
 #include "object/process.h"
 #include "object/thread.h"
 #include "ring/op.h"
@@ -104,7 +105,7 @@ NOINLINE COLD static uint64_t strange_bits(const struct op_entry *entry,
 {
     const uint64_t *words = (const uint64_t *)(const void *)sqe;
     uint64_t strange =
-        words[0] & entry->word0 & ~((FLAGS_COMMON | SQE_SPENT | SQE_DEPENDENT) << 16);
+        words[0] & entry->word0 & ~((FLAGS_COMMON | SQE_SPENT | SQE_DEPENDENT | SQE_TRACED) << 16);
     if (sqe->op == CAPOS_OP_CALL) {
         uint64_t pipes = (sqe->flags & CAPOS_SQE_PIPELINE) != 0 ? W0_PIPE : 0;
         strange &= ~((uint64_t)(CAPOS_SQE_KEEP | CAPOS_SQE_PIPELINE) << 16 | pipes);
@@ -206,31 +207,31 @@ static bool may_use_reserve(const struct ring *ring, const struct op_entry *entr
 }
 
 static ALWAYS_INLINE void write_cqe(struct ring *ring, uint64_t user_data, uint64_t outcome,
-                                    uint64_t extra)
+                                    uint64_t extra, uint64_t bill)
 {
     uint64_t tail = atomic_load_relaxed(&ring->cq_tail);
-    ring_put_cqe(ring, tail, user_data, outcome, extra);
+    ring_put_cqe(ring, tail, user_data, outcome, extra, bill);
     ring_publish(ring, tail + 1);
 }
 
 NOINLINE static void post_among_others(struct ring *ring, uint64_t user_data, uint64_t outcome,
-                                       uint64_t extra)
+                                       uint64_t extra, uint64_t bill)
 {
     lock_acquire(&ring->lock);
-    write_cqe(ring, user_data, outcome, extra);
+    write_cqe(ring, user_data, outcome, extra, bill);
     lock_release(&ring->lock);
 }
 
 /* The ring's thread is in its drain, so nobody is to be woken (R3); without records nobody else posts. */
 static ALWAYS_INLINE void post_own(struct ring *ring, uint64_t user_data, uint64_t outcome,
-                                   uint64_t extra)
+                                   uint64_t extra, uint64_t bill)
 {
     KDEBUG_ASSERT(ring->wait_min == 0);
     ring->claimed++;
     if (LIKELY(ring_is_alone(ring))) {
-        write_cqe(ring, user_data, outcome, extra);
+        write_cqe(ring, user_data, outcome, extra, bill);
     } else {
-        post_among_others(ring, user_data, outcome, extra);
+        post_among_others(ring, user_data, outcome, extra, bill);
     }
 }
 
@@ -250,6 +251,7 @@ static ALWAYS_INLINE uint64_t take_short(struct ring *ring, uint64_t position, u
     const uint8_t *shared = ring_sqe(ring, position);
     uint64_t w0 = ring_load(shared);
     uint32_t bytes = 0;
+    uint64_t bill = 0; /* a NOP is done for nobody */
     if (!sqe_is_nop(w0, shared)) {
         if ((w0 & ~QUICK_METHOD) != QUICK_WORD0) {
             return position;
@@ -257,12 +259,14 @@ static ALWAYS_INLINE uint64_t take_short(struct ring *ring, uint64_t position, u
         if (room > 1) {
             return quick_run(ring, position, end - position < room ? end : position + room);
         }
+        ring->began = (uint32_t)arch_cycles();
         bytes = quick_one(ring, w0, shared);
         if (UNLIKELY(bytes == 0)) {
             return position;
         }
+        bill = (uint32_t)arch_cycles() - ring->began;
     }
-    post_own(ring, ring_load(shared + 16), bytes, 0);
+    post_own(ring, ring_load(shared + 16), bytes, 0, bill);
     return position + 1;
 }
 
@@ -280,10 +284,24 @@ static ALWAYS_INLINE bool has_room(struct ring *ring)
     return LIKELY(ring->claimed - ring->cq_head_seen < ring->cq_ordinary) || ring_reclaim(ring);
 }
 
+/* For the flight recorder. */
+static ALWAYS_INLINE void record_submission(struct op *op)
+{
+    if (ring_is_traced(op->ring)) {
+        struct capos_sqe *sqe = op->sqe;
+        trace_event(op->ring, TRACE_WHAT(CAPOS_TRACE_SUBMIT, sqe->op, sqe->method, sqe->xfer_count),
+                    op->position, sqe->cap, sqe->interface,
+                    sqe->params_len | (uint64_t)(sqe->flags & CAPOS_SQE_FLAGS_ALL) << 32);
+        sqe->flags |= SQE_TRACED;
+    }
+}
+
 COLD void ring_dispatch(struct op *op)
 {
     const struct op_entry *entry = entry_of(op->sqe->op);
     STEP(what((uintptr_t)entry->run));
+    op->ring->began = (uint32_t)arch_cycles();
+    record_submission(op);
     if (strange_bits(entry, op->sqe) != 0) {
         refuse(op, ST_UNSUPPORTED);
     } else if ((op->sqe->flags & CAPOS_SQE_KEEP) != 0 && !answer_exists(op->ring, op->position)) {
@@ -348,8 +366,10 @@ NOINLINE static uint64_t take_long(struct ring *ring, uint64_t position, uint64_
     op.ring = ring;
     op.process = ring->process;
     op.position = position;
+    ring->began = (uint32_t)arch_cycles();
     STEP(what((uintptr_t)entry->run));
     if (LIKELY(kind == KIND_PLAIN)) {
+        record_submission(&op);
         entry->run(&op);
     } else if ((op.sqe->flags & CAPOS_SQE_LINK) != 0) {
         return take_chain(ring, position, tail);
@@ -523,6 +543,11 @@ void ring_wake(struct ring *ring, uint64_t result)
 
 void op_post(struct op *op, int32_t result, uint16_t flags, uint16_t cap_count, uint64_t extra)
 {
+    uint64_t bill = (uint32_t)arch_cycles() - op->ring->began;
+    if (ring_is_traced(op->ring)) {
+        trace_event(op->ring, TRACE_WHAT(CAPOS_TRACE_COMPLETE, 0, flags, cap_count), op->position,
+                    bill, extra, (uint64_t)(int64_t)result);
+    }
     if (UNLIKELY((op->sqe->flags & (CAPOS_SQE_QUIET | CAPOS_SQE_LINK | CAPOS_SQE_KEEP)) != 0)) {
         if ((op->sqe->flags & (CAPOS_SQE_LINK | CAPOS_SQE_KEEP)) != 0) {
             defer_ended_now(op, outcome_word(result, flags, cap_count), extra);
@@ -531,7 +556,10 @@ void op_post(struct op *op, int32_t result, uint16_t flags, uint16_t cap_count, 
             return;
         }
     }
-    post_own(op->ring, op->sqe->user_data, outcome_word(result, flags, cap_count), extra);
+    post_own(op->ring, op->sqe->user_data, outcome_word(result, flags, cap_count), extra, bill);
+    if (result < 0) {
+        atomic_add_relaxed(&op->ring->refusals, 1);
+    }
 }
 
 void op_post_result(struct op *op, int32_t result)
@@ -597,6 +625,10 @@ static void wait_or_answer(struct ring *ring, uint64_t min_complete, uint64_t de
     ring->wait_stalled = stalled;
     ring->wait_min = stalled ? 1 : (uint32_t)min_complete; /* any completion makes room */
     ring->wait_generation++;
+    cpu_charge(cpu_this(), thread);
+    if (ring_is_traced(ring)) {
+        trace_event(ring, CAPOS_TRACE_STOP, 0, 0, 0, 1);
+    }
     atomic_store_relaxed(&thread->state, THREAD_BLOCKED);
     cpu_this()->attention |= CPU_GONE;
     if (deadline_ns != CAPOS_FOREVER) {
@@ -639,6 +671,7 @@ COLD static enum drain refuse_chain(struct ring *ring, struct capos_ring_header 
         }
         enum kind kind;
         struct op op = {ring, ring->process, ring->sq_head, &ring->spare->sqe};
+        ring->began = (uint32_t)arch_cycles();
         (void)sqe_take(ring_sqe(ring, op.position), op.sqe, &kind);
         ring->sq_head++;
         ring_store_release(&header->sq_head, ring->sq_head);

@@ -10,7 +10,9 @@
 #include "lib/base/string.h"
 #include "ipc/endpoint.h"
 #include "object/invoke.h"
+#include "object/kernel_trace.h"
 #include "object/process.h"
+#include "ring/bill.h"
 #include "ring/buffer.h"
 #include "ring/defer.h"
 #include "ring/op.h"
@@ -205,6 +207,16 @@ void record_let_go_locked(struct record *rec)
     atomic_store_relaxed(&rec->generation, 0);
 }
 
+/* For the flight recorder. */
+static ALWAYS_INLINE void record_trace(const struct record *rec, int32_t result, uint16_t flags,
+                                       uint16_t cap_count, uint64_t extra)
+{
+    if (ring_is_traced(rec->ring) && (rec->sqe.flags & (SQE_ANSWER | SQE_DEFERRED)) == 0) {
+        trace_event(rec->ring, TRACE_WHAT(CAPOS_TRACE_COMPLETE, 0, flags, cap_count), rec->position,
+                    rec->bill, extra, (uint64_t)(int64_t)result);
+    }
+}
+
 void record_post(struct record *rec, int32_t result, uint16_t flags, uint16_t cap_count,
                  uint64_t extra)
 {
@@ -212,16 +224,24 @@ void record_post(struct record *rec, int32_t result, uint16_t flags, uint16_t ca
     struct kobj *held = rec->held;
     struct grant *route = rec->route;
     (void)timer_cancel(&rec->deadline);
+    record_trace(rec, result, flags, cap_count, extra);
     lock_acquire(&ring->lock);
     if (UNLIKELY((rec->sqe.flags & SQE_FLAGGED) != 0) &&
         defer_ended_locked(rec, outcome_word(result, flags, cap_count), extra)) {
         ring->released++;
     } else {
-        record_put_cqe_locked(ring, rec, outcome_word(result, flags, cap_count), extra);
+        record_put_cqe_locked(ring, rec, outcome_word(result, flags, cap_count), extra, rec->bill);
+    }
+    bill_add_locked(ring, rec->bill);
+    if (result < 0) {
+        atomic_add_relaxed(&ring->refusals, 1);
     }
     record_free_locked(ring, rec);
     bool wake = ring_wait_over_locked(ring);
     uint64_t answer = wake ? ring_answer_locked(ring) : 0;
+    if (wake && (rec->sqe.op == CAPOS_OP_RECV || rec->sqe.op == CAPOS_OP_RETURN_RECV)) {
+        bill_cut_locked(ring);
+    }
     lock_release(&ring->lock);
     if (route != NULL) {
         grant_unref(route);
@@ -238,10 +258,11 @@ COLD void record_event(struct record *rec, int32_t events, uint64_t signal)
     struct kobj *target = rec->target;
     lock_acquire(&target->lock);
     rec->armed = false;
+    record_trace(rec, events, CAPOS_CQE_SIGNAL | CAPOS_CQE_MORE, 0, signal);
     bool queued = record_queue_locked(rec, NULL);
     lock_acquire(&ring->lock);
     record_put_cqe_locked(ring, rec, outcome_word(events, CAPOS_CQE_SIGNAL | CAPOS_CQE_MORE, 0),
-                          signal);
+                          signal, 0);
     if (queued) {
         defer_unarmed_locked(rec);
     }

@@ -44,6 +44,7 @@ enum {
     SQE_CANCELLED = 1 << 14, /* and it will not be: an earlier entry of its chain failed [r] */
     SQE_SPENT = 1 << 13,     /* its transfer number was spent when it was consumed */
     SQE_DEPENDENT = 1 << 12, /* PIPELINE: counted by the answer it waits, or waited, for */
+    SQE_TRACED = 1 << 10,    /* of a traced ring: goes the general way */
     SQE_ANSWER = 1 << 11,    /* no SQE: the answer of one with KEEP (ring/pipeline.c) */
 };
 
@@ -69,6 +70,7 @@ struct record {
     uint64_t facet;       /* [I] call: of the capability called; WAIT: signal bits wanted */
     uint64_t key;         /* [I] call: of the served object */
     uint64_t caller[2];   /* [I] */
+    uint64_t bill; /* [I] what the completion says: by the claimer, before it ends the record */
     _Atomic uint32_t generation; /* [a] 31 bits; set under [r], 0 again under [o] */
     uint16_t index;              /* [I] for good */
     uint16_t next;               /* [r] free list: index + 1 */

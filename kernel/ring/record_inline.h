@@ -43,6 +43,7 @@ static ALWAYS_INLINE struct record *record_activate(struct ring *ring, uint64_t 
     rec->state = (uint8_t)state;
     rec->xfer_count = 0;
     rec->doom = ST_OK;
+    rec->bill = 0;
     atomic_store_relaxed(&rec->sleeping, false);
     rec->position = position;
     rec->held = held;
@@ -59,10 +60,10 @@ static ALWAYS_INLINE struct record *record_activate(struct ring *ring, uint64_t 
 }
 
 static ALWAYS_INLINE void record_put_cqe_locked(struct ring *ring, const struct record *rec,
-                                                uint64_t outcome, uint64_t extra)
+                                                uint64_t outcome, uint64_t extra, uint64_t bill)
 {
     uint64_t tail = atomic_load_relaxed(&ring->cq_tail);
-    ring_put_cqe(ring, tail, rec->sqe.user_data, outcome, extra);
+    ring_put_cqe(ring, tail, rec->sqe.user_data, outcome, extra, bill);
     ring_publish(ring, tail + 1);
 }
 
@@ -78,9 +79,9 @@ static ALWAYS_INLINE void record_free_locked(struct ring *ring, struct record *r
 
 /* The same after its completion was posted. */
 static ALWAYS_INLINE void record_retire_locked(struct ring *ring, struct record *rec,
-                                               uint64_t outcome, uint64_t extra)
+                                               uint64_t outcome, uint64_t extra, uint64_t bill)
 {
-    record_put_cqe_locked(ring, rec, outcome, extra);
+    record_put_cqe_locked(ring, rec, outcome, extra, bill);
     record_free_locked(ring, rec);
 }
 

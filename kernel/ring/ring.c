@@ -14,6 +14,8 @@
 #include "lib/base/bits.h"
 #include "lib/base/string.h"
 #include "mem/frames.h"
+#include "ipc/fast.h"
+#include "object/kernel_trace.h"
 #include "object/process.h"
 #include "object/thread.h"
 #include "sched/timer.h"
@@ -148,6 +150,16 @@ void ring_put(struct ring *ring)
     atomic_sub_release(&ring->refs, 1);
 }
 
+void ring_set_traced(struct ring *ring, bool traced)
+{
+    uint32_t near = KARRAY_DIRECTORY * PAGE_BYTES - ring->payload_offset;
+    uint32_t payload_bytes = ring->cq_entries * CAPOS_PAYLOAD_SLOT_BYTES;
+    near = near < payload_bytes ? near : payload_bytes;
+    atomic_store_relaxed(&ring->payload_near, traced ? 0 : near);
+    atomic_store_relaxed(&ring->general,
+                         (ipc_fast_enabled() ? 0 : RING_GENERAL) | (traced ? RING_TRACED : 0));
+}
+
 /* Offsets and sizes of a ring of sq_entries, which is all zero yet; every entry and slot lies inside one page. */
 static void lay_out(struct ring *ring, uint32_t sq_entries)
 {
@@ -166,8 +178,7 @@ static void lay_out(struct ring *ring, uint32_t sq_entries)
     uint64_t cq_end = ring->cq_offset + cq_bytes;
     ring->payload_offset = (uint32_t)align_up(cq_end, CAPOS_PAYLOAD_SLOT_BYTES);
     uint64_t payload_bytes = (uint64_t)ring->cq_entries * CAPOS_PAYLOAD_SLOT_BYTES;
-    uint64_t near = KARRAY_DIRECTORY * PAGE_BYTES - ring->payload_offset;
-    ring->payload_near = (uint32_t)(near < payload_bytes ? near : payload_bytes);
+    ring_set_traced(ring, false);
     ring->shared.npages = (uint32_t)(page_ceil(ring->payload_offset + payload_bytes) / PAGE_BYTES);
     ring->records.npages = (ring->cq_entries + RECORDS_PER_PAGE - 1) / RECORDS_PER_PAGE;
 }
@@ -280,6 +291,7 @@ status_t ring_fill(struct ring *ring, int *budget)
     }
     if (status == ST_OK) {
         registry_publish(ring);
+        trace_ring_made(ring);
     }
     return status;
 }

@@ -39,6 +39,8 @@ enum {
 struct process;
 struct thread;
 
+enum { RING_GENERAL = 1, RING_TRACED = 2 };
+
 /* [I] immutable  [a] atomic  [c] only its thread, in cap_enter  [r] lock */
 struct ring {
     struct capos_ring_header *header; /* [I] of the first shared page; NULL until it is filled */
@@ -52,27 +54,34 @@ struct ring {
     uint32_t sq_mask, cq_mask;                     /* [I] entries - 1 */
     uint32_t cq_ordinary;                          /* [I] entries without the reserve */
     uint32_t sq_offset, cq_offset, payload_offset; /* [I] */
-    uint32_t payload_near;      /* [I] bytes of the payload area that ring_entry reaches */
+    _Atomic uint32_t
+        payload_near; /* [a] 0 when traced, else bytes of the payload area that ring_entry reaches */
     uint64_t user_address;      /* [I] */
     struct karray shared;       /* [I] once filled: the pages user space sees */
     uint8_t *sq_page, *cq_page; /* [I] a queue that lies in one page, else NULL */
     struct karray records;      /* [I] likewise */
 
-    struct record *spare;   /* [c] what the next SQE is copied to; NULL only when all are in use */
-    uint64_t sq_head;       /* [c] private copy */
-    uint64_t claimed;       /* [c] CQ slots ever claimed: posted in a drain, or given a record */
-    uint64_t cq_head_seen;  /* [c] last good value of the client's index */
-    uint64_t fast;          /* [c] SQEs that went the special way of ipc/fast.c */
-    uint64_t next_sequence; /* [c] transfer number expected */
+    struct record *spare;    /* [c] what the next SQE is copied to; NULL only when all are in use */
+    uint64_t sq_head;        /* [c] private copy */
+    uint64_t claimed;        /* [c] CQ slots ever claimed: posted in a drain, or given a record */
+    uint64_t cq_head_seen;   /* [c] last good value of the client's index */
+    _Atomic uint8_t general; /* [a] RING_*: why its entries go no special way; 0: they may */
+    uint64_t fast;           /* [c] SQEs that went the special way of ipc/fast.c */
+    uint64_t next_sequence;  /* [c] transfer number expected */
     uint64_t caller_of, caller[2]; /* [c] the caller reference that a pipelined call needed last */
     _Atomic uint64_t cq_tail;      /* [r] private copy */
     _Atomic uint32_t outstanding;  /* [r] active records */
-    uint32_t released;             /* [r] of `claimed`: given back by records that ended quietly */
-    uint32_t wait_min;             /* [r] */
-    uint32_t wait_generation;      /* [r] counts waits, so that a late deadline does nothing */
-    bool wait_stalled;             /* [r] what the waiting cap_enter will answer */
-    uint32_t record_generation;    /* [r] */
-    uint16_t free_record;          /* [r] index + 1 */
+    _Atomic uint64_t billed;       /* [a] by services, in all; written under [r] */
+    uint64_t cut; /* of `ring_clock`: [c], and by who ends its wait with a call: see ring/bill.h */
+    uint32_t began;             /* [c] cycles: when the SQE at hand was taken */
+    _Atomic uint64_t calls;     /* [a] of services; written by its thread */
+    _Atomic uint64_t refusals;  /* [a] completions that say a status below 0 */
+    uint32_t released;          /* [r] of `claimed`: given back by records that ended quietly */
+    uint32_t wait_min;          /* [r] */
+    uint32_t wait_generation;   /* [r] counts waits, so that a late deadline does nothing */
+    bool wait_stalled;          /* [r] what the waiting cap_enter will answer */
+    uint32_t record_generation; /* [r] */
+    uint16_t free_record;       /* [r] index + 1 */
     uint16_t records_made;  /* [r] records below this index were used; the others are all zero */
     bool closing;           /* [r] no new record */
     _Atomic uint32_t ready; /* [r] counts `ready_list`, and in the upper half what else is to be
@@ -185,9 +194,24 @@ static ALWAYS_INLINE bool ring_is_alone(struct ring *ring)
     return atomic_load_acquire(&ring->outstanding) == 0;
 }
 
+/* Its thread's entries are recorded: object/kernel_trace.h. */
+static ALWAYS_INLINE bool ring_is_traced(const struct ring *ring)
+{
+    return UNLIKELY((atomic_load_relaxed(&ring->general) & RING_TRACED) != 0);
+}
+
+/* By the recorder, which locks. What waits already goes its way first. */
+void ring_set_traced(struct ring *ring, bool traced);
+
+/* Its thread calls a service. */
+static ALWAYS_INLINE void ring_count_call(struct ring *ring)
+{
+    atomic_store_relaxed(&ring->calls, atomic_load_relaxed(&ring->calls) + 1);
+}
+
 /* `outcome` is the CQE's second word: result, flags, cap_count. */
 static ALWAYS_INLINE void ring_put_cqe(struct ring *ring, uint64_t tail, uint64_t user_data,
-                                       uint64_t outcome, uint64_t extra)
+                                       uint64_t outcome, uint64_t extra, uint64_t bill)
 {
     uint64_t offset = (tail & ring->cq_mask) * sizeof(struct capos_cqe);
     uint8_t *cqe = LIKELY(ring->cq_page != NULL) ? ring->cq_page + offset
@@ -195,7 +219,7 @@ static ALWAYS_INLINE void ring_put_cqe(struct ring *ring, uint64_t tail, uint64_
     ring_store(cqe, user_data);
     ring_store(cqe + 8, outcome);
     ring_store(cqe + 16, extra);
-    ring_store(cqe + 24, 0);
+    ring_store(cqe + 24, bill);
 }
 
 /* The private index goes last: who has seen it move without the lock finds the shared one moved too. */

@@ -43,7 +43,8 @@ struct cpu {
     uint32_t attention;     /* [c] CPU_* bits: why sched_next must look; 0 = resume who entered */
     struct thread
         *handoff; /* [c] READY and in no queue: the first that this entry woke; else NULL */
-    uint64_t slice_end_ns; /* [c] of current, when others wait; else ARCH_TIME_NEVER */
+    uint64_t slice_end_ns;  /* [c] of current, when others wait; else ARCH_TIME_NEVER */
+    _Atomic uint64_t since; /* [a] cycles: what comes after is not in current's count yet */
 
     struct spinlock queue_lock;   /* rank LOCK_RUN_QUEUE */
     struct list ready;            /* [q] */
@@ -79,6 +80,16 @@ static inline void cpu_enter_kernel(struct cpu *cpu)
 static inline void cpu_leave_kernel(struct cpu *cpu)
 {
     atomic_store_release(&cpu->sequence, atomic_load_relaxed(&cpu->sequence) + 1);
+}
+
+/* Adds what this CPU did since it was last asked to the thread that did it, which runs here. A thread that
+ * blocks is charged under its ring's lock, so whoever wakes it finds its count complete. */
+static ALWAYS_INLINE void cpu_charge(struct cpu *cpu, struct thread *thread)
+{
+    uint64_t now = arch_cycles();
+    atomic_store_relaxed(&thread->cycles, atomic_load_relaxed(&thread->cycles) + now -
+                                              atomic_load_relaxed(&cpu->since));
+    atomic_store_relaxed(&cpu->since, now);
 }
 
 /* A grace period: all zero at its beginning, and again once it has passed. */

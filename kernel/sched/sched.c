@@ -17,6 +17,7 @@
 #include "core/panic.h"
 #include "core/step.h"
 #include "core/trace.h"
+#include "object/kernel_trace.h"
 #include "object/process.h"
 #include "mem/frames.h"
 #include "ring/wait.h"
@@ -148,6 +149,14 @@ static void queue_handoff(struct cpu *cpu)
     }
 }
 
+/* For the flight recorder. */
+static ALWAYS_INLINE void trace_switch(struct thread *thread, enum capos_trace_kind kind)
+{
+    if (thread->ring != NULL && ring_is_traced(thread->ring)) {
+        trace_event(thread->ring, kind, 0, 0, 0, 0);
+    }
+}
+
 /* Who entered blocked after it woke one thread of this CPU, and nothing else asks for attention: that
  * thread goes on in the same slice. */
 static bool take_handoff(struct cpu *cpu)
@@ -161,6 +170,7 @@ static bool take_handoff(struct cpu *cpu)
     cpu->attention = 0;
     atomic_store_relaxed(&thread->state, THREAD_RUNNING);
     cpu->current = thread;
+    trace_switch(thread, CAPOS_TRACE_RUN);
     return true;
 }
 
@@ -285,6 +295,8 @@ static struct thread *resume(struct cpu *cpu, struct thread *next)
     }
     set_idle(cpu, next == &cpu->idle);
     cpu->current = next;
+    atomic_store_relaxed(&cpu->since, arch_cycles()); /* jobs and idle times are nobody's */
+    trace_switch(next, CAPOS_TRACE_RUN);
     cpu->slice_end_ns =
         ARCH_TIME_NEVER; /* a new slice begins here only: no interrupt prolongs one */
     arm(cpu, next);
@@ -331,6 +343,9 @@ struct thread *sched_choose(struct thread *prev)
     if (running && (cpu->attention & CPU_RESCHED) == 0) {
         return carry_on(cpu, prev);
     }
+    if (running) {
+        cpu_charge(cpu, prev);
+    }
     if (job_pending()) {
         if (!running) {
             arch_thread_let_go(); /* it may be wanted elsewhere while this CPU works */
@@ -345,6 +360,7 @@ struct thread *sched_choose(struct thread *prev)
         if (atomic_load_relaxed(&cpu->ready_count) == 0) {
             return resume(cpu, prev);
         }
+        trace_switch(prev, CAPOS_TRACE_STOP);
         enqueue(cpu, prev);
         call_idle_cpu(); /* whoever has nothing to do takes one of those that share this CPU */
     }

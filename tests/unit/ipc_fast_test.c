@@ -242,10 +242,11 @@ static void step(void)
     note_charges();
 }
 
-static void begin(unsigned cpus, uint64_t seed)
+static void begin(unsigned cpus, uint64_t seed, bool fast)
 {
     chance_state = seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
     fixture_start_seed(cpus, seed);
+    ipc_fast_enable(fast);
     client.user = user_new("client");
     server.user = user_new("server");
     server.cap = user_endpoint(server.user, MESSAGE, 1);
@@ -274,8 +275,7 @@ static void finish(void)
 
 static void run(unsigned cpus, uint64_t seed, bool fast)
 {
-    begin(cpus, seed);
-    ipc_fast_enable(fast);
+    begin(cpus, seed, fast);
     for (unsigned i = 0; i < STEPS; i++) {
         step();
     }
@@ -346,7 +346,7 @@ TEST(ipc_fast_two_cpus, "the same with two CPUs, where the other side may sit on
 /* A ring's first operation prepares it for the special way. */
 static void begin_plain(void)
 {
-    begin(1, 1);
+    begin(1, 1, true);
     CHECK_EQ(user_release(client.user, 1), ST_BAD_CAP);
 }
 

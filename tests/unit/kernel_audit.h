@@ -10,6 +10,7 @@ struct grant;
  *   an object's count of slots is the number of slots that hold it, and it has at least that many refs;
  *   a route knows its holders (G4), and has a ref for each slot and each child;
  *   nothing below a dead grant is alive (G1), depths count up, no slot of a dead grant is unswept;
+ *   a ring below a flight recorder is marked as that;
  *   a ledger's slots and grants are at least what is found charged to it, and nothing is over its limit. */
 void kernel_audit(const struct grant *root);
 

@@ -180,6 +180,8 @@ static void make_heap(struct user *user)
 }
 
 struct session *fixture_session;
+struct ledger *fixture_ledger;
+bool fixture_ledger_shared;
 
 status_t fixture_process(struct ledger *parent, struct ledger *ledger, struct session *session,
                          const uint64_t limits[LEDGER_CLASSES], const char *name,
@@ -205,7 +207,8 @@ status_t user_try_new(const char *name, const uint64_t limits[LEDGER_CLASSES],
                       uint32_t ring_entries, struct user **out)
 {
     struct process *process;
-    status_t status = fixture_process(roots->ledger, NULL,
+    struct ledger *ledger = fixture_ledger != NULL ? fixture_ledger : roots->ledger;
+    status_t status = fixture_process(ledger, fixture_ledger_shared ? ledger : NULL,
                                       fixture_session != NULL ? fixture_session : session_boot(),
                                       limits, name, ring_entries, &process);
     if (status != ST_OK) {

@@ -62,6 +62,9 @@ bool fixture_reaped(struct process *process);
 
 /* Whose the users are that are made from now on; NULL, as at the start: init's. */
 extern struct session *fixture_session;
+/* What their ledgers are carved from, NULL: the root; or, when shared, their ledger. */
+extern struct ledger *fixture_ledger;
+extern bool fixture_ledger_shared;
 
 /* process_create, process_furnish and ring_fill in one: a process whose thread is NEW; a refusal abandons it. */
 status_t fixture_process(struct ledger *parent, struct ledger *ledger, struct session *session,

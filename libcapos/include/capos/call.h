@@ -90,10 +90,11 @@ struct capos_call {
     uint64_t deadline_ns; /* absolute; 0 = none. Stays between uses of the call */
     /* The outcome. */
     status_t status;
-    enum capos_exception exception;    /* when status is ST_EXCEPTION */
-    uint32_t needed;                   /* RESULT_TOO_SMALL: bytes; QUOTA: ledger class */
-    uint64_t taken;                    /* bit i: record i has an owner elsewhere */
-    void *cookie;                      /* the user's */
+    enum capos_exception exception; /* when status is ST_EXCEPTION */
+    uint32_t needed;                /* RESULT_TOO_SMALL: bytes; QUOTA: ledger class */
+    uint64_t taken;                 /* bit i: record i has an owner elsewhere */
+    uint64_t bill;                  /* cycles that were spent for it: docs/concepts/diagnosis.md */
+    void *cookie;                   /* the user's */
     uint64_t codec[CAPOS_CODEC_WORDS]; /* the generated code's: its builder lives here */
     /* Pipelining: see CAPOS_PROMISE. `keep`: others may be called on its results before they come;
      * `quiet`: nobody waits for this call itself. */

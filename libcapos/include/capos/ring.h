@@ -78,4 +78,7 @@ struct capos_ring_stats {
 };
 const struct capos_ring_stats *capos_ring_stats(void);
 
+/* The processor's cycle counter, in which bills are. */
+uint64_t capos_cycles(void);
+
 #endif

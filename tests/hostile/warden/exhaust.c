@@ -405,7 +405,7 @@ const struct hostile_case exhaust_cases[] = {
     LIMITED("full.served", served_objects, "served objects run out, and come back",
             {LEDGER_CLASS_SERVED_OBJECTS, true, 20}),
     LIMITED("full.committed", committed, "committed memory runs out, and comes back",
-            {LEDGER_CLASS_FRAMES, true, 200}),
+            {LEDGER_CLASS_FRAMES, true, 400}),
     LIMITED("full.virtual", virtual_pages, "address space runs out, and comes back",
             {LEDGER_CLASS_VIRTUAL_PAGES, true, 65536}),
     LIMITED("full.log", log_bytes, "the log takes so much a second of one process",
