@@ -97,8 +97,9 @@ const manifest :M.Manifest = (
   launchSets = [
     (
       name = "applications",
-      programs = ["hello", "counter-client", "sleeper", "counter", "pipeline", "steady"],
+      programs = ["hello", "counter-client", "sleeper", "counter", "pipeline", "steady", "crash"],
       maxChildren = 8,
+      watch = debug,
     ),
   ],
 );

@@ -34,7 +34,7 @@ $(O)/obj/kernel/kernel/%.o: kernel/%.c mk/flags.mk | $(DEPS)
 
 # What runs at boot, at a panic, for a log line or once in a while is made small, not fast.
 KERNEL_COLD := acpi apic archive boot bootmem cmdline elf gdt idt irq layout log multiboot2 panic paging power processor pvh \
-	serial smp entropy io_ports kernel_log boot_package interrupt capability_manager grant_handle session launcher process_handle memory_pin aspace_private spawn virtual_memory handover watch \
+	serial smp entropy io_ports kernel_log boot_package interrupt capability_manager grant_handle session launcher process_handle memory_pin aspace_private spawn virtual_memory handover watch debugger_view \
 	process endpoint memory_object thread kernel_trace revocation pending
 $(foreach name,$(KERNEL_COLD),$(eval KERNEL_SIZE_$(name) := -Os))
 

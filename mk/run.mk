@@ -18,10 +18,10 @@ IMAGE_FOR_BOOT = $(O)/kernel.elf $(O)/boot.archive $(if $(filter-out pvh,$(BOOT)
 run: $(IMAGE_FOR_BOOT) build/.accel ## boot to a prompt in this terminal [CPUS=2 MEMORY=512 BOOT=pvh|bios|uefi GDB=1 WORDS=...]
 	@tools/run $(RUN_OPTIONS) $(if $(filter 1,$(GDB)),--gdb) -- $(WORDS)
 
-gdb: $(O)/kernel.elf ## attach gdb to a system started with make run GDB=1
+gdb: $(O)/kernel.elf ## attach gdb to a system started with make run GDB=1; capos prints its objects
 	@command -v gdb >/dev/null || { echo 'gdb is missing: apt-get install gdb'; exit 1; }
 	@test -S $(O)/run/gdb.socket || { echo 'no system waits: start one with make run GDB=1'; exit 1; }
-	@gdb -q $(O)/kernel.elf -ex 'target remote $(O)/run/gdb.socket' -ex 'hbreak kernel_main'
+	@gdb -q $(O)/kernel.elf -x tools/gdb/capos.py -ex 'target remote $(O)/run/gdb.socket' -ex 'hbreak kernel_main'
 
 JOBS ?= 2
 T ?=

@@ -12,6 +12,7 @@
 using A = import "annotations.capnp";
 using LedgerClass = import "status.capnp".LedgerClass;
 using SelfObject = import "process.capnp".SelfObject;
+using Watch = import "process.capnp".Watch;
 
 struct Manifest {
   schemaVersion @0 :UInt32;         # 1
@@ -94,6 +95,7 @@ struct LaunchSet {
   programs @1 :List(Text);
   limits @2 :List(ServiceLimit);
   maxChildren @3 :UInt32 = 8;
+  watch @4 :Watch;                  # the most a launch may ask for: none, faults, debug
 }
 
 struct ServiceLimit {

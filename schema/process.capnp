@@ -17,17 +17,28 @@ struct Grant {
 
 enum SelfObject { ledger @0; virtualMemory @1; capabilityManager @2; processHandle @3; threadSpawner @4; threadControl @5; session @6; }
 
+enum Watch { none @0; faults @1; debug @2; }
+# What a starter asks for beside the ProcessHandle: nothing; to be told of faults and resume (FaultHandler); all
+# of a ProcessDebugger, and that the first thread is stopped before its first instruction.
+
 struct Limit {
   ledgerClass @0 :import "status.capnp".LedgerClass;
   amount @1 :UInt64;
 }
 
 struct FaultRecord {
+  # What a thread did that its machine or its memory does not allow. Told to holders of the process's handle, and nothing
+  # in it is of another process.
   kind @0 :Kind;
-  address @1 :UInt64 $A.hex;
+  address @1 :UInt64 $A.hex;      # of a pageFault: what was touched; else the instruction
   instruction @2 :UInt64 $A.hex;
   stackPointer @3 :UInt64 $A.hex;
-  code @4 :UInt64 $A.hex;
+  code @4 :UInt64 $A.hex;         # the machine's own: vector and error code
+  access @5 :Access;              # of a pageFault
+  mapped @6 :Bool;                # of a pageFault: memory is there, but not for this
+  registers @7 :List(UInt64) $A.hex;  # x86-64: ax bx cx dx si di bp sp r8 to r15 ip flags
+  imageBase @8 :UInt64 $A.hex;        # where the program's image begins: instruction less this is a place in its file
+  enum Access { none @0; read @1; write @2; execute @3; }
   enum Kind { none @0; pageFault @1; protection @2; illegalInstruction @3; divide @4; alignment @5; floatingPoint @6; debugTrap @7; other @8; }
 }
 
@@ -37,21 +48,24 @@ interface ProcessSpawner $A.kernel $A.kernelType(5) $A.transfer(none) $A.scope(s
   # Makes processes. init and the broker hold it.
 
   spawn @0 (name :Text, image :UInt16 $A.capability("MemoryObject"), grants :List(Grant), limits :List(Limit), ringEntries :UInt32, stackBytes :UInt64,
-            ledger :UInt16 = 0xffff $A.capability("Ledger"), session :UInt16 = 0xffff $A.capability("SessionRef"))
-      -> (process :UInt16 $A.capability("ProcessHandle")) $A.maxParams(16384) $A.paramCaps(62) $A.resultCaps(1) $A.mayBlock
+            ledger :UInt16 = 0xffff $A.capability("Ledger"), session :UInt16 = 0xffff $A.capability("SessionRef"), watch :Watch)
+      -> (process :UInt16 $A.capability("ProcessHandle"), debugger :UInt16 = 0xffff $A.capability("ProcessDebugger"))
+      $A.maxParams(16384) $A.paramCaps(62) $A.resultCaps(2) $A.mayBlock
       $A.statuses(["badArgument", "badImage", "notSealed", "notTransferable", "quota", "exists", "badState"]);
   # Start a program from a sealed ELF image with exactly these grants. The program is built while the call
   # waits, and runs when it completes; a refusal, or the call's end before that, starts nothing and moves nothing. The limits are carved from the spawner's ledger; classes
   # not named get the system's defaults. 0 for ringEntries (32) and stackBytes (65536) means default.
   # With ledger (0xffff: none) the process uses that one, limits is empty, and it stays open at its end.
   # With session it works in that one, and whatever its scope may be given to it; else in the spawner's.
+  # What watch asks for comes as debugger (0xffff: none), and cannot be had later.
 
   newLauncher @1 (programs :List(Program), limits :List(Limit), maxChildren :UInt32,
-                  ledger :UInt16 = 0xffff $A.capability("Ledger"), session :UInt16 = 0xffff $A.capability("SessionRef"))
+                  ledger :UInt16 = 0xffff $A.capability("Ledger"), session :UInt16 = 0xffff $A.capability("SessionRef"), watch :Watch)
       -> (launcher :UInt16 $A.capability("Launcher")) $A.maxParams(8192) $A.paramCaps(62) $A.resultCaps(1)
       $A.statuses(["badArgument", "notSealed", "quota", "exists", "badState"]);
   # A spawner bound to named images and to the limits of each child, which are carved from the ledger
   # given, or from the caller's own. Children work in the session given, else in that of who launches.
+  # watch is the most that launch may ask for.
 }
 
 struct Program { name @0 :Text; image @1 :UInt16 $A.capability("MemoryObject"); }
@@ -59,11 +73,13 @@ struct Program { name @0 :Text; image @1 :UInt16 $A.capability("MemoryObject"); 
 interface Launcher $A.kernel $A.kernelType(6) $A.transfer(copy) $A.scope(sameSession) {
   # Starts programs from a fixed set, under fixed limits.
 
-  launch @0 (program :Text, name :Text, grants :List(Grant))
-      -> (process :UInt16 $A.capability("ProcessHandle")) $A.maxParams(16384) $A.paramCaps(62) $A.resultCaps(1) $A.mayBlock
-      $A.statuses(["badArgument", "notFound", "notTransferable", "quota", "exists", "busy", "badState"]);
+  launch @0 (program :Text, name :Text, grants :List(Grant), watch :Watch)
+      -> (process :UInt16 $A.capability("ProcessHandle"), debugger :UInt16 = 0xffff $A.capability("ProcessDebugger"))
+      $A.maxParams(16384) $A.paramCaps(62) $A.resultCaps(2) $A.mayBlock
+      $A.statuses(["badArgument", "noMethod", "notFound", "notTransferable", "quota", "exists", "busy", "badState"]);
   # Start one of the bound programs with exactly these grants. busy: maxChildren are alive, or have
   # ended and a handle of them is still held. badState: the session is closed.
+  # noMethod: this launcher does not give what watch asks for.
 
   programs @1 () -> (names :List(Text)) $A.maxResults(8192);
 }

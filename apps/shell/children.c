@@ -13,8 +13,10 @@
 #include "apps/shell/loop.h"
 #include "apps/shell/stdio.h"
 #include "apps/shell/term.h"
+#include "capos/fault.h"
 #include "capos/handle.h"
 #include "lib/base/string.h"
+#include "debugger.capnp.h"
 #include "process.client.h"
 
 enum { CHILDREN_MAX = STDIO_STREAMS, PROGRAM_BYTES = 48 };
@@ -28,6 +30,7 @@ struct child {
     uint64_t stdio;
     int64_t code;
     struct held *held;
+    struct held *debugger; /* its name while it is held; NULL */
     struct capos_op exit;
     char program[PROGRAM_BYTES];
 };
@@ -48,6 +51,12 @@ static struct child *child_of(const struct held *held)
 bool children_owns(const struct held *process)
 {
     return child_of(process) != NULL;
+}
+
+capos_cap_t children_debugger(const struct held *process)
+{
+    struct child *child = child_of(process);
+    return child != NULL && child->debugger != NULL ? child->debugger->cap : 0;
 }
 
 void children_init(capos_cap_t launcher, capos_cap_t ledger, capos_cap_t terminal)
@@ -81,17 +90,19 @@ static void exited(struct capos_op *op)
     close_stdio(child);
 }
 
-static void say_fault(FaultRecord_r fault)
+static void say_fault(FaultRecord_r fault, bool registers)
 {
-    term_printf("faulted: %s at address 0x%llx, instruction 0x%llx, stack 0x%llx, code 0x%llx",
-                FaultRecord_Kind_name(FaultRecord_get_kind(fault)),
-                (unsigned long long)FaultRecord_get_address(fault),
-                (unsigned long long)FaultRecord_get_instruction(fault),
-                (unsigned long long)FaultRecord_get_stack_pointer(fault),
-                (unsigned long long)FaultRecord_get_code(fault));
+    char text[CAPOS_FAULT_BYTES];
+    capos_fault_text(fault, text, sizeof(text));
+    term_printf("faulted: %s", text);
+    struct capnp_list list = FaultRecord_get_registers(fault);
+    for (uint32_t line = 0; registers && capos_registers_line(list, line, text, sizeof(text)) != 0;
+         line++) {
+        term_printf("\n  %s", text);
+    }
 }
 
-static void say_end(const struct child *child)
+static void say_end(const struct child *child, bool registers)
 {
     CAPOS_CALL(call, ProcessHandle, info);
     capos_call_begin(&call, child->held->cap);
@@ -101,7 +112,7 @@ static void say_end(const struct child *child)
         ProcessHandle_info_results(&call, &info) != ST_OK) {
         term_printf("ended with exit code %lld", (long long)child->code);
     } else if (ProcessHandle_info_results_get_state(info) == PROCESS_STATE_FAULTED) {
-        say_fault(ProcessHandle_info_results_get_fault(info));
+        say_fault(ProcessHandle_info_results_get_fault(info), registers);
     } else if (ProcessHandle_info_results_get_state(info) == PROCESS_STATE_TERMINATED) {
         term_printf("was ended from outside");
     } else {
@@ -114,7 +125,7 @@ static void tell_end(struct child *child)
 {
     child->told = true;
     term_printf("@%s (%s) ", child->held->name, child->program);
-    say_end(child);
+    say_end(child, true);
     term_printf("\n");
 }
 
@@ -138,9 +149,20 @@ static void forget(struct child *child)
     child->used = false;
 }
 
+/* The name of a debugger is dropped: the child has none from now on. */
+static void forget_debugger(const struct held *held)
+{
+    for (unsigned i = 0; i < CHILDREN_MAX; i++) {
+        if (children[i].used && children[i].debugger == held) {
+            children[i].debugger = NULL;
+        }
+    }
+}
+
 bool children_forget(struct held *process)
 {
     struct child *child = child_of(process);
+    forget_debugger(process);
     bool lives = child != NULL && !child->ended;
     if (child != NULL) {
         forget(child);
@@ -152,9 +174,14 @@ bool children_forget(struct held *process)
 static void drop(struct child *child)
 {
     struct held *held = child->held;
+    struct held *debugger = child->debugger;
     forget(child);
     capos_release(held->cap);
     names_remove(held);
+    if (debugger != NULL) {
+        capos_release(debugger->cap);
+        names_remove(debugger);
+    }
 }
 
 /* ---- starts ---- */
@@ -194,6 +221,20 @@ static void after_moves(const struct command *command, const struct resolved_gra
             children_forget(grants[i].held);
             names_remove(grants[i].held);
         }
+    }
+}
+
+/* Named after the process. Without a name it goes back, and the child with it. */
+static void adopt_debugger(struct child *child, capos_cap_t debugger)
+{
+    const char *why;
+    char name[NAME_BYTES];
+    size_t len = fmt_format(name, sizeof(name), "%s-debugger", child->held->name);
+    child->debugger = names_add((struct span){name, len}, "ProcessDebugger", debugger,
+                                ProcessDebugger_ID, child->held->origin, &why);
+    if (child->debugger == NULL) {
+        term_error("@%s has no debugger: %s", child->held->name, why);
+        capos_release(debugger);
     }
 }
 
@@ -246,7 +287,8 @@ static bool start(struct child *child, const struct command *command,
     if (!open_stdio(child, command, &stream.cap)) {
         return false;
     }
-    capos_cap_t process = launch_program(command, grants, stream.cap);
+    capos_cap_t debugger = 0;
+    capos_cap_t process = launch_program(command, grants, stream.cap, &debugger);
     if (process == 0) {
         close_stdio(child);
         return false;
@@ -254,8 +296,12 @@ static bool start(struct child *child, const struct command *command,
     stream.cap = 0; /* the program has it */
     after_moves(command, grants);
     if (!adopt(child, command, process)) {
+        capos_release(debugger);
         close_stdio(child);
         return false;
+    }
+    if (debugger != 0) {
+        adopt_debugger(child, debugger);
     }
     return true;
 }
@@ -280,7 +326,7 @@ static void run_to_end(struct child *child)
     child->told = true;
     if (stopped || child->code != 0) {
         term_printf("%s ", child->program);
-        say_end(child);
+        say_end(child, true);
         term_printf("\n");
     }
     drop(child);
@@ -307,15 +353,18 @@ void children_start(struct command *command)
         return;
     }
     memset(child, 0, sizeof(*child));
-    child->foreground = command->verb == VERB_RUN;
+    child->foreground = command->verb != VERB_SPAWN;
     fmt_format(child->program, sizeof(child->program), "%.*s",
                SPAN_ARGS(command->as.len > 0 ? command->as : command->program));
     if (!start(child, command, grants)) {
         return;
     }
     child->used = true;
-    if (child->foreground) {
+    if (command->verb == VERB_RUN) {
         run_to_end(child);
+    } else if (command->verb == VERB_DEBUG) {
+        term_printf("@%s is %s, stopped at its start; 'go @%s' lets it run\n", child->held->name,
+                    child->program, child->held->name);
     } else {
         term_printf("@%s is %s\n", child->held->name, child->program);
     }
@@ -388,7 +437,7 @@ static void list_one(const struct child *child)
                 (unsigned long long)id, state, (unsigned long long)pages * 4);
     if (child->ended) {
         term_printf("  ");
-        say_end(child);
+        say_end(child, false);
     }
     term_printf("\n");
     capos_call_end(&call);

@@ -12,13 +12,16 @@
 /* Sets up stdio; launcher 0: nothing can be started. */
 void children_init(capos_cap_t launcher, capos_cap_t ledger, capos_cap_t terminal);
 
-/* run, spawn, wait, kill, ps. What they have to say they say themselves. */
+/* run, spawn, debug, wait, kill, ps. What they have to say they say themselves. */
 void children_start(struct command *command);
 void children_kill(struct held *process);
 void children_list(void);
 
 /* True for a process that was started by run or spawn, and so is watched. */
 bool children_owns(const struct held *process);
+
+/* The debugger of a process that was started by debug; 0: it has none. */
+capos_cap_t children_debugger(const struct held *process);
 
 /* Waits for the end of such a process. */
 void children_wait(struct held *process);

@@ -3,6 +3,7 @@
 
 #include "apps/shell/call.h"
 #include "apps/shell/children.h"
+#include "apps/shell/debug.h"
 #include "apps/shell/describe.h"
 #include "apps/shell/lend.h"
 #include "apps/shell/loop.h"
@@ -144,6 +145,12 @@ static const char general_help[] =
     "                                 start a program with exactly these, and wait for its end\n"
     "  spawn PROGRAM with { ... }     the same, in the background\n"
     "  ps, wait @PROCESS, kill @PROCESS\n"
+    "  debug PROGRAM with { ... }     start it, stopped before its first instruction, to look into "
+    "it\n"
+    "  debug @PROCESS                 where it stands: threads, registers, the way it came\n"
+    "  go @PROCESS, step @PROCESS     on until it stops or ends (Ctrl-C stops it); one "
+    "instruction\n"
+    "  dump @PROCESS ADDRESS [BYTES]  what is in its memory\n"
     "  wait @NOTIFICATION [BITS], signal @NOTIFICATION BITS\n"
     "  wait @CAP                      for the end of anything; of an endpoint, for lost clients, "
     "too\n"
@@ -490,12 +497,40 @@ static void why_command(struct command *command)
     }
 }
 
+static void go_command(struct command *command)
+{
+    struct held *held = names_need(command->cap);
+    if (held != NULL) {
+        debug_go(held, command->verb == VERB_STEP);
+    }
+}
+
+static void dump_command(struct command *command)
+{
+    struct held *held = names_need(command->cap);
+    if (held != NULL) {
+        debug_dump(held, command->args);
+    }
+}
+
+static void debug_command(struct command *command)
+{
+    struct held *held = command->cap.len != 0 ? names_need(command->cap) : NULL;
+    if (command->cap.len == 0) {
+        children_start(command);
+    } else if (held != NULL) {
+        debug_show(held);
+    }
+}
+
 static void on_capability(struct command *command)
 {
     if (command->verb == VERB_WAIT) {
         wait_command(command);
     } else if (command->verb == VERB_SIGNAL) {
         signal_command(command);
+    } else if (command->verb == VERB_DUMP) {
+        dump_command(command);
     } else if (!takes_no_value(command)) {
         return;
     } else if (command->verb == VERB_KILL) {
@@ -504,6 +539,8 @@ static void on_capability(struct command *command)
         revoke_command(command);
     } else if (command->verb == VERB_WHY) {
         why_command(command);
+    } else if (command->verb == VERB_GO || command->verb == VERB_STEP) {
+        go_command(command);
     } else {
         drop_command(command);
     }
@@ -543,7 +580,13 @@ bool commands_run(struct command *command)
     case VERB_DROP:
     case VERB_REVOKE:
     case VERB_WHY:
+    case VERB_GO:
+    case VERB_STEP:
+    case VERB_DUMP:
         on_capability(command);
+        break;
+    case VERB_DEBUG:
+        debug_command(command);
         break;
     case VERB_DERIVE:
         lend_derive(command);

@@ -6,6 +6,7 @@
 #include "bytestream.client.h"
 #include "lib/base/bits.h"
 #include "lib/base/string.h"
+#include "debugger.capnp.h"
 #include "process.client.h"
 
 static capos_cap_t launcher;
@@ -88,6 +89,8 @@ static status_t launch(const struct command *command, const struct resolved_gran
     Launcher_launch_params_b params = Launcher_launch_begin(&launch_call);
     Launcher_launch_params_set_program(params, command->program.ptr, command->program.len);
     Launcher_launch_params_set_name(params, name.ptr, name.len);
+    Launcher_launch_params_set_watch(params,
+                                     command->verb == VERB_DEBUG ? WATCH_DEBUG : WATCH_NONE);
     unsigned count = command->grant_count;
     Grant_list_b list = Launcher_launch_params_init_grants(params, count + (stream != 0 ? 1 : 0));
     for (unsigned i = 0; i < count; i++) {
@@ -114,7 +117,7 @@ static void say_refusal(const struct command *command, status_t status)
 }
 
 capos_cap_t launch_program(const struct command *command, const struct resolved_grant *grants,
-                           capos_cap_t stream)
+                           capos_cap_t stream, capos_cap_t *debugger)
 {
     Launcher_launch_results_r results;
     capos_cap_t process = 0;
@@ -128,6 +131,10 @@ capos_cap_t launch_program(const struct command *command, const struct resolved_
     } else if (Launcher_launch_results(&launch_call, &results) == ST_OK) {
         process = capos_call_take(&launch_call, Launcher_launch_results_get_process(results),
                                   ProcessHandle_ID);
+        if (command->verb == VERB_DEBUG) {
+            *debugger = capos_call_take(&launch_call, Launcher_launch_results_get_debugger(results),
+                                        ProcessDebugger_ID);
+        }
     }
     if (status == ST_OK && process == 0) {
         term_error("the launcher's answer holds no process");

@@ -12,8 +12,8 @@ void launch_init(capos_cap_t launcher);
 
 /* Starts command->program with these grants and, unless it is 0, a stream as its stdio, which is
  * moved to it. The process; 0 when it was not started: a message has been shown, and nothing was
- * moved. */
+ * moved. For `debug` with its debugger. */
 capos_cap_t launch_program(const struct command *command, const struct resolved_grant *grants,
-                           capos_cap_t stream);
+                           capos_cap_t stream, capos_cap_t *debugger);
 
 #endif

@@ -6,8 +6,9 @@
 #include "lib/base/string.h"
 
 const char *const parse_verbs[] = {
-    "caps", "help", "call",  "run", "spawn", "wait", "signal",  "kill",  "drop", "derive", "revoke",
-    "why",  "ps",   "usage", "top", "trace", "time", "history", "clear", "exit", NULL,
+    "caps",   "help",   "call", "run",     "spawn", "wait", "signal", "kill", "drop",
+    "derive", "revoke", "why",  "ps",      "usage", "top",  "trace",  "time", "debug",
+    "go",     "step",   "dump", "history", "clear", "exit", NULL,
 };
 
 static bool method_name(struct parser *p)
@@ -316,6 +317,12 @@ static bool derive(struct parser *p)
                                       : parser_expected(p, "names of methods, or 'for' and a time");
 }
 
+static bool debug(struct parser *p)
+{
+    return parser_is_punct(p, '@') ? parser_cap_name(p, &p->command->cap) && parser_at_end(p)
+                                   : program(p);
+}
+
 struct verb_entry {
     const char *word;
     enum verb verb;
@@ -335,6 +342,10 @@ static const struct verb_entry verb_table[] = {
     {"derive", VERB_DERIVE, derive},
     {"revoke", VERB_REVOKE, on_capability},
     {"why", VERB_WHY, on_capability},
+    {"debug", VERB_DEBUG, debug},
+    {"go", VERB_GO, on_capability},
+    {"step", VERB_STEP, on_capability},
+    {"dump", VERB_DUMP, on_capability},
     {"ps", VERB_PS, parser_at_end},
     {"usage", VERB_USAGE, maybe_capability},
     {"top", VERB_TOP, filter},
@@ -381,10 +392,10 @@ static bool verb_command(struct parser *p)
             return short_call(p) && (p->command->verb == VERB_CALL ||
                                      parser_expected(p, "'.' and a method to call behind '='"));
         }
-        if (parser_is_word(p, "call") || parser_is_word(p, "spawn")) {
+        if (parser_is_word(p, "call") || parser_is_word(p, "spawn") || parser_is_word(p, "debug")) {
             return verb_command(p);
         }
-        return parser_expected(p, "a call or spawn behind '='");
+        return parser_expected(p, "a call, spawn or debug behind '='");
     }
     return unknown_command(p, word, at);
 }

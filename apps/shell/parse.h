@@ -7,8 +7,9 @@
  *   line     = [name "="] command
  *   command  = "caps" [word] | "help" [word | target] | "ps" | "usage" ["@" name] | "top" ["once"] | "history" | "clear" | "exit"
  *            | ["time" | "trace"] call | target | "trace" ["raw"] "@" name ["for" number unit]
- *            | ("run" | "spawn") program ["as" name] ["with" "{" [grant {"," grant}] "}"]
- *            | ("wait" | "signal" | "kill" | "drop" | "revoke" | "why") "@" name [value]
+ *            | ("run" | "spawn" | "debug") program ["as" name] ["with" "{" [grant {"," grant}] "}"]
+ *            | ("wait" | "signal" | "kill" | "drop" | "revoke" | "why" | "go" | "step" | "dump") "@" name {value}
+ *            | "debug" "@" name
  *            | "derive" "@" name "as" name {name} ["for" number unit]
  *   call     = "call" target {field} | ["call"] target list {step}
  *   target   = "@" name ["." method]
@@ -98,6 +99,10 @@ enum verb {
     VERB_DERIVE,
     VERB_REVOKE,
     VERB_WHY,
+    VERB_DEBUG,
+    VERB_GO,
+    VERB_STEP,
+    VERB_DUMP,
     VERB_PS,
     VERB_USAGE,
     VERB_TOP,

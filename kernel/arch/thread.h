@@ -58,14 +58,18 @@ struct uaddr arch_thread_sp(const struct arch_thread *thread);
 
 /* Registers as a debugger sees them. Set refuses (false, nothing changed) what user code could not
  * have: an address outside the user range as ip. Privileged flag bits are ignored. */
-enum { ARCH_REGS_COUNT = 18 };
+enum { ARCH_REGS_COUNT = 18, ARCH_REG_SP = 7, ARCH_REG_IP = 16 };
 struct arch_regs {
     uint64_t r[ARCH_REGS_COUNT]; /* x86_64: ax bx cx dx si di bp sp 8..15 ip flags */
 };
 void arch_thread_get_regs(const struct arch_thread *thread, struct arch_regs *out);
 MUST_CHECK bool arch_thread_set_regs(struct arch_thread *thread, const struct arch_regs *regs);
 
+/* After the next instruction the thread faults (ARCH_FAULT_STEP), or no longer does. It is not running. */
+void arch_thread_set_step(struct arch_thread *thread, bool on);
+
 enum arch_fault_kind {
+    ARCH_FAULT_NONE,
     ARCH_FAULT_PAGE,       /* address, access, present */
     ARCH_FAULT_PROTECTION, /* privileged instruction, segment, non-canonical address */
     ARCH_FAULT_ILLEGAL,    /* undefined instruction */
@@ -84,6 +88,12 @@ struct arch_fault {
     bool present;         /* PAGE: a mapping is there and does not allow this */
     uint32_t code;        /* raw machine vector << 16 | error code, for records */
     struct uaddr address; /* PAGE: the address touched (any 64-bit value); else the ip */
+};
+
+/* A fault, and all registers as they were. */
+struct arch_fault_state {
+    struct arch_fault fault;
+    struct arch_regs regs;
 };
 
 #include "arch_thread_inline.h"

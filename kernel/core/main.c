@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Boot and entry: kernel_main brings the portable kernel up and starts init, the only process the
- * kernel starts; kernel_syscall, kernel_interrupt and kernel_fault are the doors from the port.
+ * kernel starts; kernel_syscall and kernel_interrupt are doors from the port (object/fault.c has the third).
  */
 #include "core/main.h"
 
@@ -294,24 +294,6 @@ struct thread *kernel_interrupt(struct thread *thread, unsigned vector)
         cpu->attention |= CPU_RESCHED;
     } else if (vector >= ARCH_VECTOR_DEVICE) {
         interrupt_fire(vector - ARCH_VECTOR_DEVICE);
-    }
-    return leave(thread);
-}
-
-struct thread *kernel_fault(struct thread *thread, const struct arch_fault *fault)
-{
-    struct process *process = thread->process;
-    STEP(begin((uintptr_t)kernel_fault));
-    cpu_enter_kernel(cpu_this());
-    trace_note(TRACE_FAULT, fault->code, arch_thread_ip(&thread->arch).v);
-    bool copied = fault->kind == ARCH_FAULT_PAGE && fault->present && fault->write &&
-                  aspace_unshare(&process->aspace, fault->address.v, 1);
-    if (!copied && ring_is_traced(thread->ring)) {
-        trace_event(thread->ring, CAPOS_TRACE_FAULT, 0, fault->address.v,
-                    arch_thread_ip(&thread->arch).v, fault->code);
-    }
-    if (!copied) {
-        process_end(process, PROCESS_ENDED_FAULT, -1, fault);
     }
     return leave(thread);
 }

@@ -2,8 +2,8 @@
 /*
  * Calling a method of a kernel object.
  *
- * ring/call.c resolves the capability, copies the parameters into the CPU's scratch buffer, and runs
- * the generated trampoline, which validates them and calls the handler
+ * ring/call.c resolves the capability, copies the parameters into the CPU's scratch buffer, validates them
+ * by the method's type, and calls the handler
  *     status_t <Interface>_kernel_<method>(struct invocation *, params reader, results builder).
  * A handler reads, checks, reserves (memory, result slots), then commits. After it returns ST_OK the
  * results and result capabilities are written to the caller. Before a handler runs, the caller's
@@ -74,11 +74,13 @@ uint16_t invoke_add_capability(struct invocation *inv, const struct capability *
 /* One kernel method, generated. */
 struct kernel_method {
     const char *name;
-    status_t (*invoke)(struct invocation *inv, const void *params, uint32_t params_len,
-                       struct capnp_builder *results);
-    uint32_t params_max_bytes;  /* longer messages are refused */
-    uint32_t results_min_bytes; /* result buffer needed at least: message of the fixed part */
-    uint32_t results_max_bytes; /* scratch the builder gets at most */
+    status_t (*invoke)(struct invocation *inv, struct capnp_struct params,
+                       struct capnp_struct_b results); /* the handler, with the types of its own */
+    const struct capnp_struct_type *params;
+    uint32_t params_max_bytes;   /* longer messages are refused */
+    uint32_t results_max_bytes;  /* scratch the builder gets at most */
+    uint16_t results_data_words; /* of the fixed part, for which there must be room */
+    uint16_t results_pointers;
     uint8_t result_caps;
     uint8_t param_caps;
     bool opcode_only; /* CALL is refused */

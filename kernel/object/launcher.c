@@ -35,6 +35,7 @@ struct launcher {
     struct session *session;                        /* [I] a ref; NULL: that of who launches */
     uint64_t limits[LEDGER_CLASSES];                /* [I] */
     uint32_t max_children;                          /* [I] */
+    enum Watch watch;                               /* [I] the most a launch may ask for */
     _Atomic uint32_t children;                      /* [a] */
     uint32_t program_count;                         /* [I] */
     struct program programs[LAUNCHER_MAX_PROGRAMS]; /* [I] */
@@ -131,7 +132,7 @@ static status_t make_child(struct invocation *inv, const struct spawn_request *r
                            Grant_list_r grants)
 {
     struct build *build;
-    status_t status = invoke_reserve_caps(inv, 1);
+    status_t status = invoke_reserve_caps(inv, req->watch != WATCH_NONE ? 2 : 1);
     if (status == ST_OK) {
         status = spawn_begin(req, &build);
     }
@@ -153,11 +154,15 @@ status_t ProcessSpawner_kernel_spawn(struct invocation *inv, ProcessSpawner_spaw
         .route = inv->target.route,
         .ring_entries = ProcessSpawner_spawn_params_get_ring_entries(params),
         .stack_bytes = ProcessSpawner_spawn_params_get_stack_bytes(params),
+        .watch = ProcessSpawner_spawn_params_get_watch(params),
     };
     (void)results;
     uint16_t image = ProcessSpawner_spawn_params_get_image(params);
     Grant_list_r grants = ProcessSpawner_spawn_params_get_grants(params);
     status_t status = spawn_read_name(ProcessSpawner_spawn_params_get_name(params), req.name);
+    if (req.watch > WATCH_DEBUG) {
+        status = ST_BAD_ARGUMENT;
+    }
     if (status == ST_OK) {
         status = image_param(inv, image, &req.image);
     }
@@ -231,10 +236,13 @@ static status_t launcher_create(const struct invocation *inv,
     if (session != NULL) {
         kobj_ref(&session->obj);
     }
+    launcher->watch = ProcessSpawner_new_launcher_params_get_watch(params);
     launcher->max_children = ProcessSpawner_new_launcher_params_get_max_children(params);
     spawn_default_limits(launcher->limits);
-    status =
-        spawn_read_limits(ProcessSpawner_new_launcher_params_get_limits(params), launcher->limits);
+    status = launcher->watch > WATCH_DEBUG
+                 ? ST_BAD_ARGUMENT
+                 : spawn_read_limits(ProcessSpawner_new_launcher_params_get_limits(params),
+                                     launcher->limits);
     if (status == ST_OK) {
         status =
             read_programs(inv, ProcessSpawner_new_launcher_params_get_programs(params), launcher);
@@ -294,11 +302,15 @@ status_t Launcher_kernel_launch(struct invocation *inv, Launcher_launch_params_r
         .session = launcher->session != NULL ? launcher->session : inv->process->session,
         .route = inv->target.route,
         .launcher = launcher,
+        .watch = Launcher_launch_params_get_watch(params),
     };
     memcpy(req.limits, launcher->limits, sizeof(req.limits));
     req.image = find_program(launcher, Launcher_launch_params_get_program(params));
     if (req.image == NULL) {
         return ST_NOT_FOUND;
+    }
+    if (req.watch > launcher->watch) {
+        return ST_NO_METHOD;
     }
     Grant_list_r grants = Launcher_launch_params_get_grants(params);
     status_t status = spawn_read_name(Launcher_launch_params_get_name(params), req.name);

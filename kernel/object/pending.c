@@ -86,10 +86,26 @@ bool pending_is_orphan(const struct pending *pending)
     return pending->ring == NULL || process_is_exiting(pending->ring->process);
 }
 
+/* A capability of whoever waits for this record; takes over the ref of object. */
+static struct capability made_for(struct record *rec, struct kobj *object, uint8_t ktype,
+                                  uint64_t facet)
+{
+    const struct kernel_interface *interface = &kernel_interfaces[ktype];
+    grant_ref(rec->route);
+    return (struct capability){
+        .object = object,
+        .route = rec->route,
+        .facet = facet,
+        .interface = interface->id,
+        .ktype = ktype,
+        .mode = interface->mode,
+        .scope = interface->scope,
+    };
+}
+
 static void answer(struct pending *pending, bool claimed, status_t status, const void *message,
                    size_t len, struct kobj *object, uint8_t ktype, uint64_t facet)
 {
-    const struct kernel_interface *interface = &kernel_interfaces[ktype];
     if (!claimed) {
         if (object != NULL) {
             kobj_unref(object);
@@ -106,16 +122,7 @@ static void answer(struct pending *pending, bool claimed, status_t status, const
     } else if (object == NULL) {
         record_complete_message(pending->rec, message, (uint32_t)len, NULL, 0);
     } else {
-        struct capability cap = {
-            .object = object,
-            .route = pending->rec->route,
-            .facet = facet,
-            .interface = interface->id,
-            .ktype = ktype,
-            .mode = interface->mode,
-            .scope = interface->scope,
-        };
-        grant_ref(cap.route);
+        struct capability cap = made_for(pending->rec, object, ktype, facet);
         record_complete_message(pending->rec, message, (uint32_t)len, &cap, 1);
     }
     pending_end(pending);
@@ -137,4 +144,17 @@ void pending_hand_out(struct pending *pending, bool claimed, status_t status, st
     (void)capnp_init_root(&builder, 1, 0);
     (void)capnp_finish(&builder, &len);
     answer(pending, claimed, status, words, len, object, ktype, kernel_interfaces[ktype].facet_all);
+}
+
+void pending_hand_out_both(struct pending *pending, struct kobj *first, uint8_t first_ktype,
+                           struct kobj *second, uint8_t second_ktype, uint64_t second_facet)
+{
+    /* One word: index 0, and 1 less the schema's default for a capability that is not there. */
+    const uint64_t words[] = {UINT64_C(1) << 32, (UINT64_C(1) ^ 0xffff) << 16};
+    const struct capability caps[] = {
+        made_for(pending->rec, first, first_ktype, kernel_interfaces[first_ktype].facet_all),
+        made_for(pending->rec, second, second_ktype, second_facet),
+    };
+    record_complete_message(pending->rec, words, sizeof(words), caps, 2);
+    pending_end(pending);
 }

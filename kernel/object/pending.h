@@ -57,5 +57,9 @@ void pending_answer(struct pending *pending, status_t status, const void *messag
  * that `ktype` can do, and nothing else. */
 void pending_hand_out(struct pending *pending, bool claimed, status_t status, struct kobj *object,
                       uint8_t ktype);
+/* For a record that is the job's: two capabilities, the second of a facet, whose fields are 16 bits each and come
+ * first in the results, the second with the default 0xffff. */
+void pending_hand_out_both(struct pending *pending, struct kobj *first, uint8_t first_ktype,
+                           struct kobj *second, uint8_t second_ktype, uint64_t second_facet);
 
 #endif

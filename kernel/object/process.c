@@ -26,6 +26,8 @@
 #include "mem/frames.h"
 #include "mem/slab.h"
 #include "object/entropy.h"
+#include "object/debugger.h"
+#include "object/fault.h"
 #include "object/launcher.h"
 #include "ring/park.h"
 #include "ring/ring.h"
@@ -266,7 +268,7 @@ void process_abandon(struct process *process)
 }
 
 void process_end(struct process *process, enum process_end_kind kind, int64_t code,
-                 const struct arch_fault *fault)
+                 const struct arch_fault_state *fault)
 {
     struct kobj *obj = &process->obj;
     lock_acquire(&obj->lock);
@@ -276,10 +278,7 @@ void process_end(struct process *process, enum process_end_kind kind, int64_t co
         process->end_kind = (uint8_t)kind;
         process->exit_code = code;
         if (fault != NULL) {
-            const struct arch_thread *thread = &cpu_this()->current->arch;
             process->fault = *fault;
-            process->fault_ip = arch_thread_ip(thread).v;
-            process->fault_sp = arch_thread_sp(thread).v;
         }
         atomic_store_release(&process->exiting, 1);
     }
@@ -324,7 +323,11 @@ static bool stage_stop_threads(struct process *process)
     lock_acquire(&process->obj.lock);
     bool leaving = process->leaving != 0;
     lock_release(&process->obj.lock);
-    return !leaving && each_thread(process, thread_stopped);
+    if (leaving || !each_thread(process, thread_stopped)) {
+        return false;
+    }
+    debugger_end(process);
+    return true;
 }
 
 /* The first call this process received and has not answered; its ring is held. */
@@ -467,23 +470,6 @@ static const char *end_text(const struct process *process)
     return texts[process->end_kind];
 }
 
-static const char *fault_text(const struct process *process)
-{
-    static const char *const texts[] = {
-        [ARCH_FAULT_PAGE] = "touched memory it may not",
-        [ARCH_FAULT_PROTECTION] = "broke a protection rule",
-        [ARCH_FAULT_ILLEGAL] = "ran an undefined instruction",
-        [ARCH_FAULT_ARITHMETIC] = "divided by zero or overflowed",
-        [ARCH_FAULT_FLOAT] = "raised a floating-point exception",
-        [ARCH_FAULT_ALIGNMENT] = "made an unaligned access",
-        [ARCH_FAULT_BREAKPOINT] = "hit a breakpoint",
-        [ARCH_FAULT_STEP] = "single-stepped",
-        [ARCH_FAULT_MACHINE] = "raised a machine exception",
-    };
-    unsigned kind = (unsigned)process->fault.kind;
-    return kind < sizeof(texts) / sizeof(texts[0]) ? texts[kind] : "raised an unknown fault";
-}
-
 /* The log is everybody's: what is started in one session fills so many lines of it in a second, however
  * often it ends. */
 static bool may_report(struct session *session)
@@ -515,10 +501,12 @@ static bool stage_report(struct process *process)
         return true;
     }
     if (process->end_kind == PROCESS_ENDED_FAULT) {
-        klog("process %s (%llu) %s: address %#llx, instruction %#llx, stack %#llx, image %#llx",
-             process->name, (unsigned long long)process->obj.id, fault_text(process),
-             (unsigned long long)process->fault.address.v, (unsigned long long)process->fault_ip,
-             (unsigned long long)process->fault_sp, (unsigned long long)process->aspace.image_at);
+        klog("process %s (%llu) %s: address %#llx, instruction %#llx (image + %#llx), stack %#llx",
+             process->name, (unsigned long long)process->obj.id, fault_text(&process->fault.fault),
+             (unsigned long long)process->fault.fault.address.v,
+             (unsigned long long)process->fault.regs.r[ARCH_REG_IP],
+             (unsigned long long)(process->fault.regs.r[ARCH_REG_IP] - process->image_base),
+             (unsigned long long)process->fault.regs.r[ARCH_REG_SP]);
     } else {
         klog("process %s (%llu) %s, code %lld", process->name, (unsigned long long)process->obj.id,
              end_text(process), (long long)process->exit_code);

@@ -26,6 +26,7 @@
 #include "object/thread.h"
 #include "object/watch.h"
 
+struct debugger;
 struct launcher;
 
 /* A serve capability given at spawn: an instance's own, whatever it does with the slot. */
@@ -45,13 +46,13 @@ struct process {
     struct ledger *ledger;           /* [I] what it uses; a ref and a count as a capability */
     struct session *session;         /* [I] a ref */
     char name[CAPOS_CAP_NAME_BYTES]; /* [I] */
+    uint64_t image_base;             /* [I] where its image begins */
 
-    _Atomic uint8_t exiting;     /* [a] */
-    uint8_t state;               /* [o] */
-    uint8_t end_kind;            /* [o] */
-    int64_t exit_code;           /* [o] */
-    struct arch_fault fault;     /* [o] when end_kind is FAULT */
-    uint64_t fault_ip, fault_sp; /* [o] likewise */
+    _Atomic uint8_t exiting;       /* [a] */
+    uint8_t state;                 /* [o] */
+    uint8_t end_kind;              /* [o] */
+    int64_t exit_code;             /* [o] */
+    struct arch_fault_state fault; /* [o] when end_kind is FAULT */
 
     struct list threads;           /* [o] */
     struct tree parked;            /* [o] records of PARK without a capability, by address */
@@ -71,6 +72,7 @@ struct process {
     struct list_node class_link;   /* of its class: see process_next */
     uint8_t process_class;         /* [I] */
     void *capset;                  /* [I] the capset page */
+    struct debugger *debugger;     /* a ref, or NULL; [I] until all threads are dead */
     struct launcher *launcher;     /* a ref, or NULL: told when reaped and no handle is left */
     struct job exit_job;
     uint8_t exit_stage;         /* [j] */
@@ -126,7 +128,7 @@ void process_abandon(struct process *process);
 /* Ends the process: exit system call, fault, terminate, or a spawn that was refused half-way.
  * Idempotent; the first caller's kind and code stay. Takes obj.lock. */
 void process_end(struct process *process, enum process_end_kind kind, int64_t code,
-                 const struct arch_fault *fault);
+                 const struct arch_fault_state *fault);
 
 static inline bool process_is_exiting(const struct process *process)
 {

@@ -99,7 +99,9 @@ void session_join(struct process *process, struct thread *thread)
     session->calling++;
     session->living++;
     process->joined = process->in_session = true;
-    sched_start(thread);
+    if (atomic_load_relaxed(&thread->state) == THREAD_NEW) { /* not for a debugger to start */
+        sched_start(thread);
+    }
     lock_release(&session->obj.lock);
     if (closed) {
         process_end(process, PROCESS_ENDED_TERMINATED, -1, NULL);

@@ -26,11 +26,13 @@
 
 #include "abi/layout.h"
 #include "core/panic.h"
+#include "gen/debugger.capnp.h"
 #include "gen/kernel/types.h"
 #include "gen/status.capnp.h"
 #include "lib/base/bits.h"
 #include "lib/base/string.h"
 #include "mem/karray.h"
+#include "object/debugger.h"
 #include "object/elf.h"
 #include "object/launcher.h"
 #include "object/pending.h"
@@ -57,9 +59,11 @@ struct build {
     struct op_transfers xfers;
     struct elf_load load;
     uint32_t ring_entries;
-    uint64_t stack_bytes, stack_at;      /* committed up to; 0: not begun */
-    status_t status;                     /* ST_OK, or why the build is given up, */
-    enum LedgerClass refused;            /* and for want of what */
+    uint64_t stack_bytes, stack_at; /* committed up to; 0: not begun */
+    status_t status;                /* ST_OK, or why the build is given up, */
+    enum LedgerClass refused;       /* and for want of what */
+    enum Watch watch;
+    struct kobj *debugger;               /* a ref, when one is wanted, once it is made */
     bool endows, abandoned, placed;      /* placed: the start page has its address */
     uint8_t stage, lines, line;          /* lines: of the capset; line: to be granted next */
     uint8_t names[NAME_PLACES];          /* line + 1, by a hash of its name */
@@ -281,7 +285,7 @@ static status_t show_capset(struct build *build, int *budget)
     capset->ring_bytes = ring_header(ring)->total_bytes;
     capset->stack_base = child->aspace.stack_top - build->stack_bytes;
     capset->stack_bytes = build->stack_bytes;
-    capset->image_base = build->load.image.base;
+    capset->image_base = child->image_base = build->load.image.base;
     capset->image_end = build->load.image.end;
     capset->process_id = child->obj.id;
     uint8_t *page = child->capset;
@@ -293,8 +297,18 @@ static status_t show_capset(struct build *build, int *budget)
     return status == ST_OK ? aspace_map_kernel(&child->aspace, address, &one, budget) : status;
 }
 
+/* Whoever asked pays, and may keep it longer than the child lasts. */
+static status_t make_debugger(struct build *build, int *budget)
+{
+    (void)budget;
+    return build->watch == WATCH_NONE ? ST_OK
+                                      : debugger_create(build->pending.ring->process->ledger,
+                                                        build->child, &build->debugger);
+}
+
 static status_t (*const stages[])(struct build *, int *budget) = {
-    check_image, furnish, make_ring, load_image, make_stack, give_grants, show_capset,
+    check_image, furnish,     make_ring,   load_image,
+    make_stack,  give_grants, show_capset, make_debugger,
 };
 
 /* ---- the end of a build ---- */
@@ -313,6 +327,9 @@ static bool start(struct build *build)
     lock_acquire(&child->obj.lock);
     child->state = child->state == PROCESS_BUILDING ? PROCESS_RUNNING : child->state;
     lock_release(&child->obj.lock);
+    if (build->watch == WATCH_DEBUG) {
+        (void)debugger_stop(thread, &debugger_no_fault); /* who debugs it lets it run */
+    }
     session_join(child, thread);
     return true;
 }
@@ -364,9 +381,18 @@ static void succeed(struct build *build)
 {
     struct pending pending = build->pending;
     struct process *child = build->child;
+    struct kobj *debugger = build->debugger;
+    uint64_t facet = build->watch == WATCH_DEBUG ? ProcessDebugger_FACET : FaultHandler_FACET;
     record_end_transfers(pending.rec, true);
     build_free(build);
-    pending_hand_out(&pending, true, ST_OK, &child->obj, KTYPE_PROCESS_HANDLE);
+    if (debugger == NULL) {
+        pending_hand_out(&pending, true, ST_OK, &child->obj, KTYPE_PROCESS_HANDLE);
+        return;
+    }
+    kobj_ref(debugger);
+    pending_hand_out_both(&pending, &child->obj, KTYPE_PROCESS_HANDLE, debugger,
+                          KTYPE_PROCESS_DEBUGGER, facet);
+    debugger_delivered(debugger);
 }
 
 /* All is back; only the record, if it is the job's, waits to be told. */
@@ -378,6 +404,9 @@ static void refuse(struct build *build, bool claimed)
     enum LedgerClass refused = build->refused;
     if (claimed) {
         record_end_transfers(pending.rec, false);
+    }
+    if (build->debugger != NULL) {
+        kobj_unref(build->debugger);
     }
     build_free(build);
     kobj_unref(&child->obj);
@@ -458,6 +487,7 @@ status_t spawn_begin(const struct spawn_request *req, struct build **out)
     ledger_ref(req->parent);
     build->given = req->given;
     build->endows = req->endows;
+    build->watch = req->watch;
     build->stack_bytes = stack_bytes;
     build->ring_entries = req->ring_entries != 0 ? req->ring_entries : SPAWN_DEFAULT_RING;
     build->child->launcher = req->launcher;

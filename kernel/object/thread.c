@@ -9,6 +9,7 @@
 #include "gen/status.capnp.h"
 #include "lib/base/bits.h"
 #include "mem/slab.h"
+#include "object/debugger.h"
 #include "object/invoke.h"
 #include "object/kernel_trace.h"
 #include "object/process.h"
@@ -69,6 +70,7 @@ static void init_fields(struct thread *thread, struct process *process)
     kobj_init(&thread->obj, KTYPE_THREAD_HANDLE, &thread_ops, process->ledger);
     thread->process = process;
     list_node_init(&thread->queue_link);
+    list_node_init(&thread->stop_link);
     job_init(&thread->end_job, end_slice);
     timer_init(&thread->deadline, ring_wait_expired, thread->ring);
     lock_acquire(&process->obj.lock);
@@ -146,6 +148,10 @@ bool thread_stopped(struct thread *thread)
     if (state == THREAD_BLOCKED && ring_abort_wait(thread->ring)) {
         atomic_store_release(&thread->state, THREAD_DEAD);
         state = THREAD_DEAD;
+    }
+    if (state == THREAD_STOPPED) {
+        debugger_bury(thread); /* unless it goes on at this moment */
+        state = atomic_load_acquire(&thread->state);
     }
     if (state == THREAD_RUNNING) {
         sched_kick(thread);

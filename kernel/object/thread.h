@@ -9,6 +9,7 @@
  *   BLOCKED -> READY      whoever clears ring->wait_min under the ring's lock wakes it, once
  *   any -> DEAD           its process is exiting: by the CPU that finds it running, or that pops it,
  *                         or (when BLOCKED) by the exit job under the ring's lock
+ *   STOPPED               object/debugger.h
  *   RUNNING -> DEAD       its own exit, when it is not the last of its process
  * A thread is queued at most once; wake paths never allocate.
  *
@@ -39,7 +40,14 @@
 struct process;
 struct ring;
 
-enum thread_state { THREAD_NEW, THREAD_READY, THREAD_RUNNING, THREAD_BLOCKED, THREAD_DEAD };
+enum thread_state {
+    THREAD_NEW,
+    THREAD_READY,
+    THREAD_RUNNING,
+    THREAD_BLOCKED,
+    THREAD_STOPPED,
+    THREAD_DEAD
+};
 
 /* [I] immutable  [a] atomic  [q] its CPU's queue lock  [o] obj.lock  [j] the job  [r] ring lock */
 struct thread {
@@ -54,7 +62,10 @@ struct thread {
     struct list_node process_link; /* process lock */
     struct timer deadline;         /* of its cap_enter */
     void *fpu;                     /* [I] arch_fpu_size() bytes */
-    struct pending making; /* while its ring is filled as a job: the call that asked for it */
+    struct pending making;      /* while its ring is filled as a job: the call that asked for it */
+    _Atomic uint8_t hold;       /* [a] it is to be stopped: see object/debugger.h */
+    struct list_node stop_link; /* [d] debugger's lock */
+    struct arch_fault fault;    /* [d] what it was stopped by */
     struct job end_job;
     uint8_t end_stage; /* [j] */
     uint64_t ticket;   /* [j] of the ring's unmapping */

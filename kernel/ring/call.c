@@ -68,7 +68,7 @@ static uint32_t result_slots(const struct op *op, const struct kernel_method *me
 
 static uint32_t result_bytes_needed(const struct op *op, const struct kernel_method *method)
 {
-    return method->results_min_bytes +
+    return (1 + (uint32_t)method->results_data_words + method->results_pointers) * 8 +
            result_slots(op, method) * (uint32_t)sizeof(struct capos_cap_record);
 }
 
@@ -208,7 +208,13 @@ static status_t run_handler(struct op *op, struct kernel_call *call, struct capn
     capnp_builder_init(results, cpu->results,
                        room < method->results_max_bytes ? room : method->results_max_bytes);
     STEP(what((uintptr_t)method->invoke));
-    return method->invoke(&call->inv, cpu->params, op->sqe->params_len, results);
+    struct capnp_struct params;
+    if (capnp_read_flat(cpu->params, op->sqe->params_len, method->params, &params) != CAPNP_OK) {
+        return ST_BAD_MESSAGE;
+    }
+    return method->invoke(
+        &call->inv, params,
+        capnp_init_root(results, method->results_data_words, method->results_pointers));
 }
 
 static status_t prepare_call(struct op *op, const struct op_transfers *xfers,

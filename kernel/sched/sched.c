@@ -17,6 +17,7 @@
 #include "core/panic.h"
 #include "core/step.h"
 #include "core/trace.h"
+#include "object/debugger.h"
 #include "object/kernel_trace.h"
 #include "object/process.h"
 #include "mem/frames.h"
@@ -227,11 +228,14 @@ static struct thread *steal(struct cpu *thief)
 }
 
 /* A thread of a process that is ending is never resumed: it dies here, and the exit job, which waits
- * for that, goes on. */
+ * for that, goes on. One that is to be stopped stops here. */
 static bool bury(struct thread *thread)
 {
-    if (thread->process == NULL || !process_is_exiting(thread->process)) {
+    if (thread->process == NULL) {
         return false;
+    }
+    if (!process_is_exiting(thread->process)) {
+        return UNLIKELY(atomic_load_relaxed(&thread->hold) != 0) && debugger_hold(thread);
     }
     atomic_store_release(&thread->state, THREAD_DEAD);
     return true;

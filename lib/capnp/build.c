@@ -279,6 +279,17 @@ void capnp_list_u32_set(struct capnp_list_b l, uint32_t i, uint32_t v)
     }
 }
 
+void capnp_list_u64_copy(struct capnp_list_b l, const uint64_t *values, uint32_t count)
+{
+    uint8_t *p = count != 0 && count <= l.count ? scalar_at(l, 0, CAPNP_KIND_BITS64, 8) : NULL;
+    if (p == NULL) {
+        return;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        store_le64(p + i * 8, values[i]);
+    }
+}
+
 void capnp_list_u64_set(struct capnp_list_b l, uint32_t i, uint64_t v)
 {
     uint8_t *p = scalar_at(l, i, CAPNP_KIND_BITS64, 8);

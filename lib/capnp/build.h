@@ -157,6 +157,8 @@ void capnp_list_u8_set(struct capnp_list_b l, uint32_t i, uint8_t v);
 void capnp_list_u16_set(struct capnp_list_b l, uint32_t i, uint16_t v);
 void capnp_list_u32_set(struct capnp_list_b l, uint32_t i, uint32_t v);
 void capnp_list_u64_set(struct capnp_list_b l, uint32_t i, uint64_t v);
+/* The first `count` elements at once; more than the list has are not set at all. */
+void capnp_list_u64_copy(struct capnp_list_b l, const uint64_t *values, uint32_t count);
 static inline void capnp_list_i8_set(struct capnp_list_b l, uint32_t i, int8_t v)
 {
     capnp_list_u8_set(l, i, (uint8_t)v);

@@ -152,7 +152,7 @@ enum capnp_status capnp_read_limited(const void *msg, size_t len_bytes,
 enum capnp_status capnp_read(const void *msg, size_t len_bytes,
                              const struct capnp_struct_type *type, struct capnp_struct *out);
 
-/* For types without pointer fields: one bounds check where the sender knew no pointers either. */
+/* The same with one bounds check where the sender knew no pointers: made for types without pointer fields. */
 static inline enum capnp_status capnp_read_flat(const void *msg, size_t len_bytes,
                                                 const struct capnp_struct_type *type,
                                                 struct capnp_struct *out)

@@ -83,7 +83,7 @@ struct service {
     uint32_t ends_count;
     uint32_t restarts;
     int64_t last_exit_code;
-    char last_end[120];
+    char last_end[208];
 };
 
 enum init_goal { GOAL_RUN, GOAL_OFF, GOAL_REBOOT };

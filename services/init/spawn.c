@@ -125,6 +125,7 @@ static status_t make_launcher(uint16_t launch_set, capos_cap_t *launcher)
     capos_call_begin(&call, init.spawner);
     ProcessSpawner_new_launcher_params_b params = ProcessSpawner_new_launcher_begin(&call);
     ProcessSpawner_new_launcher_params_set_max_children(params, LaunchSet_get_max_children(set));
+    ProcessSpawner_new_launcher_params_set_watch(params, LaunchSet_get_watch(set));
     copy_limits(limits, ProcessSpawner_new_launcher_params_init_limits(
                             params, ServiceLimit_list_len(limits)));
     uint32_t good = open_programs(programs, images);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The states of services: starting in order, what an end means, ending in order. */
 #include "abi/syscall.h"
+#include "capos/fault.h"
 #include "capos/print.h"
 #include "capos/start.h"
 #include "endpoint.client.h"
@@ -155,15 +156,16 @@ void service_is_ready(struct service *s)
 
 /* What became of an instance */
 
+/* In the record of the service; the registers go to the log. */
 static void describe_fault(struct service *s, FaultRecord_r fault)
 {
-    const char *kind = FaultRecord_Kind_name(FaultRecord_get_kind(fault));
-    fmt_format(s->last_end, sizeof(s->last_end),
-               "fault: %s at address 0x%llx, instruction 0x%llx, stack 0x%llx, code 0x%llx",
-               kind != NULL ? kind : "unknown", (unsigned long long)FaultRecord_get_address(fault),
-               (unsigned long long)FaultRecord_get_instruction(fault),
-               (unsigned long long)FaultRecord_get_stack_pointer(fault),
-               (unsigned long long)FaultRecord_get_code(fault));
+    char text[CAPOS_FAULT_BYTES];
+    capos_fault_text(fault, text, sizeof(text));
+    fmt_format(s->last_end, sizeof(s->last_end), "fault: %s", text);
+    struct capnp_list list = FaultRecord_get_registers(fault);
+    for (uint32_t line = 0; capos_registers_line(list, line, text, sizeof(text)) != 0; line++) {
+        capos_log("%s: %s", s->name, text);
+    }
 }
 
 /* Reads the exit and fault record; true when it was an exit with code 0. */

@@ -79,5 +79,5 @@ const manifest :M.Manifest = (
       ringEntries = 64,
     ),
   ],
-  launchSets = [(name = "null", programs = ["bench/null", "bench/holder", "bench/ponger"], maxChildren = 100)],
+  launchSets = [(name = "null", programs = ["bench/null", "bench/holder", "bench/ponger", "bench/faulter"], maxChildren = 100, watch = faults)],
 );

@@ -8,6 +8,7 @@
 #include "cap/table.h"
 #include "gen/kernel/types.h"
 #include "mem/region.h"
+#include "object/debugger.h"
 #include "object/memory_object.h"
 #include "object/process.h"
 #include "ring/ring.h"
@@ -122,7 +123,7 @@ static void check_mark(const struct process *process, const struct ring *ring)
 /* At rest no thread of a running process is being made, each has a whole ring, and each is counted once. */
 static void check_threads(struct process *process)
 {
-    uint32_t count = 0;
+    uint32_t count = 0, stopped = 0;
     if (process->state != PROCESS_RUNNING) {
         return;
     }
@@ -131,12 +132,19 @@ static void check_threads(struct process *process)
         const struct thread *thread = list_entry(node, struct thread, process_link);
         const struct ring *ring = thread->ring;
         count++;
+        stopped += atomic_load_relaxed(&thread->state) == THREAD_STOPPED ? 1 : 0;
         CHECK(atomic_load_relaxed(&thread->state) != THREAD_NEW);
         check_mark(process, ring);
         CHECK(thread->end_stage != 0 || (ring->shared.filled == ring->shared.npages &&
                                          ring->records.filled == ring->records.npages));
     }
     CHECK_EQ(process->live + process->leaving, count);
+    CHECK_EQ(process->debugger != NULL ? process->debugger->count : 0, stopped);
+    if (process->debugger != NULL) {
+        CHECK_EQ(list_count(&process->debugger->events) + list_count(&process->debugger->stopped),
+                 stopped);
+        CHECK(process->debugger->process == process);
+    }
 }
 
 /* What a server was given to serve with, and what it received and has not answered: process.h. */

@@ -89,7 +89,8 @@ static bool somebody_waits(void)
         }
     }
     for (unsigned i = 0; i < user_count; i++) {
-        if (!users[i].gone && users[i].thread->arch.wants_syscall) {
+        if (!users[i].gone && users[i].thread->arch.wants_syscall &&
+            atomic_load_relaxed(&users[i].thread->state) != THREAD_STOPPED) {
             return true;
         }
     }

@@ -6,6 +6,7 @@
 #include "abi/capset.h"
 #include "abi/layout.h"
 #include "gen/capabilities.capnp.h"
+#include "gen/debugger.capnp.h"
 #include "gen/endpoint.capnp.h"
 #include "gen/ledger.capnp.h"
 #include "gen/notification.capnp.h"
@@ -38,6 +39,7 @@ struct request {
     uint32_t limit_count;
     uint32_t ring_entries;
     uint64_t stack_bytes;
+    enum Watch watch;
     uint16_t image;
     uint16_t ledger, session;       /* index of the transfer, + 1; 0: none */
     struct capos_transfer xfers[4]; /* the image first */
@@ -61,6 +63,8 @@ static void start(unsigned cpus)
     spawner = user_give(parent, &spawner_object, KTYPE_PROCESS_SPAWNER, ProcessSpawner_FACET);
     image = user_image(parent);
 }
+
+static uint64_t answered; /* where the last answer lies */
 
 static struct capos_transfer copy_of(capos_cap_t cap)
 {
@@ -105,6 +109,7 @@ static struct capos_cqe try_spawn(const struct request *request)
     ProcessSpawner_spawn_params_set_image(params, request->image);
     ProcessSpawner_spawn_params_set_ring_entries(params, request->ring_entries);
     ProcessSpawner_spawn_params_set_stack_bytes(params, request->stack_bytes);
+    ProcessSpawner_spawn_params_set_watch(params, request->watch);
     fill_lines(ProcessSpawner_spawn_params_init_grants(params, request->line_count), request);
     ProcessSpawner_spawn_params_set_ledger(params, (uint16_t)(request->ledger - 1));
     ProcessSpawner_spawn_params_set_session(params, (uint16_t)(request->session - 1));
@@ -116,9 +121,25 @@ static struct capos_cqe try_spawn(const struct request *request)
     }
     struct capos_cqe cqe =
         user_call(parent, spawner, ProcessSpawner_ID, ProcessSpawner_spawn_ORDINAL, &builder,
-                  request->xfers, request->xfer_count, NULL);
+                  request->xfers, request->xfer_count, &answered);
     fixture_settle();
     return cqe;
+}
+
+/* The capabilities of an answer: process and debugger. */
+static capos_cap_t second_cap(const struct capos_cqe *cqe)
+{
+    struct capos_cap_record records[2];
+    CHECK_EQ(cqe->cap_count, 2);
+    user_read(parent, answered + (uint64_t)cqe->result, records, sizeof(records));
+    CHECK_EQ(records[0].cap, cqe->first_cap);
+    return records[1].cap;
+}
+
+static void release_second(const struct capos_cqe *cqe)
+{
+    CHECK_EQ(user_release(parent, second_cap(cqe)), ST_OK);
+    fixture_settle();
 }
 
 /* The process behind a handle. */
@@ -365,6 +386,7 @@ TEST(spawn_frame_faults,
     struct request request = request_new();
     request.lines = lines;
     request.line_count = 2;
+    request.watch = WATCH_FAULTS;
     struct snapshot before = snap();
     unsigned refused = 0;
     for (unsigned n = 1;; n++) {
@@ -377,6 +399,7 @@ TEST(spawn_frame_faults,
             struct user *child = user_adopt(process_behind(cqe.first_cap));
             user_exit(child, 0);
             CHECK_EQ(user_release(parent, cqe.first_cap), ST_OK);
+            release_second(&cqe);
             break;
         }
         refused++;
@@ -386,6 +409,77 @@ TEST(spawn_frame_faults,
     }
     CHECK(refused > 20);
     check_unchanged(&before);
+    fixture_end();
+}
+
+static struct capos_cqe resume(capos_cap_t debugger, uint64_t thread)
+{
+    uint64_t words[16];
+    struct capnp_builder builder;
+    capnp_builder_init(&builder, words, sizeof(words));
+    ProcessDebugger_resume_params_set_thread(ProcessDebugger_resume_params_init(&builder), thread);
+    struct capos_cqe cqe = user_call(parent, debugger, ProcessDebugger_ID,
+                                     ProcessDebugger_resume_ORDINAL, &builder, NULL, 0, NULL);
+    fixture_settle();
+    return cqe;
+}
+
+TEST(spawn_watched, "a child comes with the debugger that was asked for and no more: none, the "
+                    "faults, or all, and then it "
+                    "stands still before its first instruction")
+{
+    static const uint64_t facets[] = {0, FaultHandler_FACET, ProcessDebugger_FACET};
+    start(2);
+    struct snapshot before = snap();
+    for (unsigned watch = WATCH_NONE; watch <= WATCH_DEBUG; watch++) {
+        struct request request = request_new();
+        request.watch = (enum Watch)watch;
+        struct capos_cqe cqe = try_spawn(&request);
+        REQUIRE(cqe.result >= 0);
+        capos_cap_t handle = cqe.first_cap;
+        CHECK_EQ(cqe.cap_count, watch == WATCH_NONE ? 1 : 2);
+        capos_cap_t debugger = watch == WATCH_NONE ? 0 : second_cap(&cqe);
+        struct user *child = user_adopt(process_behind(handle));
+        if (debugger != 0) {
+            struct capability cap;
+            CHECK_EQ(user_look(parent, debugger, &cap), ST_OK);
+            CHECK_EQ(cap.facet, facets[watch]);
+            CHECK_EQ(cap.ktype, KTYPE_PROCESS_DEBUGGER);
+        }
+        CHECK_EQ(atomic_load_relaxed(&child->thread->state) == THREAD_STOPPED,
+                 watch == WATCH_DEBUG);
+        if (watch == WATCH_DEBUG) {
+            CHECK_EQ(resume(debugger, child->thread->obj.id).result >= 0, true);
+        }
+        struct capos_sqe nop = user_sqe(child, CAPOS_OP_NOP);
+        CHECK_EQ(user_do(child, &nop).result, ST_OK);
+        user_exit(child, 3);
+        CHECK_EQ(user_release(parent, handle), ST_OK);
+        if (debugger != 0) {
+            CHECK_EQ(resume(debugger, 1).result, ST_DISCONNECTED);
+            CHECK_EQ(user_release(parent, debugger), ST_OK);
+        }
+        fixture_settle();
+        check_unchanged(&before);
+    }
+    struct request request = request_new();
+    request.watch = (enum Watch)(WATCH_DEBUG + 1);
+    CHECK_EQ(try_spawn(&request).result, ST_BAD_ARGUMENT);
+    check_unchanged(&before);
+    fixture_end();
+}
+
+TEST(
+    spawn_watched_dropped,
+    "a child that stands still before its first instruction ends when nobody can start it any more")
+{
+    start(2);
+    struct request request = request_new();
+    request.watch = WATCH_DEBUG;
+    struct capos_cqe cqe = try_spawn(&request);
+    REQUIRE(cqe.result >= 0);
+    release_second(&cqe);
+    CHECK_EQ((int64_t)wait_exit(cqe.first_cap).signal, -1);
     fixture_end();
 }
 
@@ -590,7 +684,8 @@ static ProcessHandle_info_results_r read_info(capos_cap_t handle, uint8_t *buffe
     return info;
 }
 
-TEST(process_fault, "a fault ends the process; its record tells kind, address and instruction")
+TEST(process_fault,
+     "a fault ends the process; its record tells kind, access, address and all registers")
 {
     static uint8_t buffer[2048] __attribute__((aligned(8)));
     start(1);
@@ -602,7 +697,11 @@ TEST(process_fault, "a fault ends the process; its record tells kind, address an
     struct arch_fault fault = {.kind = ARCH_FAULT_PAGE, .address = {0xdead000}, .write = true};
     unsigned cpu = 0;
     CHECK_PTR_EQ(host_current(cpu), child->thread);
+    for (uint64_t i = 0; i < ARCH_REGS_COUNT; i++) {
+        child->thread->arch.r[i] = 1000 + i;
+    }
     child->thread->arch.r[HOST_IP] = 0x400123;
+    uint64_t base = capset_of(child)->image_base;
     child->gone = true;
     host_fault(cpu, &fault);
     user_ended(child);
@@ -613,6 +712,16 @@ TEST(process_fault, "a fault ends the process; its record tells kind, address an
              FAULT_RECORD_KIND_PAGE_FAULT);
     CHECK_EQ(FaultRecord_get_address(ProcessHandle_info_results_get_fault(info)), 0xdead000);
     CHECK_EQ(FaultRecord_get_instruction(ProcessHandle_info_results_get_fault(info)), 0x400123);
+    CHECK_EQ(FaultRecord_get_access(ProcessHandle_info_results_get_fault(info)),
+             FAULT_RECORD_ACCESS_WRITE);
+    CHECK_EQ(FaultRecord_get_image_base(ProcessHandle_info_results_get_fault(info)), base);
+    CHECK(!FaultRecord_get_mapped(ProcessHandle_info_results_get_fault(info)));
+    struct capnp_list registers =
+        FaultRecord_get_registers(ProcessHandle_info_results_get_fault(info));
+    REQUIRE_EQ(capnp_list_len(registers), ARCH_REGS_COUNT);
+    for (uint32_t i = 0; i < ARCH_REGS_COUNT; i++) {
+        CHECK_EQ(capnp_list_u64_at(registers, i), i == HOST_IP ? 0x400123 : 1000 + i);
+    }
     CHECK(strstr(host_debug_text(), "process child") != NULL);
     fixture_end();
 }
@@ -684,6 +793,9 @@ TEST(process_dies_with_everything,
 
 static capos_cap_t bound_session; /* of the launchers made now; 0: none */
 
+static enum Watch launcher_watch; /* the most that launchers made now give */
+static enum Watch launch_watch;   /* wanted */
+
 static capos_cap_t new_launcher(const char *program, uint32_t max_children)
 {
     uint64_t words[WORDS];
@@ -700,6 +812,7 @@ static capos_cap_t new_launcher(const char *program, uint32_t max_children)
     Limit_set_ledger_class(Limit_list_b_at(limits, 1), LEDGER_CLASS_KERNEL_PAGES);
     Limit_set_amount(Limit_list_b_at(limits, 1), 60);
     ProcessSpawner_new_launcher_params_set_max_children(params, max_children);
+    ProcessSpawner_new_launcher_params_set_watch(params, launcher_watch);
     struct capos_transfer xfers[2] = {copy_of(image), copy_of(bound_session)};
     ProcessSpawner_new_launcher_params_set_session(params, bound_session != 0 ? 1 : UINT16_MAX);
     struct capos_cqe cqe =
@@ -717,10 +830,31 @@ static struct capos_cqe launch(capos_cap_t launcher, const char *program)
     Launcher_launch_params_b params = Launcher_launch_params_init(&builder);
     Launcher_launch_params_set_program(params, program, strlen(program));
     Launcher_launch_params_set_name(params, "child", 5);
+    Launcher_launch_params_set_watch(params, launch_watch);
     struct capos_cqe cqe =
         user_call(parent, launcher, Launcher_ID, Launcher_launch_ORDINAL, &builder, NULL, 0, NULL);
     fixture_settle();
     return cqe;
+}
+
+TEST(launcher_watch, "a launcher gives no more of a debugger than its maker let it")
+{
+    start(2);
+    for (unsigned most = WATCH_NONE; most <= WATCH_DEBUG; most++) {
+        launcher_watch = (enum Watch)most;
+        capos_cap_t launcher = new_launcher("tool", 1);
+        for (unsigned want = most + 1; want <= WATCH_DEBUG + 1; want++) {
+            launch_watch = (enum Watch)want;
+            CHECK_EQ(launch(launcher, "tool").result, ST_NO_METHOD);
+        }
+        launch_watch = (enum Watch)most;
+        struct capos_cqe cqe = launch(launcher, "tool");
+        CHECK(cqe.result >= 0);
+        CHECK_EQ(cqe.cap_count, most == WATCH_NONE ? 1 : 2);
+        user_terminate(user_adopt(process_behind(cqe.first_cap)));
+    }
+    launch_watch = WATCH_NONE;
+    fixture_end();
 }
 
 TEST(launcher_session,

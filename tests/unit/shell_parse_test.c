@@ -212,7 +212,7 @@ TEST(parse_messages, "a mistake is told where it is and what was expected")
     check_message("@ timer", 2, "expected a name right behind the @, found timer");
     check_message("@timer.now x", 11,
                   "expected '(' and arguments, as @name.method(field=value), found x");
-    check_message("x = 5", 4, "expected a call or spawn behind '=', found 5");
+    check_message("x = 5", 4, "expected a call, spawn or debug behind '=', found 5");
     check_message(
         "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn", 0,
         "no command 'nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn'; 'help' "

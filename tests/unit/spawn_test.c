@@ -109,7 +109,7 @@ static struct capos_sqe begin(const struct wish *wish, uint64_t *position_out)
     struct capos_sqe sqe =
         sqe_method(parent, spawner, ProcessSpawner_ID, ProcessSpawner_spawn_ORDINAL, &builder);
     sqe_transfers(parent, &sqe, user_ring(parent)->next_sequence, xfers, 3);
-    sqe_result(parent, &sqe, 64, 1);
+    sqe_result(parent, &sqe, 64, 2);
     sqe.deadline_ns = wish->deadline_ns;
     *position_out = user_submit(parent, &sqe);
     host_syscall(parent->thread, CAPOS_SYS_ENTER, 0, 0);

@@ -148,8 +148,9 @@ static void print_launch_sets(Manifest_r manifest)
     for (uint32_t i = 0; i < LaunchSet_list_len(sets); i++) {
         LaunchSet_r set = LaunchSet_list_at(sets, i);
         struct capnp_list programs = LaunchSet_get_programs(set);
-        printf("launch set %s, at most %" PRIu32 " at a time:", LaunchSet_get_name(set).ptr,
-               LaunchSet_get_max_children(set));
+        printf("launch set %s, at most %" PRIu32 " at a time%s%s:", LaunchSet_get_name(set).ptr,
+               LaunchSet_get_max_children(set), LaunchSet_get_watch(set) ? ", watch " : "",
+               LaunchSet_get_watch(set) ? Watch_name(LaunchSet_get_watch(set)) : "");
         for (uint32_t k = 0; k < capnp_list_len(programs); k++) {
             printf(" %s", capnp_text_list_at(programs, k).ptr);
         }

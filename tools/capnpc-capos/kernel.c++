@@ -32,12 +32,10 @@ void trampolines(const Model &model, const Interface &i, Out &h, Out &c)
                    "uint32_t %s_quick_%s(struct kobj *object, uint64_t message[]);",
                    n, mn, 8 + 8 * words, n, mn, (unsigned long long)words << 32, n, mn);
         }
-        c.line("static status_t %s_%s_invoke(struct invocation *inv, const void *params, uint32_t params_bytes,\n"
-               "    struct capnp_builder *results)\n{",
-               n, mn);
-        c.line("    %s_r in;\n    if (%s_read(params, params_bytes, &in) != CAPNP_OK) {\n"
-               "        return ST_BAD_MESSAGE;\n    }\n    return %s_kernel_%s(inv, in, %s_init(results));\n}\n",
-               m.params.c_str(), m.params.c_str(), n, mn, m.results.c_str());
+        c.line("static status_t %s_%s_invoke(struct invocation *inv, struct capnp_struct params,\n"
+               "    struct capnp_struct_b results)\n{\n"
+               "    return %s_kernel_%s(inv, (%s_r){params}, (%s_b){results});\n}\n",
+               n, mn, n, mn, m.params.c_str(), m.results.c_str());
     }
 }
 
@@ -46,13 +44,13 @@ void table(const Model &model, const Interface &i, Out &c)
     c.line("const struct kernel_method %s_kernel_methods[%zu] = {", i.name.c_str(), i.methods.size());
     for (const auto &m : i.methods) {
         auto r = model.node(m.results_id).getStruct();
+        std::string params = model.node(m.params_id).getScopeId() == 0 ? m.params : model.c_name(m.params_id);
         std::string invoke = m.opcode.empty() ? i.name + "_" + m.c_name + "_invoke" : "NULL";
-        c.line("    {.name = \"%s\",\n     .invoke = %s,\n     .params_max_bytes = %u,\n"
-               "     .results_min_bytes = %u,\n     .results_max_bytes = %u,\n     .result_caps = %u,\n"
-               "     .param_caps = %u,\n     .opcode_only = %s},",
-               m.name.c_str(), invoke.c_str(), m.max_params,
-               8 + 8 * (r.getDataWordCount() + r.getPointerCount()), m.max_results, m.result_caps,
-               m.param_caps, m.opcode.empty() ? "false" : "true");
+        c.line("    {.name = \"%s\",\n     .invoke = %s,\n     .params = &%s_type,\n     .params_max_bytes = %u,\n"
+               "     .results_max_bytes = %u,\n     .results_data_words = %u,\n     .results_pointers = %u,\n"
+               "     .result_caps = %u,\n     .param_caps = %u,\n     .opcode_only = %s},",
+               m.name.c_str(), invoke.c_str(), params.c_str(), m.max_params, m.max_results, r.getDataWordCount(),
+               r.getPointerCount(), m.result_caps, m.param_caps, m.opcode.empty() ? "false" : "true");
     }
     c.line("};\n");
 }

@@ -13,6 +13,8 @@ enum { HOST_REGS = 18 };
 /* Indices into arch_thread.r, as in struct arch_regs. */
 enum host_reg { HOST_AX = 0, HOST_SI = 4, HOST_DI = 5, HOST_SP = 7, HOST_IP = 16, HOST_FLAGS = 17 };
 
+#define HOST_FLAG_STEP UINT64_C(0x100)
+
 struct arch_aspace {
     struct paddr root;           /* a table of four levels, in frames like a real one */
     _Atomic uint64_t generation; /* last ticket of arch_tlb_shoot */

@@ -107,3 +107,8 @@ bool arch_thread_set_regs(struct arch_thread *thread, const struct arch_regs *re
     memcpy(thread->r, regs->r, sizeof(thread->r));
     return true;
 }
+
+void arch_thread_set_step(struct arch_thread *thread, bool on)
+{
+    thread->r[HOST_FLAGS] = (thread->r[HOST_FLAGS] & ~HOST_FLAG_STEP) | (on ? HOST_FLAG_STEP : 0);
+}

@@ -176,43 +176,33 @@ struct uaddr arch_thread_sp(const struct arch_thread *thread)
     return uaddr(thread->frame.rsp);
 }
 
-void arch_thread_get_regs(const struct arch_thread *thread, struct arch_regs *out)
+static_assert(offsetof(struct arch_frame, rsp) == ARCH_REG_SP * sizeof(uint64_t) &&
+                  offsetof(struct arch_frame, rip) == ARCH_REG_IP * sizeof(uint64_t) &&
+                  offsetof(struct arch_frame, kind) == ARCH_REGS_COUNT * sizeof(uint64_t),
+              "a frame begins with the registers in a debugger's order");
+
+COLD void arch_thread_get_regs(const struct arch_thread *thread, struct arch_regs *out)
 {
-    struct arch_frame f = thread->frame;
-    make_full(&f);
-    const uint64_t r[ARCH_REGS_COUNT] = {
-        f.rax, f.rbx, f.rcx, f.rdx, f.rsi, f.rdi, f.rbp, f.rsp, f.r8,
-        f.r9,  f.r10, f.r11, f.r12, f.r13, f.r14, f.r15, f.rip, f.rflags,
-    };
-    memcpy(out->r, r, sizeof(r));
+    memcpy(out->r, &thread->frame, sizeof(out->r));
+    if (thread->frame.kind == ARCH_FRAME_SYSCALL) { /* as make_full has it */
+        memset(&out->r[2], 0, 4 * sizeof(out->r[0]));
+        memset(&out->r[8], 0, 4 * sizeof(out->r[0]));
+    }
 }
 
-bool arch_thread_set_regs(struct arch_thread *thread, const struct arch_regs *regs)
+COLD void arch_thread_set_step(struct arch_thread *thread, bool on)
 {
-    const uint64_t *r = regs->r;
-    if (r[16] >= ARCH_USER_END || thread->frame.kind == ARCH_FRAME_IDLE) {
+    thread->frame.rflags = (thread->frame.rflags & ~RFLAGS_TF) | (on ? RFLAGS_TF : 0);
+}
+
+COLD bool arch_thread_set_regs(struct arch_thread *thread, const struct arch_regs *regs)
+{
+    struct arch_frame *frame = &thread->frame;
+    if (regs->r[ARCH_REG_IP] >= ARCH_USER_END || frame->kind == ARCH_FRAME_IDLE) {
         return false;
     }
-    thread->frame = (struct arch_frame){
-        .rax = r[0],
-        .rbx = r[1],
-        .rcx = r[2],
-        .rdx = r[3],
-        .rsi = r[4],
-        .rdi = r[5],
-        .rbp = r[6],
-        .rsp = r[7],
-        .r8 = r[8],
-        .r9 = r[9],
-        .r10 = r[10],
-        .r11 = r[11],
-        .r12 = r[12],
-        .r13 = r[13],
-        .r14 = r[14],
-        .r15 = r[15],
-        .rip = r[16],
-        .rflags = (r[17] & RFLAGS_USER) | RFLAGS_FIXED | RFLAGS_IF,
-        .kind = ARCH_FRAME_TRAP,
-    };
+    memcpy(frame, regs->r, sizeof(regs->r));
+    frame->rflags = (frame->rflags & RFLAGS_USER) | RFLAGS_FIXED | RFLAGS_IF;
+    frame->kind = ARCH_FRAME_TRAP;
     return true;
 }

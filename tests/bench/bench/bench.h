@@ -39,6 +39,7 @@ void bench_park(void);
 void bench_page(void);
 void bench_thread(void);
 void bench_process(void);
+void bench_fault(void);
 void bench_revoke(void);
 void bench_revoke_slots(void);
 

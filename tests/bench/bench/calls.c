@@ -89,7 +89,7 @@ capos_cap_t launch_idle(const char *program, capos_cap_t lease, capos_cap_t bell
         .op = CAPOS_OP_CALL,
         .method = Launcher_launch_ORDINAL,
         .xfer_count = 2,
-        .accept_count = 1,
+        .accept_count = 2,
         .cap = caps.launcher,
         .interface = Launcher_ID,
         .params = (uint64_t)words,

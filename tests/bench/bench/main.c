@@ -77,6 +77,7 @@ static const struct group {
     {{"park.pingpong"}, bench_park},
     {{"thread.lifecycle"}, bench_thread},
     {{"process.lifecycle"}, bench_process},
+    {{"fault.deliver"}, bench_fault},
     {{"revoke.latency"}, bench_revoke},
     {{"revoke.slot"}, bench_revoke_slots},
 };

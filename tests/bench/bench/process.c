@@ -46,7 +46,7 @@ static capos_cap_t launch(void)
         .op = CAPOS_OP_CALL,
         .method = Launcher_launch_ORDINAL,
         .xfer_count = 1,
-        .accept_count = 1,
+        .accept_count = 2,
         .cap = caps.launcher,
         .interface = Launcher_ID,
         .params = (uint64_t)launch_words,

@@ -187,6 +187,7 @@ status_t new_launcher(capos_cap_t *out)
     Program_set_name(program, "self", 4);
     Program_set_image(program, capos_call_copy(&call, warden.image));
     ProcessSpawner_new_launcher_params_set_max_children(params, LAUNCH_MAX);
+    ProcessSpawner_new_launcher_params_set_watch(params, WATCH_DEBUG);
     status_t status = ProcessSpawner_new_launcher_call(&call);
     ProcessSpawner_new_launcher_results_r results;
     if (status == ST_OK) {

@@ -505,6 +505,13 @@ int64_t child_run(const char *name)
         return 42;
     } else if (strncmp(name, "gated.", 6) == 0) {
         return wait_bits(held("gate"), 1u << (name[6] - '0')) == CAPOS_EVENT_SIGNALLED ? 0 : 1;
+    } else if (strcmp(name, "spinner") == 0) {
+        for (;;) {
+        }
+    } else if (strcmp(name, "crasher") == 0) {
+        volatile uintptr_t nowhere = 8;
+        *(volatile uint64_t *)nowhere = 1;
+        return 1;
     } else if (strncmp(name, "bomb.", 5) == 0) {
         return explode(name[5]);
     }

@@ -34,10 +34,10 @@ struct warden warden;
 int64_t child_run(const char *name);
 
 static const struct hostile_case *const families[] = {
-    forged_cases,   entry_cases,   queue_cases,  pointer_cases, message_cases,
-    transfer_cases, call_cases,    memory_cases, exhaust_cases, fault_cases,
-    death_cases,    launch_cases,  ledger_cases, thread_cases,  park_cases,
-    session_cases,  runtime_cases, grant_cases,  flag_cases,    watch_cases,
+    forged_cases, entry_cases,  queue_cases,   pointer_cases, message_cases, transfer_cases,
+    call_cases,   memory_cases, exhaust_cases, fault_cases,   death_cases,   launch_cases,
+    ledger_cases, thread_cases, park_cases,    session_cases, runtime_cases, grant_cases,
+    flag_cases,   watch_cases,  debug_cases,
 };
 
 const struct hostile_case *case_at(unsigned n)

@@ -9,6 +9,7 @@
 #include "lib/base/fmt.h"
 #include "lib/base/string.h"
 #include "memory.capnp.h"
+#include "process.capnp.h"
 #include "case.h"
 #include "time.capnp.h"
 
@@ -148,7 +149,7 @@ struct capos_sqe raw_call_sqe(capos_cap_t cap, uint64_t interface, uint16_t meth
     return (struct capos_sqe){
         .op = CAPOS_OP_CALL,
         .method = method,
-        .accept_count = 1,
+        .accept_count = interface == Launcher_ID ? 2 : 1, /* as many as its methods may give */
         .cap = cap,
         .params = (uintptr_t)params,
         .result = (uintptr_t)result,

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Pages that are tests: the blocks of kind `capos` are typed into a system, a fresh one for each page."""
+"""Pages that are tests: the blocks of kind `capos` are typed into a system, a fresh one for each page, and the commands of the
+blocks of kind `host` between them are run beside it."""
 
 import os
 import re
@@ -9,20 +10,21 @@ import subprocess
 from case import case, doc_files
 from guest import Failure
 
-BLOCK = re.compile(r"^```capos\n(.*?)^```", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```(capos|host)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"^```\S* file=(\S+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-PROMPT = "capos> "
+PROMPTS = {"capos": "capos> ", "host": "$ "}
+NAMED = re.compile(r"<(\w+)>")
 
 
 def steps(text):
-    """(command, [lines expected in this order]) of every block of a page."""
+    """(kind, command, [lines expected in this order]) of every block of a page."""
     found = []
-    for block in BLOCK.findall(text):
+    for kind, block in BLOCK.findall(text):
         for line in block.splitlines():
-            if line.startswith(PROMPT):
-                found.append((line[len(PROMPT):].split("   #")[0].rstrip(), []))
+            if line.startswith(PROMPTS[kind]):
+                found.append((kind, line[len(PROMPTS[kind]):].split("   #")[0].rstrip(), []))
             elif line.strip() and found:
-                found[-1][1].append(line.rstrip())
+                found[-1][2].append(line.rstrip())
     return found
 
 
@@ -30,17 +32,30 @@ def squeeze(text):
     return re.sub(r"\s+", " ", text).strip()
 
 
-def missing(expected, printed):
+def pattern_of(line, known):
+    """A regular expression for an expected line: ... is anything, <name> the word known by that name, or to be known."""
+    pattern = ".*?".join(re.escape(squeeze(part)) for part in line.split("..."))
+    return re.sub(r"<(\w+)>", lambda name: re.escape(known[name[1]]) if name[1] in known else rf"(?P<{name[1]}>\w+)", pattern)
+
+
+def missing(expected, printed, known):
     """The first expected line that the printed text lacks, looking on from the one before."""
     printed = squeeze(printed)
     at = 0
     for line in expected:
-        pattern = ".*?".join(re.escape(squeeze(part)) for part in line.split("..."))
-        match = re.compile(pattern).search(printed, at)
+        match = re.compile(pattern_of(line, known)).search(printed, at)
         if not match:
             return line
+        known.update(match.groupdict())
         at = match.end()
     return None
+
+
+def on_host(command, known):
+    """What a command prints here, status and all, with the words that are known by now."""
+    command = NAMED.sub(lambda name: known.get(name[1], name[0]), command)
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False, timeout=120)
+    return done.stdout + done.stderr + (f"status {done.returncode}\n" if done.returncode != 0 else "")
 
 
 def tree_with(files, name):
@@ -83,14 +98,15 @@ def page_case(path):
         build = tree_with(written, name) if written else "build"
         guest = t.boot(build=build, cpus=2, deadline_s=180, quiet_s=40)
         guest.prompt(seconds=60)
-        for number, (command, expected) in enumerate(session):
+        known = {}
+        for number, (kind, command, expected) in enumerate(session):
             if number == len(session) - 1 and "shutdown" in command:
                 guest.send(command + "\r")
                 how = guest.wait_end(seconds=30)
                 t.require(how == "off", "the system switches itself off", f"it ended: {how}")
                 return
-            printed = guest.command(command)
-            lacking = missing(expected, printed)
+            printed = guest.command(command) if kind == "capos" else on_host(command, known)
+            lacking = missing(expected, printed, known)
             t.require(lacking is None, f"`{command}` prints: {lacking}", f"it printed:\n{printed}")
 
     return run

@@ -24,7 +24,7 @@ def pipeline(t):
             ('@counter.child("c").counter.read()', ["value = 0"]),
             ("@ledger.newEndpoint(maxMessageBytes=64, maxCaps=0).mint(key=1, interface=1, methods=1)", ["object = @"]),
             ('@ledger.carve(limits=[{ledgerClass: slots, amount: 4}], name="small").usage()', ['lender = "shell"']),
-            ('@launcher.launch(program="hello").wait()', ["wait stands for the ring operation WAIT and cannot be called"]),
+            ('@launcher.launch(program="hello").process.wait()', ["wait stands for the ring operation WAIT and cannot be called"]),
             ('@counter.child("a name of many more bytes than thirty-one").child("x").read()',
              ["Counter.child: EXCEPTION: invalidArgument: a name of 1 to 31 bytes", "(so nothing was done by Counter.read)"]),
             ("@counter.read().increment()", ["Counter.read answers with no capability"]),

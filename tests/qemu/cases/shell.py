@@ -113,6 +113,52 @@ def keys(t):
     t.require(how == "off", "Ctrl-D at an empty prompt leaves and the system switches off", f"it ended: {how}")
 
 
+@case("shell.debug", "a program is started stopped, steps, goes on, is stopped by Ctrl-C, ends with or without its debugger", weight=6)
+def debug(t):
+    guest = t.boot(cpus=2, deadline_s=120, quiet_s=40)
+    guest.prompt(seconds=60)
+    printed = guest.command("job = debug sleeper with { timer: @timer }")
+    t.check("stopped at its start" in printed, "debug says that the program stands", printed)
+    at = []
+    for _ in range(2):
+        printed = guest.command("step @job")
+        at += re.findall(r"stopped: instruction 0x([0-9a-f]+)", printed)
+    t.check(len(at) == 2 and 0 < int(at[1], 16) - int(at[0], 16) < 16, "a step is one instruction", str(at))
+    for _ in range(2):
+        guest.send("go @job\r")
+        guest.expect("still here after", seconds=15)
+        guest.send("\x03")
+        guest.expect("@job is stopped", seconds=15)
+        guest.prompt(seconds=15)
+    printed = guest.command("debug @job")
+    t.check(re.search(r"ax  [0-9a-f]{16}.*way  image \+ 0x", printed, re.DOTALL) is not None, "registers and way are shown", printed)
+    t.check("ProcessDebugger" in guest.command("caps debugger"), "the debugger is a capability with a name")
+    guest.command("table = @job-debugger.capabilities()")
+    printed = guest.command("@table.list()")
+    t.check("capabilities = 2 of them" in printed, "the table of the program is listed", printed)
+    printed = guest.command("@table.attenuate(capability=@timer, methods=1)")
+    t.check("error" in printed, "and that is all that can be done with it", printed)
+    t.check("running" in guest.command("ps"), "a stopped program is still there")
+    printed = guest.command("kill @job")
+    t.check("ended from outside" in printed, "a stopped program can be killed", printed)
+    t.check("ProcessDebugger" not in guest.command("caps"), "the debugger's name goes with the program")
+
+    guest.command("job = debug sleeper with { timer: @timer }")
+    guest.command("drop @job-debugger")
+    printed = guest.command("wait @job")
+    t.check("ended from outside" in printed, "without its debugger a stopped program ends", printed)
+    for command, wanted in (
+            ("job = spawn sleeper with { timer: @timer }", r"@job is sleeper"),
+            ("go @job", r"not started by 'debug'"),
+            ("debug @timer", r"not started by 'debug'"),
+            ("debug", r"expected"),
+            ("dump @job", r"expected an address"),
+            ("kill @job", r"ended")):
+        printed = guest.command(command)
+        t.check(re.search(wanted, printed) is not None, f"`{command}` says /{wanted}/", printed)
+    t.shutdown(guest)
+
+
 @case("shell.leaks", "a hundred programs run and killed leave frames, slots and objects as they were", weight=20)
 def leaks(t):
     guest = t.boot(cpus=2, deadline_s=240, quiet_s=60)
