@@ -388,6 +388,11 @@ static void clients_changed(struct capos_op *op)
     }
 }
 
+static uint16_t reply_caps(const struct capos_server *server)
+{
+    return server->reply_caps_max > server->caps_max ? server->reply_caps_max : server->caps_max;
+}
+
 /* Lays a slot out at `at`; returns where the next one goes. */
 static uint8_t *place_slot(struct capos_server *server, struct capos_server_slot *slot, uint8_t *at)
 {
@@ -399,19 +404,19 @@ static uint8_t *place_slot(struct capos_server *server, struct capos_server_slot
     at += align_up(slot->buffer_bytes, 16);
     slot->request.reply = at;
     slot->request.reply_capacity = (uint32_t)align_down(server->reply_max_bytes, 8);
-    at += align_up(CAPOS_PARAMS_ROOM(server->reply_max_bytes, server->caps_max), 16);
+    at += align_up(CAPOS_PARAMS_ROOM(server->reply_max_bytes, reply_caps(server)), 16);
     slot->request.transfers = (struct capos_transfer *)(void *)at;
-    slot->request.transfer_capacity = (uint8_t)server->caps_max;
-    return at + sizeof(struct capos_transfer) * server->caps_max;
+    slot->request.transfer_capacity = (uint8_t)reply_caps(server);
+    return at + sizeof(struct capos_transfer) * reply_caps(server);
 }
 
 status_t capos_server_start(struct capos_server *server, capos_cap_t endpoint, void *storage,
                             size_t storage_bytes)
 {
     size_t slot_bytes = CAPOS_SERVER_SLOT_BYTES(server->params_max_bytes, server->reply_max_bytes,
-                                                server->caps_max);
+                                                reply_caps(server));
     if (endpoint == 0 || server->request_count == 0 || server->interface_count == 0 ||
-        server->caps_max > MAX_CAPS || !is_aligned((uintptr_t)storage, 16) ||
+        reply_caps(server) > MAX_CAPS || !is_aligned((uintptr_t)storage, 16) ||
         storage_bytes / slot_bytes < server->request_count) {
         return ST_BAD_ARGUMENT;
     }

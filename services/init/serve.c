@@ -362,7 +362,7 @@ static struct capos_server supervisor_server = {
     .interface_count = 1,
     .params_max_bytes = SUPERVISOR_MESSAGE,
     .reply_max_bytes = SUPERVISOR_MESSAGE,
-    .caps_max = 1,
+    .reply_caps_max = 1,
     .find = supervisor_find,
     .ended = lost,
 };

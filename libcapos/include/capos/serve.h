@@ -37,8 +37,9 @@ struct capos_server {
     uint32_t params_max_bytes; /* largest message received: below the endpoint's limit, no receive
                                   is armed and the server ends RESULT_TOO_SMALL */
     uint32_t reply_max_bytes;
-    uint16_t caps_max; /* per message, either way: not below the endpoint's limit either */
-    void *object;      /* becomes req->object when there is no find */
+    uint16_t caps_max;       /* per message, either way: not below the endpoint's limit either */
+    uint16_t reply_caps_max; /* of replies alone, when that is more; storage is for the larger */
+    void *object;            /* becomes req->object when there is no find */
     /* Sets req->object from req->key; false: the key names nothing (any more). */
     bool (*find)(struct capos_request *req);
     /* The last capability of a served object is gone (event NO_CLIENTS). May be NULL. */

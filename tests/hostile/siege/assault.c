@@ -155,7 +155,7 @@ static void supervisor(void)
         .interface = Supervisor_ID,
         .max_bytes = 64,
         .methods = Supervisor_FACET,
-        .blocks = BIT64(Supervisor_await_stop_ORDINAL),
+        .blocks = BIT64(Supervisor_await_stop_ORDINAL) | BIT64(Supervisor_await_handover_ORDINAL),
     };
     attack_here(&target, held("supervisor"));
 }
