@@ -55,7 +55,7 @@ const manifest :M.Manifest = (
       ],
       exports = [(name = "counter", interface = "Counter")],
       maxMessageBytes = 2112,
-      maxCaps = 1,
+      maxCaps = 0,
       readiness = ready,
       restart = always,
       maxRestarts = 5,

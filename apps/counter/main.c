@@ -260,7 +260,7 @@ static struct capos_server server = {
     .request_count = REQUESTS,
     .params_max_bytes = MESSAGE_BYTES,
     .reply_max_bytes = MESSAGE_BYTES,
-    .caps_max = 1,
+    .reply_caps_max = 1, /* no call brings one */
     .find = find,
     .no_clients = no_clients,
 };

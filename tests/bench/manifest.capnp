@@ -42,7 +42,7 @@ const manifest :M.Manifest = (
       ],
       exports = [(name = "counted", interface = "Counter")],
       maxMessageBytes = 2112,
-      maxCaps = 1,
+      maxCaps = 0,
       readiness = ready,
     ),
     (

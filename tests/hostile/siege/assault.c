@@ -217,10 +217,10 @@ static void child_attacked(void)
         .name = "child",
         .interface = Counter_ID,
         .max_bytes = 2112,
-        .max_caps = 1,
         .methods = BIT64(Counter_increment_ORDINAL) | BIT64(Counter_child_ORDINAL) |
                    BIT64(Counter_info_ORDINAL) | BIT64(Counter_read_ORDINAL) |
-                   BIT64(Counter_reset_ORDINAL),
+                   BIT64(Counter_reset_ORDINAL) | BIT64(Counter_reach_ORDINAL),
+        .blocks = BIT64(Counter_reach_ORDINAL),
         .texts = BIT64(Counter_child_ORDINAL),
     };
     status_t status;
