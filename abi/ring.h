@@ -231,8 +231,8 @@ enum capos_event {
     CAPOS_EVENT_NO_CLIENTS =
         1 << 2,                    /* endpoint (serve): a key lost its last client; signal = key */
     CAPOS_EVENT_EXIT = 1 << 3,     /* ProcessHandle; signal = exit code */
-    CAPOS_EVENT_DEPLETED = 1 << 4, /* (later) */
-    CAPOS_EVENT_DEADLINE = 1 << 5, /* (later) */
+    CAPOS_EVENT_DEPLETED = 1 << 4, /* SchedulingContext: its budget has been spent */
+    CAPOS_EVENT_DEADLINE = 1 << 5, /* Endpoint: a call was not answered in time; signal = key */
     /* endpoint (serve): a session has closed in which one of its objects was held; signal = first word
      * of its caller reference, 0 when there were several: look at all */
     CAPOS_EVENT_SESSION_CLOSED = 1 << 6,

@@ -445,5 +445,5 @@ status_t capos_mint(capos_cap_t endpoint, uint64_t key, uint64_t interface, uint
                     unsigned scope, capos_cap_t *object)
 {
     return Endpoint_mint(endpoint, key, interface, methods, TRANSFER_MODE_COPY,
-                         (enum SessionScope)scope, object);
+                         (enum SessionScope)scope, 0, object);
 }

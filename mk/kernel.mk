@@ -15,7 +15,7 @@ KGEN_OBJECTS := $(patsubst build/gen/%.c,$(O)/obj/kernel/gen/%.o,$(GEN_KERNEL_SO
 $(O)/obj/kernel/lib/%.o: lib/%.c mk/flags.mk | $(DEPS)
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(KERNEL_CFLAGS) $(LIB_INCLUDE) $(LIB_EXTRA_$(*D)) $(DEPFLAGS) -c $< -o $@
+	$(Q)$(CC) $(KERNEL_CFLAGS) $(KERNEL_SIZE_$*) $(LIB_INCLUDE) $(LIB_EXTRA_$(*D)) $(DEPFLAGS) -c $< -o $@
 
 $(O)/obj/kernel/bearssl/%.o: $(BEARSSL)/%.c mk/flags.mk | $(DEPS)
 	$(call say,CC,$<)
@@ -30,12 +30,14 @@ $(O)/obj/kernel/gen/%.o: build/gen/%.c mk/flags.mk | $(DEPS)
 $(O)/obj/kernel/kernel/%.o: kernel/%.c mk/flags.mk | $(DEPS)
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(KERNEL_CFLAGS) $(KERNEL_SIZE_$(*F)) $(KERNEL_INCLUDE) $(DEPFLAGS) -c $< -o $@
+	$(Q)$(CC) $(KERNEL_CFLAGS) $(KERNEL_SIZE_$(*F)) $(KERNEL_SIZE_$*) $(KERNEL_INCLUDE) $(DEPFLAGS) -c $< -o $@
 
 # What runs at boot, at a panic, for a log line or once in a while is made small, not fast.
 KERNEL_COLD := acpi apic archive boot bootmem cmdline elf gdt idt irq layout log multiboot2 panic paging power processor pvh \
-	serial smp entropy io_ports kernel_log boot_package interrupt capability_manager grant_handle session launcher process_handle memory_pin aspace_private spawn virtual_memory handover watch debugger_view \
-	process endpoint memory_object thread kernel_trace revocation pending
+	serial smp entropy io_ports kernel_log boot_package interrupt capability_manager grant_handle session launcher process_handle memory_pin aspace_private \
+	spawn virtual_memory context scheduling memory_object endpoint revocation process object/ledger object/thread handover watch debugger_view \
+	kernel_trace pending thread aspace aspace_op aspace_pages defer pipeline \
+	base/fmt capnp/build capnp/check wait queue grant karray reply
 $(foreach name,$(KERNEL_COLD),$(eval KERNEL_SIZE_$(name) := -Os))
 
 $(O)/obj/kernel/kernel/%.o: kernel/%.S mk/flags.mk | $(DEPS)

@@ -13,11 +13,12 @@ interface Endpoint $A.kernel $A.kernelType(1) $A.transfer(copy) $A.scope(sameSes
   # Answer a received call. Opcode RETURN.
 
   mint @2 (key :UInt64 $A.hex, interface :UInt64 $A.hex, methods :UInt64 $A.hex, transferMode :A.TransferMode,
-           scope :A.SessionScope)
+           scope :A.SessionScope, boundNs :UInt64 $A.unit("ns"))
       -> (object :UInt16 $A.capability("*")) $A.resultCaps(1) $A.statuses(["badArgument", "quota"]);
   # Make a served object: calls to it arrive here with this key. It dies with the grant under which
   # this serve capability is held. methods is the facet (bit n = ordinal n), not 0. scope tells how far
-  # across sessions holders may give it.
+  # across sessions holders may give it. boundNs, if not 0 (at most an hour), is how long a call may
+  # take from when it is received: then it ends timedOut, and event DEADLINE tells the server its key.
 
   lend @3 () -> (serve :UInt16 $A.capability("EndpointServe")) $A.resultCaps(1) $A.statuses(["badState", "quota"]);
   # The serve facet of this endpoint, for a server.
@@ -31,7 +32,8 @@ interface Endpoint $A.kernel $A.kernelType(1) $A.transfer(copy) $A.scope(sameSes
 
   waitClients @6 () -> () $A.opcode("WAIT");
   # Event NO_CLIENTS tells the key of a served object whose last capability is gone, event
-  # SESSION_CLOSED the first word of the caller reference of a session that has closed (0: of several).
+  # SESSION_CLOSED the first word of the caller reference of a session that has closed (0: of several),
+  # event DEADLINE the key of the last object of which a call was not answered within its bound.
 
   counters @7 () -> (delivered :UInt64, deliveredBytes :UInt64, rings :UInt32, receives :UInt32, inFlight :UInt32);
   # Calls that servers have been given, and the bytes of their messages, in all; and now: rings with calls

@@ -35,7 +35,7 @@ interface Ledger $A.kernel $A.kernelType(8) $A.transfer(none) $A.scope(sameSessi
   # Takes these amounts back, all or nothing; quota: the child uses them.
 
   mint @7 (endpoint :UInt16 $A.capability("EndpointServe"), key :UInt64 $A.hex, interface :UInt64 $A.hex, methods :UInt64 $A.hex,
-           transferMode :A.TransferMode, scope :A.SessionScope) -> (object :UInt16 $A.capability("*"))
+           transferMode :A.TransferMode, scope :A.SessionScope, boundNs :UInt64 $A.unit("ns")) -> (object :UInt16 $A.capability("*"))
       $A.paramCaps(1) $A.resultCaps(1) $A.statuses(["badArgument", "badState", "quota", "disconnected"]);
   # Endpoint.mint, charged to this ledger. What is minted on a ledger that is not the caller's own dies
   # with it (revoke) as well as with the server. badState: another server has minted on it already.

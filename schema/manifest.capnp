@@ -11,6 +11,7 @@
 
 using A = import "annotations.capnp";
 using LedgerClass = import "status.capnp".LedgerClass;
+using SchedulingClass = import "scheduling.capnp".SchedulingClass;
 using SelfObject = import "process.capnp".SelfObject;
 using Watch = import "process.capnp".Watch;
 
@@ -41,6 +42,7 @@ struct Service {
   maxCaps @16 :UInt16 = 4;              # of its endpoint
   onExit @17 :OnExit;               # when it has ended for good
   critical @18 :Bool;               # when it has failed: the system halts, readably
+  processor @19 :ProcessorShare;    # what it gets of the processors; not given: class normal, weight 100, no budget
 
   enum Readiness { started @0; ready @1; }
   # started: as soon as its process exists. ready: when it has called Supervisor.ready.
@@ -51,12 +53,21 @@ struct Service {
   enum OnExit { none @0; shutdown @1; reboot @2; }
 }
 
+struct ProcessorShare {
+  # A share of processor time, for all instances of the service: see docs/concepts/scheduling.md.
+  class @0 :SchedulingClass = normal;  # better than normal needs a budget
+  weight @1 :UInt16 = 100;             # 1 to 10000: how much, beside others of the class
+  budgetUs @2 :UInt32 $A.unit("us");   # at most so much in each period; 0: no limit
+  periodUs @3 :UInt32 $A.unit("us");   # 1000 to 10000000 with a budget, else 0
+}
+
 struct ServiceExport {
   # Object number i of the list has key i+1 at the service's endpoint. Minted by init, so it outlives
   # an instance of the service.
   name @0 :Text;
   interface @1 :Text;               # interface or facet
   transferMode @2 :A.TransferMode;
+  boundMs @3 :UInt32 $A.unit("ms"); # a call of it takes at most so long; 0: any time
 }
 
 struct ServiceGrant {
@@ -74,10 +85,11 @@ struct ServiceGrant {
     launcher @10 :Text;             # a launcher for the launch set of this name
     payload @11 :Text;              # a payload of the boot archive as a sealed memory object
     motd @12 :Void;                 # the manifest's message of the day as a sealed memory object
+    processor @13 :Void;            # its own SchedulingContext; the service has a `processor`
   }
 }
 
-enum KernelObject { log @0; timer @1; entropy @2; sessions @3; }
+enum KernelObject { log @0; timer @1; entropy @2; sessions @3; scheduling @4; }
 
 struct IoPortRange {
   base @0 :UInt16 $A.hex;

@@ -48,7 +48,8 @@ interface ProcessSpawner $A.kernel $A.kernelType(5) $A.transfer(none) $A.scope(s
   # Makes processes. init and the broker hold it.
 
   spawn @0 (name :Text, image :UInt16 $A.capability("MemoryObject"), grants :List(Grant), limits :List(Limit), ringEntries :UInt32, stackBytes :UInt64,
-            ledger :UInt16 = 0xffff $A.capability("Ledger"), session :UInt16 = 0xffff $A.capability("SessionRef"), watch :Watch)
+            ledger :UInt16 = 0xffff $A.capability("Ledger"), session :UInt16 = 0xffff $A.capability("SessionRef"), watch :Watch,
+            context :UInt16 = 0xffff $A.capability("SchedulingContext"))
       -> (process :UInt16 $A.capability("ProcessHandle"), debugger :UInt16 = 0xffff $A.capability("ProcessDebugger"))
       $A.maxParams(16384) $A.paramCaps(62) $A.resultCaps(2) $A.mayBlock
       $A.statuses(["badArgument", "badImage", "notSealed", "notTransferable", "quota", "exists", "badState"]);
@@ -58,6 +59,7 @@ interface ProcessSpawner $A.kernel $A.kernelType(5) $A.transfer(none) $A.scope(s
   # With ledger (0xffff: none) the process uses that one, limits is empty, and it stays open at its end.
   # With session it works in that one, and whatever its scope may be given to it; else in the spawner's.
   # What watch asks for comes as debugger (0xffff: none), and cannot be had later.
+  # With context its threads run on that one, else on one of the process's own: class normal, weight 100.
 
   newLauncher @1 (programs :List(Program), limits :List(Limit), maxChildren :UInt32,
                   ledger :UInt16 = 0xffff $A.capability("Ledger"), session :UInt16 = 0xffff $A.capability("SessionRef"), watch :Watch)

@@ -61,5 +61,5 @@ enum LedgerClass {
   processes @12;
   pinnedPages @13;  # pages of memory that may not move or go
   dmaPages @14;     # pages that devices reach; counted when there are such devices
-  cpuNs @15;        # processor time per period, in nanoseconds; counted when scheduling contexts exist
+  cpuNs @15;        # nanoseconds of processor time in each second, promised to scheduling contexts with a budget
 }

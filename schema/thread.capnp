@@ -19,6 +19,10 @@ interface ThreadHandle $A.kernel $A.kernelType(20) $A.transfer(none) $A.scope(sa
 
   join @0 () -> () $A.opcode("WAIT");
   # Event EXIT; the completion carries the exit code. All that the thread held is given back by then.
+
+  setContext @1 (context :UInt16 = 0xffff $A.capability("SchedulingContext")) -> () $A.paramCaps(1) $A.statuses(["badState"]);
+  # Whose processor time it gets from now on: this context's, or with 0xffff its process's own. badState:
+  # the thread has ended.
 }
 
 interface ThreadControl $A.kernel $A.kernelType(21) $A.transfer(none) $A.scope(sameSession) {
@@ -26,4 +30,7 @@ interface ThreadControl $A.kernel $A.kernelType(21) $A.transfer(none) $A.scope(s
 
   setThreadPointer @0 (address :UInt64 $A.hex) -> () $A.statuses(["badArgument"]);
   # Where its thread-local storage is (FS base). badArgument: an address that no program has.
+
+  setContext @1 (context :UInt16 = 0xffff $A.capability("SchedulingContext")) -> () $A.paramCaps(1) $A.statuses(["badState"]);
+  # As ThreadHandle.setContext, of the calling thread.
 }

@@ -8,7 +8,7 @@
 #include "ledger.client.h"
 #include "process.client.h"
 
-enum { PAGE_KIB = 4 };
+enum { PAGE_KIB = 4, MS_NS = 1000000 };
 
 static unsigned percent(uint64_t used, uint64_t limit)
 {
@@ -26,16 +26,21 @@ static void show_row(Usage_r usage)
     if (class == LEDGER_CLASS_FRAMES || class == LEDGER_CLASS_KERNEL_PAGES) {
         term_printf("  %llu of %llu KiB", used * PAGE_KIB, limit * PAGE_KIB);
     }
+    if (class == LEDGER_CLASS_CPU_NS) {
+        term_printf("  %llu of %llu ms of each second", used / MS_NS, limit / MS_NS);
+    }
     term_printf("\n");
 }
 
-/* Classes of which there is nothing are left out: all that is asked of them is refused. */
+/* Classes of which there is nothing are left out, for all that is asked of them is refused; but that no processor
+ * time is promised says nothing of what one gets. */
 static void show_table(Usage_list_r list)
 {
     term_styled(TERMINAL_SESSION_STYLE_HEADING, "  %-14s %12s %12s\n", "CLASS", "USED", "LIMIT");
     for (uint32_t i = 0; i < Usage_list_len(list); i++) {
         Usage_r usage = Usage_list_at(list, i);
-        if (Usage_get_limit(usage) != 0 || Usage_get_used(usage) != 0) {
+        if (Usage_get_limit(usage) != 0 || Usage_get_used(usage) != 0 ||
+            Usage_get_ledger_class(usage) == LEDGER_CLASS_CPU_NS) {
             show_row(usage);
         }
     }

@@ -45,6 +45,7 @@ static struct ledger *make_root_ledger(void)
     }
     limits[LEDGER_CLASS_FRAMES] = frames_total_count();
     limits[LEDGER_CLASS_KERNEL_PAGES] = frames_total_count();
+    limits[LEDGER_CLASS_CPU_NS] = arch_cpu_count() * UINT64_C(1000000000);
     return ledger_create_root(limits);
 }
 
@@ -86,6 +87,11 @@ static status_t spawner_root(struct kobj **out)
     return root_object_create(KTYPE_PROCESS_SPAWNER, out);
 }
 
+static status_t scheduling_root(struct kobj **out)
+{
+    return root_object_create(KTYPE_SCHEDULING_POLICY, out);
+}
+
 static status_t grants_root(struct kobj **out)
 {
     return grant_handle_create_root(roots.grant, out);
@@ -110,6 +116,7 @@ static const struct {
     {"capabilities", KTYPE_CAPABILITY_MANAGER, NULL},
     {"grants", KTYPE_GRANT_HANDLE, grants_root},
     {"sessions", KTYPE_SESSION_FACTORY, session_factory_create},
+    {"scheduling", KTYPE_SCHEDULING_POLICY, scheduling_root},
 };
 
 enum { INIT_GRANTS = sizeof(init_grants) / sizeof(init_grants[0]) };
@@ -141,7 +148,8 @@ static status_t give_init(struct build *build, struct capability given[INIT_GRAN
     return ST_OK;
 }
 
-/* init's share: all of the machine but a sixteenth of its memory for the kernel. */
+/* init's share: all of the machine but a sixteenth of its memory for the kernel, and of its time for
+ * those without a budget. */
 static void init_limits(uint64_t limits[LEDGER_CLASSES])
 {
     for (unsigned i = 0; i < LEDGER_CLASSES; i++) {
@@ -150,6 +158,7 @@ static void init_limits(uint64_t limits[LEDGER_CLASSES])
     uint64_t frames = frames_free_count();
     limits[LEDGER_CLASS_FRAMES] = frames / 4 * 3;
     limits[LEDGER_CLASS_KERNEL_PAGES] = frames / 16 * 3;
+    limits[LEDGER_CLASS_CPU_NS] = roots.ledger->limit[LEDGER_CLASS_CPU_NS] / 16 * 15;
 }
 
 static status_t start_init(void)

@@ -11,6 +11,7 @@
  * A call doomed (cancelled, timed out) while it was claimed is finished by us: before the commit
  * nothing has happened; after it the receiver has the call and its RETURN will find it GONE.
  */
+#include "arch/time.h"
 #include "core/panic.h"
 #include "gen/status.capnp.h"
 #include "ring/buffer.h"
@@ -19,6 +20,7 @@
 #include "object/kernel_trace.h"
 #include "object/process.h"
 #include "ring/ring.h"
+#include "sched/sched.h"
 
 enum fault { FAULT_NONE, FAULT_CALLER, FAULT_RECEIVER };
 
@@ -257,6 +259,17 @@ static ALWAYS_INLINE void trace_delivery(const struct delivery *delivery)
     }
 }
 
+/* From now on it has so long, or until its own deadline, if that is earlier. */
+COLD static void bound(struct record *call, uint64_t bound_ns)
+{
+    uint64_t until_ns = arch_time_ns() + bound_ns;
+    bool own = call->sqe.deadline_ns != 0;
+    if (!own || (call->sqe.deadline_ns > until_ns && timer_cancel(&call->deadline))) {
+        atomic_store_relaxed(&call->bounded, true);
+        record_arm(call, until_ns);
+    }
+}
+
 /* The call is in flight and the receive done, in one critical section. With capabilities there is no way
  * back: they are installed, so a call that was doomed meanwhile ends, and its RETURN will find it gone. */
 static bool commit(struct delivery *delivery)
@@ -268,7 +281,14 @@ static bool commit(struct delivery *delivery)
         install_caps(delivery);
     }
     lock_acquire(&delivery->endpoint->obj.lock);
+    call->receiver = receive->ring->id;
     status_t status = record_enter_inflight_locked(call, receive->ring->process);
+    if (LIKELY(status == ST_OK)) {
+        sched_lend(call->ring, receive->ring->thread);
+        if (UNLIKELY(served_of(call->held)->bound_ns != 0)) {
+            bound(call, served_of(call->held)->bound_ns);
+        }
+    }
     if (UNLIKELY(status != ST_OK && ncaps == 0)) {
         lock_release(&delivery->endpoint->obj.lock);
         return abandon(delivery);

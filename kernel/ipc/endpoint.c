@@ -15,6 +15,8 @@
 #include "ring/ring.h"
 #include "ring/wait.h"
 
+#define BOUND_MAX_NS UINT64_C(3600000000000)
+
 static uint32_t endpoint_poll(struct kobj *obj, uint32_t mask, uint64_t bits, uint64_t *signal_out)
 {
     (void)bits;
@@ -24,6 +26,11 @@ static uint32_t endpoint_poll(struct kobj *obj, uint32_t mask, uint64_t bits, ui
         (node = list_pop_front(&endpoint->closed)) != NULL) {
         *signal_out = list_entry(node, struct served, closed_link)->closed_caller;
         return CAPOS_EVENT_SESSION_CLOSED;
+    }
+    if ((mask & CAPOS_EVENT_DEADLINE) != 0 && endpoint->overdue) {
+        endpoint->overdue = false;
+        *signal_out = endpoint->overdue_key;
+        return CAPOS_EVENT_DEADLINE;
     }
     if ((mask & CAPOS_EVENT_NO_CLIENTS) == 0) {
         return 0;
@@ -280,6 +287,31 @@ status_t endpoint_create(struct ledger *ledger, uint32_t max_message_bytes, uint
     return ST_OK;
 }
 
+/* Both sides are told: the caller by its completion, the server by the event; its RETURN comes too late. */
+void endpoint_overdue(struct record *call, uint32_t generation)
+{
+    struct ring *ring = call->ring;
+    struct endpoint *endpoint = NULL;
+    uint64_t key = 0;
+    lock_acquire(&ring->lock);
+    if (call->target != NULL && atomic_load_relaxed(&call->generation) == generation) {
+        endpoint = endpoint_of(call->target);
+        key = call->key;
+        kobj_ref(&endpoint->obj);
+    }
+    lock_release(&ring->lock);
+    if (endpoint == NULL) {
+        return;
+    }
+    if (record_abort(call, generation, ST_TIMED_OUT)) {
+        lock_acquire(&endpoint->obj.lock);
+        endpoint->overdue = true;
+        endpoint->overdue_key = key;
+        kobj_notify_unlock(&endpoint->obj);
+    }
+    kobj_unref(&endpoint->obj);
+}
+
 /* ---- served objects ---- */
 
 static void served_no_slots(struct kobj *obj)
@@ -353,6 +385,12 @@ static status_t served_create(const struct minting *what, struct served **out)
     grant_ref(what->route);
     served->key = what->key;
     served->interface = what->interface;
+    served->bound_ns = what->bound_ns;
+    if (what->bound_ns != 0) {
+        lock_acquire(&what->endpoint->obj.lock);
+        what->endpoint->bounded = true;
+        lock_release(&what->endpoint->obj.lock);
+    }
     list_node_init(&served->idle_link);
     list_node_init(&served->closed_link);
     *out = served;
@@ -364,7 +402,7 @@ static status_t served_create(const struct minting *what, struct served **out)
 status_t endpoint_mint(struct invocation *inv, const struct minting *what, uint16_t *index_out)
 {
     if (what->interface == 0 || what->methods == 0 || what->mode > TRANSFER_MODE_NONE ||
-        what->scope > SESSION_SCOPE_REGRANT_ONLY) {
+        what->scope > SESSION_SCOPE_REGRANT_ONLY || what->bound_ns > BOUND_MAX_NS) {
         return ST_BAD_ARGUMENT;
     }
     status_t status = invoke_reserve_caps(inv, 1);
@@ -402,6 +440,7 @@ status_t Endpoint_kernel_mint(struct invocation *inv, Endpoint_mint_params_r par
         .methods = Endpoint_mint_params_get_methods(params),
         .mode = Endpoint_mint_params_get_transfer_mode(params),
         .scope = Endpoint_mint_params_get_scope(params),
+        .bound_ns = Endpoint_mint_params_get_bound_ns(params),
     };
     uint16_t index = 0;
     status_t status = endpoint_mint(inv, &what, &index);

@@ -41,17 +41,25 @@ enum {
 /* [I] immutable  [a] atomic  [o] obj.lock */
 struct endpoint {
     struct kobj obj;
-    uint32_t max_message_bytes;  /* [I] */
-    uint16_t max_caps;           /* [I] */
-    _Atomic uint32_t owners;     /* [a] slots that hold an own-facet bit */
-    struct list callers;         /* [o] */
-    struct list receives;        /* [o] */
-    struct list inflight;        /* [o] */
-    struct list idle;            /* [o] served objects to report with NO_CLIENTS */
-    struct list closed;          /* [o] served objects to report with SESSION_CLOSED */
-    struct list reported;        /* [o] reported, their refs to be dropped without the lock */
-    bool unheard;                /* [o] a poll stopped before the end of idle */
-    bool vacant;                 /* [o] */
+    uint32_t max_message_bytes; /* [I] */
+    uint16_t max_caps;          /* [I] */
+    _Atomic uint32_t owners;    /* [a] slots that hold an own-facet bit */
+    struct list callers;        /* [o] */
+    struct list receives;       /* [o] */
+    struct list inflight;       /* [o] */
+    struct list idle;           /* [o] served objects to report with NO_CLIENTS */
+    struct list closed;         /* [o] served objects to report with SESSION_CLOSED */
+    struct list reported;       /* [o] reported, their refs to be dropped without the lock */
+    bool unheard;               /* [o] a poll stopped before the end of idle */
+    union {
+        struct {
+            bool vacant;  /* [o] */
+            bool bounded; /* [o] objects with a bound were minted here */
+        };
+        uint16_t special; /* [o] either: calls do not go the special way of ipc/fast.c */
+    };
+    bool overdue;                /* [o] event DEADLINE is to be told, with */
+    uint64_t overdue_key;        /* [o] */
     uint64_t vacant_until_ns;    /* [o] */
     struct timer vacancy;        /* armed while vacant */
     uint32_t vacancy_generation; /* [o] */
@@ -68,6 +76,7 @@ struct served {
     struct endpoint *endpoint;    /* [I] a ref */
     uint64_t key;                 /* [I] */
     uint64_t interface;           /* [I] */
+    uint64_t bound_ns;            /* [I] how long a call may take; 0: any time */
     struct list_node idle_link;   /* endpoint's lock */
     struct list_node closed_link; /* endpoint's lock */
     uint64_t closed_caller;       /* endpoint's lock: whose session closed; 0: several */
@@ -81,7 +90,7 @@ struct minting {
     struct endpoint *endpoint;
     struct grant *route; /* it dies with this */
     struct ledger *payer;
-    uint64_t key, interface, methods;
+    uint64_t key, interface, methods, bound_ns;
     unsigned mode, scope;
 };
 
@@ -127,6 +136,9 @@ static inline void endpoint_count_locked(struct endpoint *endpoint, uint32_t byt
     endpoint->delivered++;
     endpoint->delivered_bytes += bytes;
 }
+
+/* A call of this generation has come to the end of its bound. */
+void endpoint_overdue(struct record *call, uint32_t generation);
 
 /* Carries it out, no lock held. Both records are finished, or queued again, and the endpoint may be gone.
  * False: somebody was at fault, so there may be another pair; the caller owes an unref of the endpoint. */

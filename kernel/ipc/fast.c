@@ -12,6 +12,9 @@
  *   fast_answer  RETURN_RECV, INLINE, no transfer: the call's thread waits on this CPU. The call is done,
  *                a receive QUEUED, the server BLOCKED.
  *
+ * The CPU's context does not change: the caller lends it (sched/context.h). So an answer goes this way only
+ * while the CPU is still charged to the client's.
+ *
  * Read and check come first; after `commit` nothing can fail. Locks, in order of rank: table (let go before
  * the next), endpoint, in-flight list of the server, ring of the one who is woken, then the caller's own.
  */
@@ -150,7 +153,7 @@ static ALWAYS_INLINE struct record *simple_receive(struct endpoint *endpoint)
     struct list_node *node = endpoint->receives.head.next;
     struct record *receive = list_entry(node, struct record, link);
     bool simple = node != &endpoint->receives.head && list_empty(&endpoint->callers) &&
-                  !kobj_is_dead(&endpoint->obj) && !endpoint->vacant &&
+                  !kobj_is_dead(&endpoint->obj) && endpoint->special == 0 &&
                   receive->sqe.flags == CAPOS_SQE_INLINE && !receive->deadline.armed;
     return LIKELY(simple) ? receive : NULL;
 }
@@ -176,8 +179,9 @@ static ALWAYS_INLINE void write_slot(struct ring *ring, const struct words *w,
  * locked. */
 static ALWAYS_INLINE void put_in_flight(struct ring *ring, const struct words *w,
                                         const struct target *target, uint8_t *result,
-                                        struct process *server, uint64_t position)
+                                        const struct ring *waiting, uint64_t position)
 {
+    struct process *server = waiting->process;
     lock_acquire(&ring->lock);
     struct record *call = record_activate(ring, position, &target->endpoint->obj,
                                           &target->served->obj, target->route, RECORD_INFLIGHT);
@@ -189,6 +193,8 @@ static ALWAYS_INLINE void put_in_flight(struct ring *ring, const struct words *w
     sqe[6] = w->interface;
     call->key = target->served->key;
     call->facet = target->facet;
+    call->receiver = waiting->id;
+    atomic_store_relaxed(&waiting->thread->caller, ring);
     consume_and_block(ring, position);
     lock_release(&ring->lock);
     atomic_store_relaxed(&call->server, server);
@@ -225,7 +231,7 @@ static ALWAYS_INLINE bool deliver(struct ring *ring, const struct words *w,
             bill_cut_locked(waiting);
             resume(waiting, cpu);
             lock_release(&waiting->lock);
-            put_in_flight(ring, w, target, result, server, position);
+            put_in_flight(ring, w, target, result, waiting, position);
             *receive_out = receive;
             done = true;
         } else {
@@ -345,7 +351,8 @@ static ALWAYS_INLINE bool answer(struct ring *ring, const struct words *w,
     lock_acquire(&client->lock);
     bool simple =
         LIKELY(simple_call(call, generation, endpoint, process, len) && waits_here(client, cpu) &&
-               client != ring && list_empty(&endpoint->callers) && !kobj_is_dead(&endpoint->obj));
+               client != ring && list_empty(&endpoint->callers) && !kobj_is_dead(&endpoint->obj) &&
+               client->thread->context == atomic_load_relaxed(&cpu->context));
     if (LIKELY(simple)) {
         /* commit */
         list_unlink(&call->server_link);
@@ -358,6 +365,7 @@ static ALWAYS_INLINE bool answer(struct ring *ring, const struct words *w,
         record_retire_locked(client, call, len, 0, bill);
         bill_add_locked(client, bill);
         resume(client, cpu);
+        atomic_store_relaxed(&ring->thread->caller, NULL);
     }
     lock_release(&client->lock);
     lock_release(&process->inflight_lock);

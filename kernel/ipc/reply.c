@@ -18,6 +18,7 @@
 #include "ring/defer.h"
 #include "ring/op.h"
 #include "ring/record_inline.h"
+#include "sched/sched.h"
 
 struct reply {
     struct op *op;
@@ -276,6 +277,7 @@ static bool return_call(struct op *op, status_t *status_out)
         return true;
     }
     *status_out = carry(&reply);
+    sched_give_back(op->ring->thread);
     ring_put(reply.client);
     return true;
 }

@@ -18,6 +18,7 @@
 #include "object/invoke.h"
 #include "object/memory_object.h"
 #include "object/process.h"
+#include "object/scheduling.h"
 #include "object/spawn.h"
 #include "sched/cpu.h"
 
@@ -172,6 +173,12 @@ status_t ProcessSpawner_kernel_spawn(struct invocation *inv, ProcessSpawner_spaw
                        ProcessSpawner_spawn_params_get_session(params), &req.ledger, &req.session);
         req.endows = req.session != NULL;
         req.session = req.endows ? req.session : inv->process->session;
+    }
+    if (status == ST_OK) {
+        struct kobj *context = NULL;
+        status = optional_param(inv, ProcessSpawner_spawn_params_get_context(params),
+                                KTYPE_SCHEDULING_CONTEXT, 0, &context);
+        req.context = context != NULL ? &scheduling_context_of(context)->context : NULL;
     }
     if (status == ST_OK) {
         Limit_list_r limits = ProcessSpawner_spawn_params_get_limits(params);

@@ -279,6 +279,7 @@ status_t Ledger_kernel_mint(struct invocation *inv, Ledger_mint_params_r params,
         .methods = Ledger_mint_params_get_methods(params),
         .mode = Ledger_mint_params_get_transfer_mode(params),
         .scope = Ledger_mint_params_get_scope(params),
+        .bound_ns = Ledger_mint_params_get_bound_ns(params),
     };
     status_t status =
         invoke_param_cap(inv, Ledger_mint_params_get_endpoint(params), KTYPE_ENDPOINT, &serve);

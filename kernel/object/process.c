@@ -166,6 +166,7 @@ static void process_destroy(struct kobj *obj)
     lock_release(&classes[process->process_class].lock);
     kobj_slot_drop(&process->ledger->obj);
     kobj_unref(&process->session->obj);
+    context_unref(process->bound);
     slab_free(process);
     ledger_refund(parent, LEDGER_CLASS_PROCESSES, 1);
 }
@@ -189,6 +190,8 @@ static void init_fields(struct process *process, struct ledger *parent, struct s
     kobj_ref(&session->obj);
     list_node_init(&process->session_link);
     process->state = PROCESS_BUILDING;
+    context_init(&process->context, SCHED_CLASS_NORMAL, SCHED_WEIGHT);
+    process->bound = &process->context;
     list_init(&process->threads);
     lock_init(&process->inflight_lock, LOCK_INFLIGHT);
     list_init(&process->inflight);
@@ -254,6 +257,12 @@ status_t process_create(struct ledger *parent, struct ledger *ledger, struct ses
     init_fields(process, parent, session, name);
     *out = process;
     return ST_OK;
+}
+
+void process_run_on(struct process *process, struct sched_context *context)
+{
+    context_ref(context);
+    process->bound = context;
 }
 
 void process_abandon(struct process *process)
@@ -323,7 +332,7 @@ static bool stage_stop_threads(struct process *process)
     lock_acquire(&process->obj.lock);
     bool leaving = process->leaving != 0;
     lock_release(&process->obj.lock);
-    if (leaving || !each_thread(process, thread_stopped)) {
+    if (leaving || !each_thread(process, thread_stopped) || !context_is_quiet(&process->context)) {
         return false;
     }
     debugger_end(process);

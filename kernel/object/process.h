@@ -54,6 +54,8 @@ struct process {
     int64_t exit_code;             /* [o] */
     struct arch_fault_state fault; /* [o] when end_kind is FAULT */
 
+    struct sched_context context;  /* its own */
+    struct sched_context *bound;   /* [I] threads are bound to this at first; a ref */
     struct list threads;           /* [o] */
     struct tree parked;            /* [o] records of PARK without a capability, by address */
     uint32_t live;                 /* [o] threads that have not ended themselves */
@@ -144,5 +146,8 @@ static inline struct aspace *process_aspace(struct kobj *obj)
 {
     return &process_of(obj)->aspace;
 }
+
+/* Before it has a thread: its threads run on this context. Takes a ref. */
+void process_run_on(struct process *process, struct sched_context *context);
 
 #endif

@@ -491,6 +491,9 @@ status_t spawn_begin(const struct spawn_request *req, struct build **out)
     build->stack_bytes = stack_bytes;
     build->ring_entries = req->ring_entries != 0 ? req->ring_entries : SPAWN_DEFAULT_RING;
     build->child->launcher = req->launcher;
+    if (req->context != NULL) {
+        process_run_on(build->child, req->context);
+    }
     if (req->launcher != NULL) {
         kobj_ref(launcher_obj(req->launcher));
     }

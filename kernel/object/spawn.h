@@ -26,7 +26,8 @@ struct spawn_request {
     struct session *session;
     bool endows;           /* the spawner holds the session's SessionRef: scopes are not asked */
     struct ledger *ledger; /* for the process to use; NULL: one is carved from parent */
-    struct grant *route;   /* above the self objects' grants */
+    struct sched_context *context; /* its threads run on; NULL: the process's own */
+    struct grant *route;           /* above the self objects' grants */
     uint64_t limits[LEDGER_CLASSES];
     uint32_t ring_entries;
     uint64_t stack_bytes;

@@ -13,10 +13,13 @@
 #include "object/invoke.h"
 #include "object/kernel_trace.h"
 #include "object/process.h"
+#include "object/scheduling.h"
 #include "ring/ring.h"
 #include "ring/wait.h"
 #include "sched/cpu.h"
 #include "sched/sched.h"
+
+enum { NO_CAP = 0xffff };
 
 static_assert(offsetof(struct thread, arch) == 0, "the port finds struct arch_thread there");
 
@@ -69,8 +72,9 @@ static void init_fields(struct thread *thread, struct process *process)
 {
     kobj_init(&thread->obj, KTYPE_THREAD_HANDLE, &thread_ops, process->ledger);
     thread->process = process;
-    list_node_init(&thread->queue_link);
     list_node_init(&thread->stop_link);
+    context_ref(process->bound);
+    (void)sched_bind(thread, process->bound);
     job_init(&thread->end_job, end_slice);
     timer_init(&thread->deadline, ring_wait_expired, thread->ring);
     lock_acquire(&process->obj.lock);
@@ -156,6 +160,10 @@ bool thread_stopped(struct thread *thread)
     if (state == THREAD_RUNNING) {
         sched_kick(thread);
     }
+    if (state == THREAD_READY && sched_withdraw(thread)) {
+        atomic_store_release(&thread->state, THREAD_DEAD);
+        state = THREAD_DEAD;
+    }
     return state == THREAD_DEAD && arch_thread_detach(&thread->arch);
 }
 
@@ -168,10 +176,55 @@ void thread_release(struct thread *thread)
         trace_event(thread->ring, TRACE_WHAT(CAPOS_TRACE_END, !alone, 0, 0), 0, 0, 0,
                     (uint64_t)(alone ? thread->exit_code : thread->process->exit_code));
     }
+    struct sched_context *context = thread->context;
+    lock_acquire(&thread->obj.lock);
+    thread->context = NULL;
+    struct sched_context *pending = atomic_swap_acquire(&thread->pending, NULL);
+    lock_release(&thread->obj.lock);
+    atomic_sub_relaxed(&context->threads, 1);
+    context_unref(context);
+    context_unref(pending);
     ring_destroy(thread->ring);
     fpu_free(ledger, thread->fpu);
     ledger_refund(ledger, LEDGER_CLASS_THREADS, 1);
     kobj_unref(&thread->obj);
+}
+
+/* It runs, or is on its way to: it looks for itself when it is next chosen. */
+static void bind_later(struct thread *thread)
+{
+    if (sched_withdraw(thread)) {
+        sched_settle(thread);
+        sched_ready(thread);
+    } else {
+        sched_kick(thread);
+        cpu_this()->attention |= CPU_RESCHED;
+    }
+}
+
+/* From now on, or when it is next chosen. False: it has ended. */
+static bool thread_bind(struct thread *thread, struct sched_context *context)
+{
+    struct sched_context *pending = NULL, *old = NULL;
+    lock_acquire(&thread->obj.lock);
+    bool ended = thread->context == NULL;
+    bool blocked = !ended;
+    if (!ended) {
+        struct ring *ring = thread->ring;
+        context_ref(context);
+        lock_acquire(&ring->lock);
+        blocked = ring->wait_min != 0; /* nobody else looks at its context */
+        pending = atomic_swap_acq_rel(&thread->pending, blocked ? NULL : context);
+        old = blocked ? sched_bind(thread, context) : NULL;
+        lock_release(&ring->lock);
+    }
+    lock_release(&thread->obj.lock);
+    context_unref(pending);
+    context_unref(old);
+    if (!ended && !blocked) {
+        bind_later(thread);
+    }
+    return !ended;
 }
 
 /* ---- a thread's own end ---- */
@@ -330,4 +383,36 @@ status_t ThreadControl_kernel_set_thread_pointer(struct invocation *inv,
     (void)results;
     uint64_t address = ThreadControl_set_thread_pointer_params_get_address(params);
     return arch_thread_set_tls(&inv->thread->arch, uaddr(address)) ? ST_OK : ST_BAD_ARGUMENT;
+}
+
+/* Binds it to the context at this index of the call's capabilities, or to its process's own. */
+static status_t set_context(const struct invocation *inv, struct thread *thread, uint16_t index)
+{
+    struct sched_context *context = thread->process->bound;
+    if (index != NO_CAP) {
+        const struct capability *cap;
+        status_t status = invoke_param_cap(inv, index, KTYPE_SCHEDULING_CONTEXT, &cap);
+        if (status != ST_OK) {
+            return status;
+        }
+        context = &scheduling_context_of(cap->object)->context;
+    }
+    return thread_bind(thread, context) ? ST_OK : ST_BAD_STATE;
+}
+
+status_t ThreadHandle_kernel_set_context(struct invocation *inv,
+                                         ThreadHandle_set_context_params_r params,
+                                         ThreadHandle_set_context_results_b results)
+{
+    (void)results;
+    return set_context(inv, thread_of(inv->target.object),
+                       ThreadHandle_set_context_params_get_context(params));
+}
+
+status_t ThreadControl_kernel_set_context(struct invocation *inv,
+                                          ThreadControl_set_context_params_r params,
+                                          ThreadControl_set_context_results_b results)
+{
+    (void)results;
+    return set_context(inv, inv->thread, ThreadControl_set_context_params_get_context(params));
 }

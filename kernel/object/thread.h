@@ -35,10 +35,14 @@
 #include "lib/base/atomic.h"
 #include "lib/base/list.h"
 #include "object/pending.h"
+#include "lib/base/tree.h"
+#include "sched/context.h"
 #include "sched/timer.h"
 
 struct process;
 struct ring;
+
+enum { SCHED_HELD = 0xffff }; /* waits for its context's budget */
 
 enum thread_state {
     THREAD_NEW,
@@ -49,28 +53,39 @@ enum thread_state {
     THREAD_DEAD
 };
 
-/* [I] immutable  [a] atomic  [q] its CPU's queue lock  [o] obj.lock  [j] the job  [r] ring lock */
+/* [I] immutable  [a] atomic  [q] its CPU's queue lock  [o] obj.lock  [j] the job  [r] ring lock
+ * [s] who made it READY, then the CPU that took it */
 struct thread {
-    struct arch_thread arch;       /* must be first */
-    struct kobj obj;               /* ktype THREAD_HANDLE; unused in idle threads */
-    struct process *process;       /* [I] NULL for idle threads */
-    struct ring *ring;             /* [I] */
-    _Atomic uint8_t state;         /* [a] enum thread_state; see the table above */
-    _Atomic uint16_t cpu;          /* [a] where it last ran or is queued */
-    _Atomic uint64_t cycles;       /* [a] that it ran; written by its CPU: see cpu_charge */
-    struct list_node queue_link;   /* [q] */
-    struct list_node process_link; /* process lock */
-    struct timer deadline;         /* of its cap_enter */
-    void *fpu;                     /* [I] arch_fpu_size() bytes */
+    struct arch_thread arch;     /* must be first */
+    struct kobj obj;             /* ktype THREAD_HANDLE; unused in idle threads */
+    struct process *process;     /* [I] NULL for idle threads */
+    struct ring *ring;           /* [I] */
+    _Atomic uint8_t state;       /* [a] enum thread_state; see the table above */
+    _Atomic uint8_t sched_class; /* [a] it is queued in; written by [s] */
+    _Atomic uint8_t boost;       /* [a] the class it was lent, when better than its own */
+    uint8_t end_stage;           /* [j] */
+    _Atomic uint16_t cpu;        /* [a] where it last ran or is queued */
+    _Atomic uint16_t queued;     /* [q] CPU number + 1 while in its queue; SCHED_HELD; or 0 */
+    uint32_t prepaid;            /* [s] virtual time that its context was charged in advance */
+    bool ended;                  /* [o] */
+    _Atomic uint64_t cycles;     /* [a] that it ran; written by its CPU: see cpu_charge */
+    union {
+        struct tree_node queue_node; /* [q] */
+        struct list_node held_link;  /* lock of its context's limit, when held */
+    };
+    _Atomic(struct sched_context *) context; /* [a] it is bound to; a ref; NULL once it has ended */
+    _Atomic(struct sched_context *) pending; /* [a] it is to be bound to next; a ref; or NULL */
+    _Atomic(const struct ring *) caller;     /* [a] whose call it has received; only compared */
+    struct list_node process_link;           /* process lock */
+    struct timer deadline;                   /* of its cap_enter */
+    void *fpu;                               /* [I] arch_fpu_size() bytes */
     struct pending making;      /* while its ring is filled as a job: the call that asked for it */
     _Atomic uint8_t hold;       /* [a] it is to be stopped: see object/debugger.h */
     struct list_node stop_link; /* [d] debugger's lock */
     struct arch_fault fault;    /* [d] what it was stopped by */
     struct job end_job;
-    uint8_t end_stage; /* [j] */
     uint64_t ticket;   /* [j] of the ring's unmapping */
     int64_t exit_code; /* [I] once `ended` */
-    bool ended;        /* [o] */
 };
 
 /* A NEW thread of `process`, in its list, with one ref, which is its own. Begins its ring (at ring_address,

@@ -579,6 +579,9 @@ void ring_wait_expired(struct timer *timer, uint32_t generation)
     }
     lock_release(&ring->lock);
     if (waiting) {
+        if (!ring_is_alone(ring)) {
+            sched_take_back(ring->thread);
+        }
         ring_wake(ring, answer);
     }
 }

@@ -18,6 +18,7 @@
 #include "ring/op.h"
 #include "ring/record_inline.h"
 #include "ring/wait.h"
+#include "sched/sched.h"
 
 /* Timer.sleep ends by its deadline, and tells the time. */
 static void sleep_done(struct record *rec, uint32_t generation)
@@ -42,6 +43,8 @@ static void deadline_passed(struct timer *timer, uint32_t generation)
     struct record *rec = CONTAINER_OF(timer, struct record, deadline);
     if (atomic_load_relaxed(&rec->sleeping)) {
         sleep_done(rec, generation);
+    } else if (UNLIKELY(atomic_load_relaxed(&rec->bounded))) {
+        endpoint_overdue(rec, generation);
     } else {
         (void)record_abort(rec, generation, ST_TIMED_OUT);
     }
@@ -434,16 +437,19 @@ bool record_abort(struct record *rec, uint32_t generation, status_t status)
     }
     lock_acquire(&target->lock);
     bool ours = atomic_load_relaxed(&rec->generation) == generation && rec->state != RECORD_FREE;
-    bool claimed = false;
+    bool claimed = false, lent = false;
     if (ours && rec->state == RECORD_QUEUED) {
         claimed = record_claim_locked(rec, generation);
     } else if (ours && rec->state == RECORD_INFLIGHT) {
-        claimed = take_from_server_locked(rec);
+        claimed = lent = take_from_server_locked(rec);
     }
     if (ours && !claimed && rec->doom == ST_OK) {
         rec->doom = status;
     }
     lock_release(&target->lock);
+    if (lent) {
+        sched_take_back(rec->ring->thread);
+    }
     if (claimed) {
         record_finish(rec, status, status > 0 ? CAPOS_CQE_SIGNAL : 0, 0, 0);
     }

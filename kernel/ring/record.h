@@ -72,19 +72,22 @@ struct record {
     uint64_t caller[2];   /* [I] */
     uint64_t bill; /* [I] what the completion says: by the claimer, before it ends the record */
     _Atomic uint32_t generation; /* [a] 31 bits; set under [r], 0 again under [o] */
-    uint16_t index;              /* [I] for good */
-    uint16_t next;               /* [r] free list: index + 1 */
-    uint16_t chain_next;         /* [r] LINK: index + 1 of the deferred record after this one */
-    uint8_t promised;            /* [I] slots of the table promised for capabilities that come */
-    uint8_t state;               /* [o] enum record_state; FREE also under [r] */
-    uint8_t xfer_count;          /* [I] captured transfers not yet ended */
-    bool heads_ring;             /* [o] call: linked by ring_link */
-    bool ready;                  /* [r] deferred: ring_link is in ready_list */
-    bool armed; /* [o] MULTISHOT: has a CQ slot for an event beside that for its end */
+    uint32_t
+        receiver; /* [f] INFLIGHT: id of the ring that received the call, which its caller lends time to */
+    uint16_t index;      /* [I] for good */
+    uint16_t next;       /* [r] free list: index + 1 */
+    uint16_t chain_next; /* [r] LINK: index + 1 of the deferred record after this one */
+    uint8_t promised;    /* [I] slots of the table promised for capabilities that come */
+    uint8_t state;       /* [o] enum record_state; FREE also under [r] */
+    uint8_t xfer_count;  /* [I] captured transfers not yet ended */
+    bool heads_ring;     /* [o] call: linked by ring_link */
+    bool ready;          /* [r] deferred: ring_link is in ready_list */
+    bool armed;          /* [o] MULTISHOT: has a CQ slot for an event beside that for its end */
     _Atomic bool
         sleeping; /* [a] a late deadline may look at it: its deadline is its purpose (Timer.sleep) */
-    status_t doom;      /* [o] */
-    uint32_t move_mask; /* [I] bit i: xfers[i] is a move */
+    _Atomic bool bounded; /* [a] call: `deadline` is the end of its object's bound */
+    status_t doom;        /* [o] */
+    uint32_t move_mask;   /* [I] bit i: xfers[i] is a move */
     struct timer deadline;
     /* Of an answer, all [r]; `followers` then holds dependents that wait, `server_link` is in ring->answers,
      * `key` and `facet` are the second and third word of the completion. */

@@ -21,6 +21,7 @@
 #include "gen/endpoint.capnp.h"
 #include "gen/kernel/types.h"
 #include "gen/notification.capnp.h"
+#include "gen/scheduling.capnp.h"
 #include "gen/status.capnp.h"
 #include "ipc/endpoint.h"
 #include "object/notification.h"
@@ -223,8 +224,10 @@ static bool wait_allowed(const struct capability *cap, uint32_t mask)
         [KTYPE_INTERRUPT] = {0, CAPOS_EVENT_SIGNALLED},
         [KTYPE_PROCESS_HANDLE] = {0, CAPOS_EVENT_EXIT},
         [KTYPE_THREAD_HANDLE] = {0, CAPOS_EVENT_EXIT},
-        [KTYPE_ENDPOINT] = {Endpoint_wait_clients_ORDINAL,
-                            CAPOS_EVENT_NO_CLIENTS | CAPOS_EVENT_SESSION_CLOSED},
+        [KTYPE_SCHEDULING_CONTEXT] = {SchedulingContext_depleted_ORDINAL, CAPOS_EVENT_DEPLETED},
+        [KTYPE_ENDPOINT] = {Endpoint_wait_clients_ORDINAL, CAPOS_EVENT_NO_CLIENTS |
+                                                               CAPOS_EVENT_SESSION_CLOSED |
+                                                               CAPOS_EVENT_DEADLINE},
     };
     bool held = (cap->facet >> kinds[cap->ktype].ordinal & 1) != 0;
     uint32_t allowed = CAPOS_EVENT_DEAD | (held ? kinds[cap->ktype].events : 0u);

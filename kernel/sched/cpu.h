@@ -12,6 +12,7 @@
 #include "lib/base/compiler.h"
 #include "lib/base/list.h"
 #include "object/thread.h"
+#include "sched/context.h"
 #include "sched/timer.h"
 
 /* struct cpu.attention */
@@ -43,12 +44,17 @@ struct cpu {
     uint32_t attention;     /* [c] CPU_* bits: why sched_next must look; 0 = resume who entered */
     struct thread
         *handoff; /* [c] READY and in no queue: the first that this entry woke; else NULL */
-    uint64_t slice_end_ns;  /* [c] of current, when others wait; else ARCH_TIME_NEVER */
+    uint64_t slice_end_ns; /* [c] of current, when others wait; else ARCH_TIME_NEVER */
+    _Atomic(struct sched_context *)
+        context;            /* [a] written here: what this CPU does is charged to it, */
+    uint64_t since_ns;      /* [c] up to here, */
+    uint64_t prepaid;       /* [c] but for this much virtual time, */
+    uint8_t sched_class;    /* [c] in this class */
     _Atomic uint64_t since; /* [a] cycles: what comes after is not in current's count yet */
 
-    struct spinlock queue_lock;   /* rank LOCK_RUN_QUEUE */
-    struct list ready;            /* [q] */
-    _Atomic uint32_t ready_count; /* [a] written under the lock */
+    struct spinlock queue_lock;       /* rank LOCK_RUN_QUEUE */
+    struct tree ready[SCHED_CLASSES]; /* [q] threads by virtual time */
+    _Atomic uint32_t ready_count;     /* [a] written under the lock */
 
     struct timer_queue timers;
 

@@ -45,10 +45,14 @@ void timer_arm(struct timer *timer, uint64_t deadline_ns, uint32_t generation);
 /* Disarms; true when it was armed and so will not fire. It may be firing at this moment: see
  * timers_quiet. */
 bool timer_cancel_armed(struct timer *timer);
-/* `armed` is read without the lock first: the owner alone arms, so a false here is final. */
+/* For the owner, who alone arms: a false is final, and with a true it may fire at this moment. */
+static inline bool timer_is_armed(const struct timer *timer)
+{
+    return __atomic_load_n(&timer->armed, __ATOMIC_ACQUIRE);
+}
 static inline bool timer_cancel(struct timer *timer)
 {
-    return UNLIKELY(__atomic_load_n(&timer->armed, __ATOMIC_ACQUIRE)) && timer_cancel_armed(timer);
+    return UNLIKELY(timer_is_armed(timer)) && timer_cancel_armed(timer);
 }
 
 /* True when no timer of this owner is firing on any CPU. With all of them cancelled, their memory may

@@ -21,6 +21,7 @@
 #define atomic_store_seq_cst(p, v) atomic_store_explicit((p), (v), memory_order_seq_cst)
 
 /* All of these return the value before the operation. */
+#define atomic_swap_relaxed(p, v) atomic_exchange_explicit((p), (v), memory_order_relaxed)
 #define atomic_swap_acquire(p, v) atomic_exchange_explicit((p), (v), memory_order_acquire)
 #define atomic_swap_release(p, v) atomic_exchange_explicit((p), (v), memory_order_release)
 #define atomic_swap_acq_rel(p, v) atomic_exchange_explicit((p), (v), memory_order_acq_rel)

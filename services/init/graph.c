@@ -227,45 +227,6 @@ static void check_program(struct graph_check *check, Service_r service)
     }
 }
 
-/* Limits */
-
-static void check_limits(struct graph_check *check, const char *place, const char *name,
-                         ServiceLimit_list_r limits, uint64_t *sums)
-{
-    uint64_t seen = 0;
-    for (uint32_t i = 0; i < ServiceLimit_list_len(limits); i++) {
-        ServiceLimit_r limit = ServiceLimit_list_at(limits, i);
-        unsigned class = (unsigned)ServiceLimit_get_class(limit);
-        if (class >= LEDGER_CLASS_COUNT || class >= GRAPH_CLASSES) {
-            graph_problem(check, "%s.%s.limits[%u]: unknown ledger class %u", place, name, i,
-                          class);
-            continue;
-        }
-        if (seen & BIT64(class)) {
-            graph_problem(check, "%s.%s.limits: ledger class %u is limited twice", place, name,
-                          class);
-        }
-        seen |= BIT64(class);
-        if (!add_checked(sums[class], ServiceLimit_get_amount(limit), &sums[class])) {
-            sums[class] = UINT64_MAX;
-        }
-    }
-}
-
-static void check_sums(struct graph_check *check, const uint64_t *sums)
-{
-    for (unsigned class = 0; class < GRAPH_CLASSES; class ++) {
-        uint64_t available = check->input->available[class];
-        if (sums[class] > available) {
-            graph_problem(
-                check,
-                "services: their limits of ledger class %u sum to %llu, but init has %llu "
-                "to give; lower some, or give the machine more memory",
-                class, (unsigned long long)sums[class], (unsigned long long)available);
-        }
-    }
-}
-
 /* Launch sets */
 
 static void check_launch_set(struct graph_check *check, LaunchSet_r set)
@@ -318,7 +279,7 @@ static void check_launch_sets(struct graph_check *check)
             }
         }
         check_launch_set(check, set);
-        check_limits(check, "launchSets", name.ptr, LaunchSet_get_limits(set), sums);
+        graph_check_limits(check, "launchSets", name.ptr, LaunchSet_get_limits(set), sums);
     }
 }
 
@@ -390,15 +351,16 @@ static void check_services(struct graph_check *check)
         check_numbers(check, service);
         check_choices(check, service);
         check_program(check, service);
-        check_limits(check, "services", Service_get_name(service).ptr, Service_get_limits(service),
-                     sums);
+        graph_check_limits(check, "services", Service_get_name(service).ptr,
+                           Service_get_limits(service), sums);
+        graph_check_processor(check, service, sums);
         graph_check_exports(check, i);
     }
     for (uint32_t i = 0; i < check->graph->service_count; i++) {
         collect_needs(check, i);
         graph_check_grants(check, i);
     }
-    check_sums(check, sums);
+    graph_check_sums(check, sums);
     find_order(check);
 }
 

@@ -26,6 +26,7 @@ enum {
     GRAPH_PROGRAMS_MAX = 62, /* of one launch set */
     GRAPH_RESTARTS_MAX = 16, /* within a window */
     GRAPH_ENDPOINT_CAPS = 16,
+    PROCESSOR_WEIGHT_MAX = 10000,
     GRAPH_CLASSES = 16,        /* ledger classes counted */
     GRAPH_PROBLEMS_MAX = 20,   /* reported; more are counted only */
     GRAPH_TEXT_BYTES = 600,    /* of a problem's message */

@@ -103,6 +103,8 @@ static struct offer offer_kernel(struct line *line)
         return offer_of(line, "Timer");
     case KERNEL_OBJECT_ENTROPY:
         return offer_of(line, "Entropy");
+    case KERNEL_OBJECT_SCHEDULING:
+        return offer_of(line, "SchedulingPolicy");
     case KERNEL_OBJECT_SESSIONS:
         return offer_of(line, "SessionFactory");
     default:
@@ -228,6 +230,16 @@ static struct offer offer_payload(struct line *line)
     return offer_of(line, "MemoryReader");
 }
 
+static struct offer offer_processor(struct line *line)
+{
+    if (!Service_has_processor(graph_service_at(line->check, line->index))) {
+        graph_problem(line->check,
+                      "services.%s.grants.%s: the service has no `processor`; say what it gets",
+                      line->service, line->grant);
+    }
+    return offer_of(line, "SchedulingContext");
+}
+
 static struct offer offer(struct line *line)
 {
     switch (ServiceGrant_source_which(line->source)) {
@@ -253,6 +265,8 @@ static struct offer offer(struct line *line)
         return offer_payload(line);
     case SERVICE_GRANT_SOURCE_WHICH_MOTD:
         return offer_of(line, "MemoryReader");
+    case SERVICE_GRANT_SOURCE_WHICH_PROCESSOR:
+        return offer_processor(line);
     default:
         graph_problem(line->check, "services.%s.grants.%s: this init does not know its source",
                       line->service, line->grant);

@@ -24,6 +24,12 @@ const char *graph_hint_service(struct graph_check *check, const char *name, cons
 const char *graph_hint_interface(struct graph_check *check, const char *name,
                                  const char *otherwise);
 
+/* graph_limits.c: adds up what is asked for, by ledger class. */
+void graph_check_limits(struct graph_check *check, const char *place, const char *name,
+                        ServiceLimit_list_r limits, uint64_t *sums);
+void graph_check_processor(struct graph_check *check, Service_r service, uint64_t *sums);
+void graph_check_sums(struct graph_check *check, const uint64_t *sums);
+
 /* graph_grants.c. Exports of all services are checked before any grants. */
 void graph_check_exports(struct graph_check *check, uint32_t index);
 void graph_check_grants(struct graph_check *check, uint32_t index);

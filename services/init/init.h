@@ -76,6 +76,7 @@ struct service {
     capos_cap_t image;
     capos_cap_t endpoint; /* 0: it exports nothing */
     capos_cap_t exports[GRAPH_EXPORTS_MAX];
+    capos_cap_t context; /* of all its instances; 0: each has its own */
     struct capos_op exit_ops[2];
     struct capos_request *upgrade_request; /* a kept SystemControl.upgrade */
     struct capos_request *restart_request; /* a kept SystemControl.restart */
@@ -91,7 +92,7 @@ enum init_goal { GOAL_RUN, GOAL_OFF, GOAL_REBOOT };
 struct init {
     /* what the kernel gave */
     capos_cap_t boot, spawner, ledger, ioports, interrupts, timer, entropy, log, power, memory,
-        sessions;
+        sessions, scheduling;
     Manifest_r manifest;
     struct graph graph;
     struct service services[GRAPH_SERVICES_MAX];

@@ -57,6 +57,7 @@ static void take_grants(void)
     init.entropy = CAPOS_NEED("entropy", Entropy);
     init.memory = CAPOS_NEED("memory", VirtualMemory);
     init.sessions = CAPOS_NEED("sessions", SessionFactory);
+    init.scheduling = CAPOS_NEED("scheduling", SchedulingPolicy);
 }
 
 /* The manifest */

@@ -404,11 +404,11 @@ status_t serve_mint_supervisor(struct service *s, capos_cap_t *object)
 {
     uint64_t key = s->now.number << 32 | (s->index + 1);
     return Endpoint_mint(init.supervisor_endpoint, key, Supervisor_ID, Supervisor_FACET,
-                         TRANSFER_MODE_MOVE, Supervisor_SESSION_SCOPE, object);
+                         TRANSFER_MODE_MOVE, Supervisor_SESSION_SCOPE, 0, object);
 }
 
 status_t serve_mint_control(capos_cap_t *object)
 {
     return Endpoint_mint(init.control_endpoint, CONTROL_KEY, SystemControl_ID, SystemControl_FACET,
-                         TRANSFER_MODE_COPY, SystemControl_SESSION_SCOPE, object);
+                         TRANSFER_MODE_COPY, SystemControl_SESSION_SCOPE, 0, object);
 }

@@ -16,6 +16,7 @@
 #include "lib/base/string.h"
 #include "memory.client.h"
 #include "process.client.h"
+#include "scheduling.client.h"
 #include "session.client.h"
 
 struct give {
@@ -29,9 +30,11 @@ static status_t mint_exports(struct service *s)
 {
     const struct graph_service *g = &init.graph.services[s->index];
     for (uint32_t i = 0; i < g->export_count; i++) {
-        status_t status = Endpoint_mint(s->endpoint, i + 1, g->export_interface[i],
-                                        g->export_methods[i], TRANSFER_MODE_COPY,
-                                        (enum SessionScope)g->export_scope[i], &s->exports[i]);
+        uint64_t bound_ms =
+            ServiceExport_get_bound_ms(ServiceExport_list_at(Service_get_exports(s->r), i));
+        status_t status = Endpoint_mint(
+            s->endpoint, i + 1, g->export_interface[i], g->export_methods[i], TRANSFER_MODE_COPY,
+            (enum SessionScope)g->export_scope[i], bound_ms * 1000000, &s->exports[i]);
         if (status != ST_OK) {
             return status;
         }
@@ -157,6 +160,9 @@ static status_t give_kernel(ServiceGrant_source_r source, struct give *give)
     case KERNEL_OBJECT_SESSIONS:
         give->cap = init.sessions;
         return ST_OK;
+    case KERNEL_OBJECT_SCHEDULING:
+        give->cap = init.scheduling;
+        return ST_OK;
     default:
         return ST_BAD_ARGUMENT;
     }
@@ -207,6 +213,9 @@ static status_t prepare(struct service *s, ServiceGrant_source_r source,
         return ST_OK;
     case SERVICE_GRANT_SOURCE_WHICH_MOTD:
         return give_motd(give);
+    case SERVICE_GRANT_SOURCE_WHICH_PROCESSOR:
+        give->cap = s->context;
+        return ST_OK;
     case SERVICE_GRANT_SOURCE_WHICH_SELF:
         return ST_OK;
     default:
@@ -261,6 +270,9 @@ static void fill_spawn(struct capos_call *call, struct service *s, const struct 
     ProcessSpawner_spawn_params_set_name(params, name.ptr, name.len);
     ProcessSpawner_spawn_params_set_image(params, capos_call_copy(call, s->image));
     ProcessSpawner_spawn_params_set_session(params, capos_call_copy(call, s->now.session));
+    if (s->context != 0) {
+        ProcessSpawner_spawn_params_set_context(params, capos_call_copy(call, s->context));
+    }
     ProcessSpawner_spawn_params_set_ring_entries(params, Service_get_ring_entries(s->r));
     ProcessSpawner_spawn_params_set_stack_bytes(params, Service_get_stack_bytes(s->r));
     copy_limits(limits,
@@ -318,6 +330,33 @@ static status_t make_session(struct service *s)
     return status;
 }
 
+/* Its share of the processors, which all its instances have one after the other; on init's ledger. */
+static status_t make_context(struct service *s)
+{
+    CAPOS_CALL_STATIC(call, SchedulingPolicy, new_context);
+    ProcessorShare_r share = Service_get_processor(s->r);
+    if (s->context != 0 || !Service_has_processor(s->r)) {
+        return ST_OK;
+    }
+    capos_call_begin(&call, init.scheduling);
+    SchedulingPolicy_new_context_params_b params = SchedulingPolicy_new_context_begin(&call);
+    SchedulingPolicy_new_context_params_set_class(params, ProcessorShare_get_class(share));
+    SchedulingPolicy_new_context_params_set_weight(params, ProcessorShare_get_weight(share));
+    SchedulingPolicy_new_context_params_set_budget_ns(
+        params, (uint64_t)ProcessorShare_get_budget_us(share) * 1000);
+    SchedulingPolicy_new_context_params_set_period_ns(
+        params, (uint64_t)ProcessorShare_get_period_us(share) * 1000);
+    status_t status = SchedulingPolicy_new_context_call(&call);
+    if (status == ST_OK) {
+        s->context = capos_call_take(&call, 0, SchedulingContext_ID);
+    } else {
+        capos_log("%s: no share of the processors can be made: %s: %s", s->name,
+                  status_name(status), status_text(status));
+    }
+    capos_call_end(&call);
+    return status;
+}
+
 /* What it started in its session and left behind ends with it. */
 void service_leave_session(struct instance *instance)
 {
@@ -336,6 +375,9 @@ status_t service_spawn(struct service *s)
     status_t status = open_image(s);
     if (status == ST_OK) {
         status = make_session(s);
+    }
+    if (status == ST_OK) {
+        status = make_context(s);
     }
     if (status == ST_OK) {
         status = prepare_all(s, gives, &count);

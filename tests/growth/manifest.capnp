@@ -43,6 +43,8 @@ const manifest :M.Manifest = (
         (name = "capabilities", interface = "CapabilityManager", source = (self = capabilityManager)),
         (name = "ledger", interface = "Ledger", source = (self = ledger)),
         (name = "threads", interface = "ThreadSpawner", source = (self = threadSpawner)),
+        (name = "control", interface = "ThreadControl", source = (self = threadControl)),
+        (name = "scheduling", interface = "SchedulingPolicy", source = (kernel = scheduling)),
         (name = "memory", interface = "VirtualMemory", source = (self = virtualMemory)),
         (name = "echo", interface = "Counter",
          source = (export = (service = "echo", export = "echo"))),

@@ -101,8 +101,8 @@ TEST(boot_init_holds,
      "init starts with exactly the roots of the machine and its own objects, all alive")
 {
     static const char *const names[] = {
-        "boot", "spawner", "ledger", "ioports",      "interrupts", "timer",   "entropy",
-        "log",  "power",   "memory", "capabilities", "grants",     "sessions"};
+        "boot", "spawner", "ledger", "ioports",      "interrupts", "timer",    "entropy",
+        "log",  "power",   "memory", "capabilities", "grants",     "sessions", "scheduling"};
     struct user *init = boot("init", 2);
     const struct capos_capset *capset = user_ptr(init, init->process->aspace.capset);
     CHECK_EQ(capset->count, sizeof(names) / sizeof(names[0]));

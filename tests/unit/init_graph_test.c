@@ -28,6 +28,10 @@ struct spec {
     uint32_t window_ms;
     uint32_t ready_within_ms;
     uint64_t frames;
+    enum SchedulingClass class;
+    uint16_t weight; /* 0: no share of the processors is asked for */
+    uint32_t budget_us, period_us;
+    bool processor; /* granted its share, whether it has one or not */
     uint16_t port_count;
     bool serve;
     bool supervisor;
@@ -129,11 +133,21 @@ static void put_user(Service_b user, const struct spec *spec)
 {
     SET(Service, user, name, "user");
     SET(Service, user, program, "shell");
-    ServiceGrant_list_b grants = Service_init_grants(user, 2);
+    ServiceGrant_list_b grants = Service_init_grants(user, spec->processor ? 3 : 2);
     ExportRef_b ref =
         ServiceGrant_source_init_export(add_grant(grants, 0, spec->grant_name, spec->grant_type));
     SET(ExportRef, ref, service, spec->ref_service);
     SET(ExportRef, ref, export, spec->ref_export);
+    if (spec->weight != 0) {
+        ProcessorShare_b share = Service_init_processor(user);
+        ProcessorShare_set_class(share, spec->class);
+        ProcessorShare_set_weight(share, spec->weight);
+        ProcessorShare_set_budget_us(share, spec->budget_us);
+        ProcessorShare_set_period_us(share, spec->period_us);
+    }
+    if (spec->processor) {
+        ServiceGrant_source_set_processor(add_grant(grants, 2, "processor", "SchedulingInfo"));
+    }
     ServiceGrant_source_set_launcher(add_grant(grants, 1, "launcher", "Launcher"),
                                      spec->launch_name, strlen(spec->launch_name));
 }
@@ -325,6 +339,43 @@ static const char *long_name(void)
     static char name[3001];
     memset(name, 'n', sizeof(name) - 1);
     return name;
+}
+
+TEST(graph_processor, "a share of the processors that the kernel would refuse is refused, and one "
+                      "it would not is not")
+{
+    static const struct {
+        enum SchedulingClass class;
+        uint16_t weight;
+        uint32_t budget_us, period_us;
+        const char *reason; /* NULL: it is good */
+    } shares[] = {
+        {SCHEDULING_CLASS_NORMAL, 1, 0, 0, NULL},
+        {SCHEDULING_CLASS_BACKGROUND, 10000, 50, 50000, NULL},
+        {SCHEDULING_CLASS_URGENT, 100, 1, 1000, "budgets 50 us"},
+        {SCHEDULING_CLASS_INTERACTIVE, 100, 0, 0, "needs a budget"},
+        {SCHEDULING_CLASS_NORMAL, 10001, 0, 0, "1 to 10000 are possible"},
+        {SCHEDULING_CLASS_NORMAL, 100, 0, 1000, "a budget of 0 us"},
+        {SCHEDULING_CLASS_NORMAL, 100, 2000, 1000, "budgets 50 us"},
+        {SCHEDULING_CLASS_NORMAL, 100, 500, 999, "periods are 1000"},
+        {(enum SchedulingClass)9, 100, 500, 1000, "does not know class 9"},
+        {SCHEDULING_CLASS_NORMAL, 100, 1000, 10000, "but init has 1000 to give"},
+    };
+    struct spec spec = good;
+    spec.processor = true;
+    refused(&spec, "services.user.grants.processor", "has no `processor`");
+    for (size_t i = 0; i < sizeof(shares) / sizeof(shares[0]); i++) {
+        spec.class = shares[i].class;
+        spec.weight = shares[i].weight;
+        spec.budget_us = shares[i].budget_us;
+        spec.period_us = shares[i].period_us;
+        if (shares[i].reason == NULL && shares[i].budget_us == 0) {
+            CHECK(check(&spec));
+        } else if (shares[i].reason != NULL) {
+            CHECK(!check(&spec));
+            CHECK(strstr(problems, shares[i].reason) != NULL);
+        }
+    }
 }
 
 TEST(graph_long_names, "however long a name, the message ends with the fix")

@@ -51,11 +51,11 @@ static struct {
 } kernel;
 
 status_t Endpoint_mint(capos_cap_t cap, uint64_t key, uint64_t interface, uint64_t methods,
-                       enum TransferMode transfer_mode, enum SessionScope scope,
+                       enum TransferMode transfer_mode, enum SessionScope scope, uint64_t bound_ns,
                        capos_cap_t *object_out)
 {
     (void)cap, (void)key, (void)interface, (void)methods, (void)transfer_mode, (void)scope,
-        (void)object_out;
+        (void)bound_ns, (void)object_out;
     return ST_OK;
 }
 

@@ -212,7 +212,7 @@ TEST(sched_drain,
         REQUIRE(host_step(0));
     }
     CHECK(user_ring(busy)->sq_head < first + ENTRIES);
-    CHECK(list_linked(&waiter->thread->queue_link));
+    CHECK(atomic_load_relaxed(&waiter->thread->queued) != 0);
     fixture_settle();
     CHECK_EQ(user_ring(busy)->sq_head, first + ENTRIES);
     fixture_end();

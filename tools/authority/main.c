@@ -119,6 +119,9 @@ static void print_source(Manifest_r manifest, ServiceGrant_source_r source,
     case SERVICE_GRANT_SOURCE_WHICH_MOTD:
         printf("message of the day");
         break;
+    case SERVICE_GRANT_SOURCE_WHICH_PROCESSOR:
+        printf("its share of the processors");
+        break;
     default:
         printf("?");
         break;

@@ -17,7 +17,7 @@ extern struct raw_ring ring;
 /* What the manifest grants, by the same names. */
 extern struct bench_caps {
     capos_cap_t log, timer, spare, echo, carrier, opener, counted, silent, launcher, capabilities,
-        ledger, threads, memory;
+        ledger, threads, memory, scheduling, control;
 } caps;
 
 /* One measured operation: runs `n` times. */
@@ -40,6 +40,7 @@ void bench_page(void);
 void bench_thread(void);
 void bench_process(void);
 void bench_fault(void);
+void bench_sched(void);
 void bench_revoke(void);
 void bench_revoke_slots(void);
 

@@ -59,7 +59,8 @@ static const struct grant {
     {"counted", &caps.counted},   {"silent", &caps.silent},
     {"launcher", &caps.launcher}, {"capabilities", &caps.capabilities},
     {"ledger", &caps.ledger},     {"threads", &caps.threads},
-    {"memory", &caps.memory},
+    {"memory", &caps.memory},     {"scheduling", &caps.scheduling},
+    {"control", &caps.control},
 };
 
 /* In this order; `rows` are the prefixes of what a group prints. */
@@ -78,6 +79,7 @@ static const struct group {
     {{"thread.lifecycle"}, bench_thread},
     {{"process.lifecycle"}, bench_process},
     {{"fault.deliver"}, bench_fault},
+    {{"sched."}, bench_sched},
     {{"revoke.latency"}, bench_revoke},
     {{"revoke.slot"}, bench_revoke_slots},
 };

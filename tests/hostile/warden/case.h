@@ -39,6 +39,7 @@ enum hold {
     HOLD_THREADS = 1 << 14,  /* threads and control: a spawner of threads, and the one it is */
     HOLD_SESSION =
         1 << 15, /* session: a new one, that it works in; the others are in the warden's */
+    HOLD_SCHEDULING = 1 << 16, /* scheduling: it makes contexts, on its own ledger */
     HOLD_USUAL = HOLD_TIMER | HOLD_LEDGER | HOLD_MEMORY | HOLD_CAPS,
 };
 
@@ -84,7 +85,7 @@ struct hostile_case {
 extern const struct hostile_case forged_cases[], entry_cases[], queue_cases[], pointer_cases[],
     message_cases[], transfer_cases[], call_cases[], memory_cases[], exhaust_cases[], fault_cases[],
     death_cases[], launch_cases[], ledger_cases[], thread_cases[], park_cases[], session_cases[],
-    runtime_cases[], grant_cases[], flag_cases[], watch_cases[], debug_cases[];
+    runtime_cases[], grant_cases[], flag_cases[], watch_cases[], debug_cases[], scheduling_cases[];
 
 /* Case number n over all families; NULL past the last. */
 const struct hostile_case *case_at(unsigned n);

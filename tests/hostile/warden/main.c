@@ -22,6 +22,7 @@
 #include "lib/base/string.h"
 #include "power.client.h"
 #include "process.client.h"
+#include "scheduling.client.h"
 #include "session.client.h"
 #include "time.client.h"
 #include "warden.h"
@@ -34,10 +35,10 @@ struct warden warden;
 int64_t child_run(const char *name);
 
 static const struct hostile_case *const families[] = {
-    forged_cases, entry_cases,  queue_cases,   pointer_cases, message_cases, transfer_cases,
-    call_cases,   memory_cases, exhaust_cases, fault_cases,   death_cases,   launch_cases,
-    ledger_cases, thread_cases, park_cases,    session_cases, runtime_cases, grant_cases,
-    flag_cases,   watch_cases,  debug_cases,
+    forged_cases, entry_cases,  queue_cases,   pointer_cases,    message_cases, transfer_cases,
+    call_cases,   memory_cases, exhaust_cases, fault_cases,      death_cases,   launch_cases,
+    ledger_cases, thread_cases, park_cases,    session_cases,    runtime_cases, grant_cases,
+    flag_cases,   watch_cases,  debug_cases,   scheduling_cases,
 };
 
 const struct hostile_case *case_at(unsigned n)
@@ -228,7 +229,7 @@ static status_t start_neighbour(void)
     }
     if (status == ST_OK) {
         status = Endpoint_mint(warden.endpoint, KEY, HOSTILE_INTERFACE, 1, TRANSFER_MODE_COPY,
-                               SESSION_SCOPE_CROSS_SESSION, &warden.echo);
+                               SESSION_SCOPE_CROSS_SESSION, 0, &warden.echo);
     }
     const struct grant_source source = {HOLD_SERVE, "serve", serve, 0, Endpoint_ID, 0};
     return status != ST_OK ? status
@@ -245,6 +246,7 @@ static void take_roots(void)
     warden.log = CAPOS_NEED("log", KernelLog);
     warden.power = CAPOS_NEED("power", Power);
     warden.sessions = CAPOS_NEED("sessions", SessionFactory);
+    warden.scheduling = CAPOS_NEED("scheduling", SchedulingPolicy);
 }
 
 /* A word of the command line, `only=TEXT`: just the cases whose names begin so. */

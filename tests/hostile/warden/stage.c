@@ -13,6 +13,7 @@
 #include "memory.client.h"
 #include "notification.capnp.h"
 #include "process.client.h"
+#include "scheduling.client.h"
 #include "session.client.h"
 #include "thread.capnp.h"
 #include "time.client.h"
@@ -51,7 +52,7 @@ static bool make_stage(struct stage *stage)
         }
         if (status == ST_OK) {
             status = Endpoint_mint(stage->endpoint, KEY, HOSTILE_INTERFACE, 1, TRANSFER_MODE_COPY,
-                                   SESSION_SCOPE_CROSS_SESSION, &stage->object);
+                                   SESSION_SCOPE_CROSS_SESSION, 0, &stage->object);
         }
     }
     if (status == ST_OK && wants(stage->c, HOLD_NOTE)) {
@@ -82,6 +83,7 @@ static bool start_role(struct stage *stage, unsigned role)
         {HOLD_TIMER, "timer", warden.timer, 0, Timer_ID, 0},
         {HOLD_ENTROPY, "entropy", warden.entropy, 0, Entropy_ID, 0},
         {HOLD_ECHO, "echo", warden.echo, 0, HOSTILE_INTERFACE, 1},
+        {HOLD_SCHEDULING, "scheduling", warden.scheduling, 0, SchedulingPolicy_ID, 0},
         {HOLD_SERVE, "serve", stage->serve, 0, Endpoint_ID, 0},
         {HOLD_OBJECT, "object", stage->object, 0, HOSTILE_INTERFACE, 1},
         {HOLD_NOTE, "note", stage->note, 0, Notification_ID, 0},

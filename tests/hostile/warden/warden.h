@@ -10,7 +10,7 @@
 #include "case.h"
 
 struct warden {
-    capos_cap_t boot, spawner, ledger, timer, entropy, log, power, sessions;
+    capos_cap_t boot, spawner, ledger, timer, entropy, log, power, sessions, scheduling;
     capos_cap_t child_session; /* of the children started now; 0: the warden's own */
     capos_cap_t image;         /* this program */
     capos_cap_t endpoint;      /* of the neighbour */
