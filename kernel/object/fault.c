@@ -5,6 +5,7 @@
 #include "core/step.h"
 #include "core/trace.h"
 #include "object/debugger.h"
+#include "object/kernel_trace.h"
 #include "object/process.h"
 #include "sched/cpu.h"
 
@@ -75,6 +76,10 @@ struct thread *kernel_fault(struct thread *thread, const struct arch_fault *faul
     trace_note(TRACE_FAULT, fault->code, arch_thread_ip(&thread->arch).v);
     bool copied = fault->kind == ARCH_FAULT_PAGE && fault->present && fault->write &&
                   aspace_unshare(&thread->process->aspace, fault->address.v, 1);
+    if (!copied && ring_is_traced(thread->ring)) {
+        trace_event(thread->ring, CAPOS_TRACE_FAULT, 0, fault->address.v,
+                    arch_thread_ip(&thread->arch).v, fault->code);
+    }
     if (!copied && debugger_stop(thread, fault)) {
         cpu_this()->attention |= CPU_GONE;
     } else if (!copied) {

@@ -357,3 +357,27 @@ TEST(trace_of_the_dead, "a trace outlives its process, and ends with the last wh
     CHECK_EQ(user_release(watcher, trace), ST_OK);
     fixture_end();
 }
+
+TEST(trace_of_a_fault, "a fault is in the trace: address, instruction and the machine's code")
+{
+    fixture_start(2);
+    struct user *watcher = user_new("watcher");
+    struct user *user = user_new("user");
+    capos_cap_t trace = trace_start(watcher, user, 1);
+    const struct arch_fault fault = {.kind = ARCH_FAULT_PAGE, .code = 0xe0006, .address = {0x77}};
+    user->thread->arch.r[HOST_IP] = 0x400123;
+    user->gone = true;
+    for (unsigned cpu = 0; cpu < 2; cpu++) {
+        if (host_current(cpu) == user->thread) {
+            host_fault(cpu, &fault);
+            break;
+        }
+    }
+    user_ended(user);
+    read_all(watcher, trace, 0);
+    CHECK_EQ(find(CAPOS_TRACE_FAULT, 0)->cap, 0x77);
+    CHECK_EQ(find(CAPOS_TRACE_FAULT, 0)->interface, 0x400123);
+    CHECK_EQ(find(CAPOS_TRACE_FAULT, 0)->value, 0xe0006);
+    CHECK_EQ(user_release(watcher, trace), ST_OK);
+    fixture_end();
+}
