@@ -15,7 +15,7 @@ KGEN_OBJECTS := $(patsubst build/gen/%.c,$(O)/obj/kernel/gen/%.o,$(GEN_KERNEL_SO
 $(O)/obj/kernel/lib/%.o: lib/%.c mk/flags.mk | $(DEPS)
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(KERNEL_CFLAGS) $(KERNEL_SIZE_$*) $(LIB_INCLUDE) $(LIB_EXTRA_$(*D)) $(DEPFLAGS) -c $< -o $@
+	$(Q)$(CC) $(KERNEL_CFLAGS) $(KERNEL_SIZE_$(*F)) $(LIB_INCLUDE) $(LIB_EXTRA_$(*D)) $(DEPFLAGS) -c $< -o $@
 
 $(O)/obj/kernel/bearssl/%.o: $(BEARSSL)/%.c mk/flags.mk | $(DEPS)
 	$(call say,CC,$<)
@@ -36,8 +36,7 @@ $(O)/obj/kernel/kernel/%.o: kernel/%.c mk/flags.mk | $(DEPS)
 KERNEL_COLD := acpi apic archive boot bootmem cmdline elf gdt idt irq layout log multiboot2 panic paging power processor pvh \
 	serial smp entropy io_ports kernel_log boot_package interrupt capability_manager grant_handle session launcher process_handle memory_pin aspace_private \
 	spawn virtual_memory context scheduling memory_object endpoint revocation process object/ledger object/thread handover watch debugger_view \
-	kernel_trace pending thread aspace aspace_op aspace_pages defer pipeline \
-	base/fmt capnp/build capnp/check wait queue grant karray reply
+	kernel_trace pending thread aspace aspace_op aspace_pages defer pipeline spawn_request karray fmt
 $(foreach name,$(KERNEL_COLD),$(eval KERNEL_SIZE_$(name) := -Os))
 
 $(O)/obj/kernel/kernel/%.o: kernel/%.S mk/flags.mk | $(DEPS)

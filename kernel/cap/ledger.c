@@ -50,8 +50,9 @@ static void ledger_destroy(struct kobj *obj)
 {
     struct ledger *ledger = ledger_of(obj);
     KASSERT(obj->ledger != NULL); /* the kernel keeps its ref of the root */
-    atomic_store_seq_cst(&ledger->closed, 1);
-    settle_all(ledger);
+    if (atomic_swap_seq_cst(&ledger->closed, 1) == 0) {
+        settle_all(ledger); /* else it is settled: L3 */
+    }
     for (unsigned c = 0; c < LEDGER_CLASSES; c++) {
         KASSERT(atomic_load_relaxed(&ledger->used[c]) == 0);
     }

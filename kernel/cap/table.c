@@ -186,6 +186,20 @@ static status_t grow(struct cap_table *table)
     return ST_OK;
 }
 
+/* Lets the free slots at the end go, but for the first of the page. */
+static void skip_free(struct cap_table *table)
+{
+    uint32_t index = table->capacity - 1;
+    const struct cap_slot *slot = table_slot_at(table, index);
+    if (table->used == 0) {
+        index &= ~(uint32_t)(CAP_PAGE_SLOTS - 1);
+    }
+    for (; index % CAP_PAGE_SLOTS != 0 && slot->state == CAP_FREE; index--) {
+        slot--;
+    }
+    table->capacity = index + 1;
+}
+
 /* The last slot goes; what it held is the caller's to drop. */
 static void shrink(struct cap_table *table, struct dropped *held)
 {
@@ -214,6 +228,7 @@ bool table_destroy_slice(struct cap_table *table, uint32_t max)
         struct dropped held = {0};
         lock_acquire(&table->lock); /* a revocation may be sweeping it */
         for (; max != 0 && table->capacity != 0 && held.object == NULL; max--) {
+            skip_free(table);
             shrink(table, &held);
         }
         lock_release(&table->lock);
@@ -576,9 +591,8 @@ static status_t check_capture(const struct cap_slot *slot, bool move)
     return !move && slot->pins == PINS_MAX ? ST_BUSY : ST_OK;
 }
 
-status_t table_capture(struct cap_table *table, capos_cap_t id, bool move)
+status_t table_capture_locked(struct cap_table *table, capos_cap_t id, bool move)
 {
-    lock_acquire(&table->lock);
     struct cap_slot *slot = live_slot(table, id);
     status_t status = check_capture(slot, move);
     if (status == ST_OK) {
@@ -588,6 +602,13 @@ status_t table_capture(struct cap_table *table, capos_cap_t id, bool move)
             slot->pins++;
         }
     }
+    return status;
+}
+
+status_t table_capture(struct cap_table *table, capos_cap_t id, bool move)
+{
+    lock_acquire(&table->lock);
+    status_t status = table_capture_locked(table, id, move);
     lock_release(&table->lock);
     return status;
 }

@@ -218,6 +218,8 @@ status_t table_release(struct cap_table *table, capos_cap_t id);
  * mode copy or move, a copy mode copy. Whether the scope lets it through is asked where the receiver
  * is known: session_may_pass. */
 status_t table_capture(struct cap_table *table, capos_cap_t id, bool move);
+/* For several: the caller holds the table's lock. */
+status_t table_capture_locked(struct cap_table *table, capos_cap_t id, bool move);
 /* What a captured slot holds, with one ref each for the receiver; ST_DISCONNECTED when its route or
  * object died meanwhile. */
 status_t table_captured_get(struct cap_table *table, capos_cap_t id, struct capability *out);

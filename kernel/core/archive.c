@@ -292,12 +292,15 @@ static bool tail_is_zero(uint32_t index)
 {
     uint64_t size = archive.entries[index].size_bytes;
     const uint8_t *bytes = bytes_of(index);
-    for (uint64_t at = size; at < page_ceil(size); at++) {
-        if (bytes[at] != 0) {
-            return false;
-        }
+    uint64_t word, seen = 0, at = size;
+    for (; at % sizeof(word) != 0; at++) {
+        seen |= bytes[at];
     }
-    return true;
+    for (; at < page_ceil(size); at += sizeof(word)) {
+        memcpy(&word, bytes + at, sizeof(word));
+        seen |= word;
+    }
+    return seen == 0;
 }
 
 /* Lock held; the hash was right. */

@@ -2,7 +2,7 @@
 /*
  * Jobs: long work in slices of a fixed bound, embedded in the object it works on.
  *
- * A job is on at most one CPU's list. Each run does at most some 10,000 instructions and says
+ * A job is on at most one CPU's list. Each run does at most some 20,000 instructions and says
  * whether it is done. Between slices interrupts are taken and threads run; a CPU with nothing else
  * to do runs its jobs back to back. A job that waits for another CPU (a TLB ticket, a thread that
  * is on its way out) just says it is not done.

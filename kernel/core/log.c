@@ -5,8 +5,8 @@
  * A record is a line: two bytes of length, then the text, in a ring of bytes that records may wrap
  * around in. `oldest` and `newest` are byte counters that never wrap in practice, `oldest_sequence`
  * and `next_sequence` number the records; the oldest records make way for new ones. All of it is
- * under log_lock. The last reader's place is remembered, so that following the log costs what it
- * reads and not a walk through 64 KiB.
+ * under log_lock. Where every MARK_RECORDS-th record begins is remembered, so that a read walks past that
+ * many at most, and one read gives READ_RECORDS at most: a step is bounded however short the lines are.
  *
  * What a process writes is cut into lines first, and every line gets the writer's name: no text can
  * look like a line of the kernel or of somebody else.
@@ -22,6 +22,10 @@
 
 enum { LENGTH_BYTES = 2, LOG_LINE_MAX = LOG_RECORD_MAX_BYTES };
 
+/* No line is shorter than its time, so the records of a full ring have marks of their own. */
+enum { MARK_RECORDS = 64, MARKS = 128, LINE_MIN = 14, READ_RECORDS = 96 };
+static_assert(MARK_RECORDS * (MARKS - 1) >= LOG_RING_BYTES / (LENGTH_BYTES + LINE_MIN), "marks");
+
 /* Lines of one text; what follows is escaped into the last, so that the work is bounded. */
 enum { LOG_USER_LINES = 32 };
 
@@ -31,8 +35,7 @@ static uint64_t oldest;           /* byte counters */
 static uint64_t newest;
 static uint64_t oldest_sequence;
 static uint64_t next_sequence;
-static uint64_t reader_sequence; /* where log_read stopped last ... */
-static uint64_t reader_offset;   /* ... valid while reader_offset >= oldest */
+static uint64_t marks[MARKS]; /* byte counters, by sequence / MARK_RECORDS */
 static bool serial_released;
 static bool serial_quiet;
 
@@ -72,6 +75,9 @@ static void append(const char *line, size_t length)
     lock_acquire(&log_lock);
     while (newest + LENGTH_BYTES + length - oldest > LOG_RING_BYTES) {
         drop_oldest();
+    }
+    if (next_sequence % MARK_RECORDS == 0) {
+        marks[next_sequence / MARK_RECORDS % MARKS] = newest;
     }
     ring_put(newest, (const char *)&stored, LENGTH_BYTES);
     ring_put(newest + LENGTH_BYTES, line, length);
@@ -114,7 +120,7 @@ static void line_put_escaped(struct line *line, const char *text, size_t length)
     static const char digits[] = "0123456789abcdef";
     for (size_t i = 0; i < length && line->length < sizeof(line->text); i++) {
         unsigned char c = (unsigned char)text[i];
-        if ((c >= ' ' && c <= '~') || c == '\t') {
+        if (c - (unsigned)' ' <= '~' - ' ' || c == '\t') {
             line->text[line->length++] = (char)c;
         } else {
             char escape[4] = {'\\', 'x', digits[c >> 4], digits[c & 15]};
@@ -164,9 +170,10 @@ static uint64_t find_record(uint64_t sequence)
 {
     uint64_t at = oldest;
     uint64_t number = oldest_sequence;
-    if (reader_offset >= oldest && reader_sequence >= number && reader_sequence <= sequence) {
-        at = reader_offset;
-        number = reader_sequence;
+    uint64_t marked = sequence - sequence % MARK_RECORDS;
+    if (marked > number && marked < next_sequence) {
+        at = marks[marked / MARK_RECORDS % MARKS];
+        number = marked;
     }
     for (; number < sequence; number++) {
         at += LENGTH_BYTES + record_length(at);
@@ -178,7 +185,9 @@ static size_t copy_records(uint64_t *sequence, char *buf, size_t size)
 {
     size_t written = 0;
     uint64_t at = find_record(*sequence);
-    for (; *sequence < next_sequence; (*sequence)++) {
+    uint64_t end =
+        next_sequence - *sequence < READ_RECORDS ? next_sequence : *sequence + READ_RECORDS;
+    for (; *sequence < end; (*sequence)++) {
         size_t length = record_length(at);
         if (length + 1 > size - written) {
             break;
@@ -188,8 +197,6 @@ static size_t copy_records(uint64_t *sequence, char *buf, size_t size)
         buf[written++] = '\n';
         at += LENGTH_BYTES + length;
     }
-    reader_sequence = *sequence;
-    reader_offset = at;
     return written;
 }
 

@@ -255,9 +255,12 @@ struct thread *kernel_cpu_main(unsigned id)
 /* What this CPU resumes: the end of the step that the door began. */
 static ALWAYS_INLINE struct thread *leave(struct thread *thread)
 {
+    struct cpu *cpu = cpu_this();
+    cpu->interrupted = true;
     struct thread *next = sched_next(thread);
+    cpu->interrupted = false;
     STEP(end());
-    cpu_leave_kernel(cpu_this());
+    cpu_leave_kernel(cpu);
     return next;
 }
 

@@ -161,8 +161,9 @@ status_t aspace_op_end(struct aspace_op *op);
 status_t aspace_op_go_on(struct aspace_op **op, int *budget);
 
 /* Commits pages of a reservation for reading and writing, from *at on, as far as *budget lasts: ST_OK (up to
- * end), ST_PENDING, or what aspace_commit says. */
-status_t aspace_commit_some(struct aspace *as, uint64_t *at, uint64_t end, int *budget);
+ * end), ST_PENDING, or what aspace_commit says. *op, NULL at first, is to be run to its end whatever happens. */
+status_t aspace_commit_some(struct aspace *as, uint64_t *at, uint64_t end, struct aspace_op **op,
+                            int *budget);
 
 /* Kernel-placed pages (ring, capset): they stay the caller's; the region is of kind KERNEL. A place for
  * them comes first, *address 0 = choose among the rings; writable ones are refused as message buffers.

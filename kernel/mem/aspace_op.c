@@ -200,7 +200,7 @@ uint64_t region_hide(struct aspace *as, const struct region *region, uint64_t st
     uint64_t hidden = 0;
     uint64_t at = start;
     found_forget(as);
-    for (; at < end && hidden<left && * budget> 0; (*budget)--) {
+    for (; at < end && hidden<left && * budget> 0; *budget -= object ? 1 : 1 + REMOVE_COST) {
         bool there = object ? !paddr_is_none(arch_unmap_page(arch, uaddr(at)))
                             : arch_hide_page(arch, uaddr(at));
         hidden += there ? 1 : 0;

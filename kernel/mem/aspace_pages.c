@@ -148,20 +148,23 @@ status_t aspace_commit(struct aspace *as, uint64_t address, uint64_t size_bytes,
     return aspace_op_go(as, status, out);
 }
 
-/* Pieces that aspace_commit does at once. */
-status_t aspace_commit_some(struct aspace *as, uint64_t *at, uint64_t end, int *budget)
+status_t aspace_commit_some(struct aspace *as, uint64_t *at, uint64_t end, struct aspace_op **op,
+                            int *budget)
 {
-    enum { PAGE_COST = 9, PIECE = 8 };
+    enum { PAGE_COST = 9, PIECE = 16 }; /* which is usually done at once */
     status_t status = ST_OK;
     while (status == ST_OK && *at < end) {
-        struct aspace_op *op;
         uint64_t bytes = min_u64(end - *at, PIECE * PAGE_BYTES);
-        status =
-            *budget > 0 ? aspace_commit(as, *at, bytes, PROTECTION_READ_WRITE, &op) : ST_PENDING;
-        if (status == ST_OK) {
-            *at += bytes;
+        if (*op != NULL) {
+            status = aspace_op_go_on(op, budget);
+        } else if (*budget <= 0) {
+            return ST_PENDING;
+        } else {
             *budget -= PAGE_COST * (int)(bytes >> PAGE_SHIFT);
+            status = aspace_commit(as, *at, bytes, PROTECTION_READ_WRITE, op);
+            *op = status == ST_PENDING ? *op : NULL;
         }
+        *at += status == ST_OK ? bytes : 0;
     }
     return status;
 }

@@ -2,7 +2,9 @@
 #include "mem/karray.h"
 
 #include "core/addr.h"
+#include "cap/ledger.h"
 #include "gen/status.capnp.h"
+#include "mem/frames.h"
 #include "mem/slab.h"
 #include "object/invoke.h"
 
@@ -39,42 +41,76 @@ static void directory_free(struct ledger *ledger, uint8_t **directory, uint32_t 
     }
 }
 
+/* Charged, and not filled: ledger NULL is the kernel. */
+static bool charge(struct ledger *ledger, uint32_t pages)
+{
+    return ledger == NULL || ledger_charge(ledger, LEDGER_CLASS_KERNEL_PAGES, pages) == ST_OK;
+}
+
+static void refund(struct ledger *ledger, uint32_t pages)
+{
+    if (ledger != NULL) {
+        ledger_refund(ledger, LEDGER_CLASS_KERNEL_PAGES, pages);
+    }
+}
+
+/* Up to `end`, of one directory; returns how many pages there were not. */
+static uint32_t fill_some(struct karray *array, uint32_t end)
+{
+    uint8_t **directory = array->directory[array->filled / KARRAY_DIRECTORY];
+    for (; array->filled < end; array->filled++) {
+        struct paddr frame = frame_alloc_zeroed();
+        if (paddr_is_none(frame)) {
+            (void)ledger_refuse(LEDGER_CLASS_KERNEL_PAGES);
+            break;
+        }
+        directory[array->filled % KARRAY_DIRECTORY] = frame_ptr(frame);
+    }
+    return end - array->filled;
+}
+
 status_t karray_fill(struct karray *array, struct ledger *ledger, int *budget)
 {
-    for (; array->filled < array->npages; array->filled++) {
+    while (array->filled < array->npages) {
+        uint32_t which = array->filled / KARRAY_DIRECTORY;
+        uint32_t entries = directory_entries(array, which);
+        uint32_t left = which * KARRAY_DIRECTORY + entries - array->filled;
+        uint32_t fits = (uint32_t)(*budget - 1) / FILL_COST + 1;
         if (*budget <= 0) {
             return ST_PENDING;
         }
-        *budget -= FILL_COST;
-        uint32_t which = array->filled / KARRAY_DIRECTORY;
         if (array->directory[which] == NULL) {
-            array->directory[which] = directory_new(ledger, directory_entries(array, which));
+            array->directory[which] = directory_new(ledger, entries);
         }
-        uint8_t *page = array->directory[which] != NULL ? kpage_alloc(ledger) : NULL;
-        if (page == NULL) {
+        fits = fits < left ? fits : left;
+        if (array->directory[which] == NULL || !charge(ledger, fits)) {
             return ST_QUOTA;
         }
-        array->directory[which][array->filled % KARRAY_DIRECTORY] = page;
+        *budget -= (int)fits * FILL_COST;
+        uint32_t missing = fill_some(array, array->filled + fits);
+        if (missing != 0) {
+            refund(ledger, missing);
+            return ST_QUOTA;
+        }
     }
     return ST_OK;
 }
 
 bool karray_drain(struct karray *array, struct ledger *ledger, int *budget)
 {
-    for (; array->filled > 0; *budget -= DRAIN_COST) {
-        if (*budget <= 0) {
-            return false;
-        }
+    uint32_t before = array->filled;
+    for (; array->filled > 0 && *budget > 0; *budget -= DRAIN_COST) {
         array->filled--;
-        kpage_free(ledger, karray_page(array, array->filled));
+        frame_free(frame_of_ptr(karray_page(array, array->filled)));
     }
-    for (uint32_t which = 0; which < 2; which++) {
+    refund(ledger, before - array->filled);
+    for (uint32_t which = 0; which < 2 && array->filled == 0; which++) {
         if (array->directory[which] != NULL) {
             directory_free(ledger, array->directory[which], directory_entries(array, which));
             array->directory[which] = NULL;
         }
     }
-    return true;
+    return array->filled == 0;
 }
 
 bool karray_init(struct karray *array, struct ledger *ledger, uint32_t npages)

@@ -27,6 +27,7 @@ enum { LIST_MAX = 64 };
 struct open_job {
     struct pending pending;     /* [j] */
     struct archive_check check; /* [j] */
+    bool hashed;                /* [j] */
 };
 
 status_t boot_package_create(struct kobj **out)
@@ -72,7 +73,8 @@ static status_t answer(struct invocation *inv, struct memory_object *memory,
 static bool open_slice(struct job *job)
 {
     struct open_job *open = CONTAINER_OF(job, struct open_job, pending.job);
-    if (!archive_check_slice(&open->check)) {
+    if (!open->hashed) {
+        open->hashed = archive_check_slice(&open->check);
         return false;
     }
     struct memory_object *memory = NULL;

@@ -266,7 +266,7 @@ static status_t copy(struct aspace *as, const struct memory_object *object, stru
         load->step++;
     }
     if (status == ST_OK && load->step == 1) {
-        status = aspace_commit_some(as, &load->done, segment->end, budget);
+        status = aspace_commit_some(as, &load->done, segment->end, &load->op, budget);
         if (status == ST_OK) {
             load->done = 0;
             load->step++;

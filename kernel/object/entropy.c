@@ -14,12 +14,14 @@
 #include "object/root.h"
 #include "sched/cpu.h"
 
-enum { ENTROPY_MAX_BYTES = 4096, ENTROPY_WORDS = 8 };
+enum { ENTROPY_MAX_BYTES = 4096, ENTROPY_WORDS = 8, STOCK_WORDS = 32 };
 
 /* All under `lock` after entropy_init. */
 static struct {
     struct spinlock lock;
     struct drbg drbg;
+    uint64_t stock[STOCK_WORDS]; /* for entropy_word: the first `stocked` */
+    unsigned stocked;
     bool weak;  /* [I] */
     bool fixed; /* [I] */
 } pool = {.lock = SPINLOCK_INIT(LOCK_REGISTRY)};
@@ -42,6 +44,7 @@ static bool fill_hardware(uint64_t words[ENTROPY_WORDS])
 
 void entropy_init(const struct boot_info *boot)
 {
+    pool.stocked = 0;
     pool.fixed = cmdline_has(boot->command_line, "entropy=fixed");
     if (pool.fixed) {
         drbg_init(&pool.drbg, "entropy=fixed", sizeof("entropy=fixed"));
@@ -79,6 +82,20 @@ void entropy_bytes(void *out, size_t bytes)
     memset(seed, 0, sizeof(seed));
     memset(&once, 0, sizeof(once));
     COMPILER_BARRIER();
+}
+
+/* A word costs a block's share; what is given out is forgotten. */
+uint64_t entropy_word(void)
+{
+    lock_acquire(&pool.lock);
+    if (pool.stocked == 0) {
+        drbg_generate(&pool.drbg, pool.stock, sizeof(pool.stock));
+        pool.stocked = STOCK_WORDS;
+    }
+    uint64_t word = pool.stock[--pool.stocked];
+    pool.stock[pool.stocked] = 0;
+    lock_release(&pool.lock);
+    return word;
 }
 
 status_t entropy_create(struct kobj **out)

@@ -16,6 +16,9 @@ void entropy_init(const struct boot_info *boot);
 /* Fills `out`. Any context; takes a lock of rank LOCK_REGISTRY. */
 void entropy_bytes(void *out, size_t bytes);
 
+/* The same for one word, out of a stock. */
+uint64_t entropy_word(void);
+
 status_t entropy_create(struct kobj **out);
 
 #endif

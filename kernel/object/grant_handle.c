@@ -440,7 +440,15 @@ status_t GrantHandle_kernel_holders(struct invocation *inv, GrantHandle_holders_
 {
     struct holder *holders = (struct holder *)(void *)cpu_this()->work;
     const struct grant *top = handle_of(inv->target.object)->grant;
-    const struct kobj *object = inv->cap_count != 0 ? inv->caps[0].object : NULL;
+    const struct capability *cap;
+    const struct kobj *object = NULL;
+    if (inv->cap_count != 0) {
+        status_t status = invoke_param_cap(inv, 0, 0, &cap);
+        if (status != ST_OK) {
+            return status;
+        }
+        object = cap->object;
+    }
     uint32_t count = 0;
     uint32_t steps = 0;
     struct place at;

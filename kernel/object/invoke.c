@@ -3,7 +3,9 @@
 
 #include "core/panic.h"
 #include "gen/status.capnp.h"
+#include "lib/base/bits.h"
 #include "object/process.h"
+#include "ring/op.h"
 
 status_t invoke_param_cap(const struct invocation *inv, uint16_t index, uint8_t ktype,
                           const struct capability **out)
@@ -11,7 +13,14 @@ status_t invoke_param_cap(const struct invocation *inv, uint16_t index, uint8_t 
     if (index >= inv->cap_count) {
         return ST_BAD_ARGUMENT;
     }
-    const struct capability *cap = &inv->caps[index];
+    struct capability *cap = &inv->caps[index];
+    if ((*inv->caps_taken & BIT64(index)) == 0) {
+        status_t status = table_captured_get(&inv->process->table, inv->xfers->ids[index], cap);
+        if (status != ST_OK) {
+            return status;
+        }
+        *inv->caps_taken |= BIT64(index);
+    }
     if (ktype != 0 && cap->ktype != ktype) {
         return ST_WRONG_INTERFACE;
     }

@@ -37,10 +37,11 @@ struct invocation {
     const struct op *op;      /* the SQE */
     struct record *record;    /* NULL, or of a call that is answered later: object/pending.h */
     uint32_t generation;      /* of record */
-    /* transfers of the SQE: caps[i] holds refs while the handler runs; a handler that keeps one
-     * takes its own. moved[i]: the sender asked for a move; only spawning handlers accept moves. */
+    /* transfers of the SQE, looked up by invoke_param_cap: caps[i] holds refs while the handler runs once bit i of
+     * *caps_taken is set; a handler that keeps one takes its own. Only spawning handlers accept moves. */
     uint32_t cap_count;
-    const struct capability *caps;
+    struct capability *caps;
+    uint64_t *caps_taken;
     uint64_t move_mask; /* bit i: the sender asked to move caps[i] */
     /* A handler that answers later may keep the transfers captured till then: it sets keep_xfers to a copy of
      * xfers that lives as long as the record, which ends them (taken back, unless record_end_transfers was called). */
@@ -54,7 +55,7 @@ struct invocation {
     uint32_t reserved_caps;
 };
 
-/* Checks that inv->caps[index] exists and is of `interface`; *out is borrowed. ST_BAD_ARGUMENT,
+/* The index-th transfer, which must be of `ktype` (0: any); *out is borrowed. ST_BAD_ARGUMENT, ST_DISCONNECTED,
  * ST_WRONG_INTERFACE. */
 status_t invoke_param_cap(const struct invocation *inv, uint16_t index, uint8_t ktype,
                           const struct capability **out);

@@ -11,6 +11,7 @@
 #include "gen/kernel/kernel_log.kernel.h"
 #include "gen/kernel/types.h"
 #include "gen/status.capnp.h"
+#include "lib/base/string.h"
 #include "object/invoke.h"
 #include "object/process.h"
 #include "object/root.h"
@@ -31,8 +32,9 @@ status_t kernel_log_create(struct kobj **out)
 static uint64_t cost_of(struct capnp_text text)
 {
     uint64_t lines = 1;
-    for (uint32_t i = 0; i < text.len; i++) {
-        lines += text.ptr[i] == '\n' ? 1 : 0;
+    const char *end = text.ptr + text.len;
+    for (const char *at = text.ptr; (at = memchr(at, '\n', (size_t)(end - at))) != NULL; at++) {
+        lines++;
     }
     return text.len > lines * LOG_LINE_COST ? text.len : lines * LOG_LINE_COST;
 }

@@ -133,7 +133,9 @@ static status_t make_child(struct invocation *inv, const struct spawn_request *r
                            Grant_list_r grants)
 {
     struct build *build;
-    status_t status = invoke_reserve_caps(inv, req->watch != WATCH_NONE ? 2 : 1);
+    status_t status = Grant_list_len(grants) <= CAPOS_CAPSET_MAX
+                          ? invoke_reserve_caps(inv, req->watch != WATCH_NONE ? 2 : 1)
+                          : ST_BAD_ARGUMENT;
     if (status == ST_OK) {
         status = spawn_begin(req, &build);
     }
@@ -143,8 +145,7 @@ static status_t make_child(struct invocation *inv, const struct spawn_request *r
         }
         return status;
     }
-    spawn_read_grants(grants, build);
-    return spawn_later(build, inv);
+    return spawn_later(build, spawn_read_grants(inv, grants, build), inv);
 }
 
 status_t ProcessSpawner_kernel_spawn(struct invocation *inv, ProcessSpawner_spawn_params_r params,
@@ -186,9 +187,6 @@ status_t ProcessSpawner_kernel_spawn(struct invocation *inv, ProcessSpawner_spaw
         status = req.ledger != NULL && Limit_list_len(limits) != 0
                      ? ST_BAD_ARGUMENT
                      : spawn_read_limits(limits, req.limits);
-    }
-    if (status == ST_OK) {
-        status = spawn_check_grants(inv, grants);
     }
     return status == ST_OK ? make_child(inv, &req, grants) : status;
 }
@@ -321,9 +319,6 @@ status_t Launcher_kernel_launch(struct invocation *inv, Launcher_launch_params_r
     }
     Grant_list_r grants = Launcher_launch_params_get_grants(params);
     status_t status = spawn_read_name(Launcher_launch_params_get_name(params), req.name);
-    if (status == ST_OK) {
-        status = spawn_check_grants(inv, grants);
-    }
     if (status != ST_OK) {
         return status;
     }

@@ -11,7 +11,7 @@
 #include "mem/slab.h"
 #include "ring/park.h"
 
-enum { MAKE_SLICE_PAGES = 16, END_SLICE_PAGES = 128 };
+enum { MAKE_SLICE_PAGES = 16, END_SLICE_PAGES = 48 };
 
 enum { NODE_BITS = 9, NODE_ENTRIES = 1 << NODE_BITS };
 

@@ -34,7 +34,12 @@
 #include "ring/wait.h"
 #include "sched/cpu.h"
 
-enum { EXIT_SLICE_CALLS = 16, EXIT_SLICE_SLOTS = 32, EXIT_SLICE_THREADS = 8 };
+enum {
+    EXIT_SLICE_CALLS = 16,
+    EXIT_SLICE_SLOTS = 32,
+    EXIT_SLICE_THREADS = 8,
+    EXIT_SLICE_CYCLES = 5000
+};
 
 /* All processes by class, for those who look for the holders of something. A process is in its list
  * until nobody has a ref of it. */
@@ -207,8 +212,7 @@ status_t process_furnish(struct process *process, uint32_t ring_entries)
     if (status != ST_OK) {
         return status;
     }
-    uint64_t random[2];
-    entropy_bytes(random, sizeof(random));
+    const uint64_t random[2] = {entropy_word(), entropy_word()};
     aspace_scatter(&process->aspace, random);
     process->built_aspace = true;
     status = table_init(&process->table, process->ledger, process->session->key);
@@ -566,14 +570,17 @@ static bool (*const exit_stages[])(struct process *) = {
 static bool process_exit_slice(struct job *job)
 {
     struct process *process = CONTAINER_OF(job, struct process, exit_job);
-    STEP(what((uintptr_t)exit_stages[process->exit_stage]));
-    if (!exit_stages[process->exit_stage](process)) {
-        return false;
-    }
-    process->exit_stage++;
-    if (process->exit_stage < sizeof(exit_stages) / sizeof(exit_stages[0])) {
-        return false;
-    }
-    kobj_unref(&process->obj);
-    return true;
+    uint64_t begun = arch_cycles();
+    do {
+        STEP(what((uintptr_t)exit_stages[process->exit_stage]));
+        if (!exit_stages[process->exit_stage](process)) {
+            return false;
+        }
+        process->exit_stage++;
+        if (process->exit_stage == sizeof(exit_stages) / sizeof(exit_stages[0])) {
+            kobj_unref(&process->obj);
+            return true;
+        }
+    } while (arch_cycles() - begun < EXIT_SLICE_CYCLES);
+    return false;
 }

@@ -44,7 +44,7 @@ enum {
     BUILD_SLICE = 2 * ASPACE_SLICE,
     CHECK_COST = 64, /* the image's headers, in looks at a page */
     FURNISH_COST = 48,
-    GRANT_COST = 14,
+    GRANT_COST = 22,
     NAME_PLACES = 128, /* a power of two, well over CAPOS_CAPSET_MAX */
 };
 
@@ -120,29 +120,41 @@ static status_t make_stack(struct build *build, int *budget)
             status = aspace_guard(as, as->stack_top, CAPOS_PAGE_BYTES);
         }
     }
-    return status == ST_OK ? aspace_commit_some(as, &build->stack_at, as->stack_top, budget)
-                           : status;
+    return status == ST_OK
+               ? aspace_commit_some(as, &build->stack_at, as->stack_top, &build->load.op, budget)
+               : status;
 }
 
-/* ST_EXISTS: an earlier line has the name. */
-static status_t take_name(struct build *build, uint32_t line)
+/* `reserved` of a line that was not granted yet: the lengths of its name and its origin. */
+enum { LINE_NAME = 0xff, LINE_ORIGIN_SHIFT = 8 };
+enum { NAME_WORDS = CAPOS_CAP_NAME_BYTES / 8 };
+
+static bool same_name(const uint64_t a[NAME_WORDS], const char *name)
 {
-    uint64_t words[CAPOS_CAP_NAME_BYTES / 8];
-    const char *name = entry_of(build, line)->name;
-    if (!spawn_name_ok(name, strnlen(name, CAPOS_CAP_NAME_BYTES))) {
+    uint64_t b[NAME_WORDS];
+    memcpy(b, name, sizeof(b));
+    return ((a[0] ^ b[0]) | (a[1] ^ b[1]) | (a[2] ^ b[2]) | (a[3] ^ b[3])) == 0;
+}
+
+/* ST_EXISTS: an earlier line has the name. Names that were chosen to meet in the table cost budget. */
+static status_t take_name(struct build *build, uint32_t line, int *budget)
+{
+    uint64_t words[NAME_WORDS];
+    const struct capos_capset_entry *entry = entry_of(build, line);
+    if (!spawn_name_ok(entry->name, entry->reserved & LINE_NAME)) {
         return ST_BAD_ARGUMENT;
     }
-    memcpy(words, name, sizeof(words));
+    memcpy(words, entry->name, sizeof(words));
     uint64_t hash = 0;
-    for (unsigned i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-        hash = (hash ^ words[i]) * UINT64_C(0x9e3779b97f4a7c15);
-        hash ^= hash >> 32;
+    for (unsigned i = 0; i < NAME_WORDS; i++) {
+        hash = ((hash << 32 | hash >> 32) ^ words[i]) * UINT64_C(0x9e3779b97f4a7c15);
     }
     uint8_t *place;
-    for (; *(place = &build->names[hash % NAME_PLACES]) != 0; hash++) {
-        if (memcmp(entry_of(build, *place - 1u)->name, words, sizeof(words)) == 0) {
+    for (hash >>= 57; *(place = &build->names[hash % NAME_PLACES]) != 0; hash++) {
+        if (same_name(words, entry_of(build, *place - 1u)->name)) {
             return ST_EXISTS;
         }
+        --*budget;
     }
     *place = (uint8_t)(line + 1);
     return ST_OK;
@@ -212,9 +224,8 @@ static status_t reserve(struct build *build, uint32_t line, const struct capabil
                         struct grant **route, capos_cap_t *id)
 {
     struct process *child = build->child;
-    const char *origin = build->origins[line];
-    status_t status =
-        grant_derive(cap->route, child->ledger, origin, strnlen(origin, GRANT_ORIGIN_BYTES), route);
+    status_t status = grant_derive(cap->route, child->ledger, build->origins[line],
+                                   entry_of(build, line)->reserved >> LINE_ORIGIN_SHIFT, route);
     if (status != ST_OK) {
         return status;
     }
@@ -231,14 +242,14 @@ static status_t reserve(struct build *build, uint32_t line, const struct capabil
 }
 
 /* The capability comes into the child's table, and the line says what became of it. */
-static status_t grant_line(struct build *build, uint32_t line)
+static status_t grant_line(struct build *build, uint32_t line, int *budget)
 {
     struct process *child = build->child;
     struct capos_capset_entry *entry = entry_of(build, line);
     struct capability cap;
     struct grant *route;
     capos_cap_t id;
-    status_t status = take_name(build, line);
+    status_t status = take_name(build, line, budget);
     if (status == ST_OK) {
         status = fetch(build, entry, &cap);
     }
@@ -258,6 +269,8 @@ static status_t grant_line(struct build *build, uint32_t line)
     entry->cap = id;
     entry->facet = cap.facet;
     entry->transfer_mode = cap.mode;
+    entry->reserved = 0;
+    entry->reserved = 0;
     process_note_serving(child, &cap);
     table_install(&child->table, id, &cap, CAP_HOP_SPAWN);
     return ST_OK;
@@ -267,7 +280,7 @@ static status_t give_grants(struct build *build, int *budget)
 {
     status_t status = ST_OK;
     for (; status == ST_OK && build->line < build->lines; *budget -= GRANT_COST) {
-        status = *budget > 0 ? grant_line(build, build->line) : ST_PENDING;
+        status = *budget > 0 ? grant_line(build, build->line, budget) : ST_PENDING;
         build->line = (uint8_t)(build->line + (status == ST_OK));
     }
     return status;
@@ -506,8 +519,10 @@ void spawn_add(struct build *build, struct capnp_text name, struct capnp_text or
 {
     struct capos_capset_entry *entry = entry_of(build, build->lines);
     KASSERT(build->lines < CAPOS_CAPSET_MAX && name.len < sizeof(entry->name));
+    uint32_t origin_len = (uint32_t)min_u64(origin.len, GRANT_ORIGIN_BYTES - 1);
     memcpy(entry->name, name.ptr, name.len);
-    memcpy(build->origins[build->lines], origin.ptr, min_u64(origin.len, GRANT_ORIGIN_BYTES - 1));
+    memcpy(build->origins[build->lines], origin.ptr, origin_len);
+    entry->reserved = name.len | origin_len << LINE_ORIGIN_SHIFT;
     entry->interface = interface;
     entry->facet = methods;
     entry->transfer_mode = self_ktype;
@@ -515,8 +530,9 @@ void spawn_add(struct build *build, struct capnp_text name, struct capnp_text or
     build->lines++;
 }
 
-status_t spawn_later(struct build *build, struct invocation *inv)
+status_t spawn_later(struct build *build, status_t status, struct invocation *inv)
 {
+    build->status = status;
     build->xfers = *inv->xfers;
     inv->keep_xfers = &build->xfers;
     return pending_start(&build->pending, inv, build_slice);

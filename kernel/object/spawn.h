@@ -45,10 +45,9 @@ status_t spawn_read_limits(Limit_list_r list, uint64_t limits[LEDGER_CLASSES]);
 bool spawn_name_ok(const char *name, size_t len);
 status_t spawn_read_name(struct capnp_text text, char out[CAPOS_CAP_NAME_BYTES]);
 
-/* Checks what can be told of the lines without looking at what they name. ST_BAD_ARGUMENT. */
-status_t spawn_check_grants(const struct invocation *inv, Grant_list_r list);
-/* Adds lines that were checked. */
-void spawn_read_grants(Grant_list_r list, struct build *build);
+/* Adds lines, at most CAPOS_CAPSET_MAX, as far as they are good without a look at what they name. ST_BAD_ARGUMENT:
+ * the build is to be refused. */
+status_t spawn_read_grants(const struct invocation *inv, Grant_list_r list, struct build *build);
 
 /* Checks the request, makes the empty process and all that a build needs. ST_BAD_ARGUMENT, ST_NOT_SEALED, or
  * what process_create says: nothing is kept. */
@@ -59,9 +58,9 @@ status_t spawn_begin(const struct spawn_request *req, struct build **out);
 void spawn_add(struct build *build, struct capnp_text name, struct capnp_text origin,
                uint64_t interface, uint64_t methods, uint8_t self_ktype, uint16_t index);
 
-/* Builds as a job and answers the call, which has reserved a result slot, then; takes over its transfers. What
- * pending_start says. */
-status_t spawn_later(struct build *build, struct invocation *inv);
+/* Builds as a job, or refuses with a status below 0, and answers the call, which has reserved a result slot,
+ * then; takes over its transfers. What pending_start says. */
+status_t spawn_later(struct build *build, status_t status, struct invocation *inv);
 
 /* Builds and starts in one step, for the kernel itself, which stops after a refusal. *out has one ref for the
  * caller. */

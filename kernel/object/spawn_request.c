@@ -39,15 +39,17 @@ status_t spawn_read_limits(Limit_list_r list, uint64_t limits[LEDGER_CLASSES])
 
 bool spawn_name_ok(const char *name, size_t len)
 {
-    bool ok = len != 0 && len < CAPOS_CAP_NAME_BYTES;
-    for (size_t i = 0; ok && i < len; i++) {
-        uint8_t c = (uint8_t)name[i];
-        /* Letters, digits and # - . / _ */
-        static const uint64_t good[2] = {UINT64_C(0x03ffe00800000000),
-                                         UINT64_C(0x07fffffe87fffffe)};
-        ok = c < 128 && (good[c / 64] >> c % 64 & 1) != 0;
+    /* Letters, digits and # - . / _ */
+    static const uint64_t good[4] = {UINT64_C(0x03ffe00800000000), UINT64_C(0x07fffffe87fffffe)};
+    uint64_t bad = 0;
+    if (len == 0 || len >= CAPOS_CAP_NAME_BYTES) {
+        return false;
     }
-    return ok;
+    for (size_t i = 0; i < len; i++) {
+        uint8_t c = (uint8_t)name[i];
+        bad |= ~good[c / 64] >> c % 64;
+    }
+    return (bad & 1) == 0;
 }
 
 status_t spawn_read_name(struct capnp_text text, char out[CAPOS_CAP_NAME_BYTES])
@@ -71,12 +73,8 @@ static const uint8_t self_ktypes[] = {
 };
 
 /* A moved capability may be granted once only; *used collects which transfers were. */
-static bool line_ok(const struct invocation *inv, Grant_r line, uint64_t *used)
+static bool source_ok(const struct invocation *inv, Grant_r line, uint64_t *used)
 {
-    uint32_t len = Grant_get_name(line).len;
-    if (len == 0 || len >= CAPOS_CAP_NAME_BYTES) {
-        return false;
-    }
     if (Grant_which(line) != GRANT_WHICH_TRANSFER) {
         return Grant_which(line) == GRANT_WHICH_SELF &&
                (uint32_t)Grant_get_self(line) < sizeof(self_ktypes);
@@ -88,24 +86,20 @@ static bool line_ok(const struct invocation *inv, Grant_r line, uint64_t *used)
     return bit != 0 && !again;
 }
 
-status_t spawn_check_grants(const struct invocation *inv, Grant_list_r list)
+status_t spawn_read_grants(const struct invocation *inv, Grant_list_r list, struct build *build)
 {
     uint64_t used = 0;
-    bool ok = Grant_list_len(list) <= CAPOS_CAPSET_MAX;
-    for (uint32_t i = 0; ok && i < Grant_list_len(list); i++) {
-        ok = line_ok(inv, Grant_list_at(list, i), &used);
-    }
-    /* What is moved must go somewhere. */
-    return ok && (inv->move_mask & ~used) == 0 ? ST_OK : ST_BAD_ARGUMENT;
-}
-
-void spawn_read_grants(Grant_list_r list, struct build *build)
-{
     for (uint32_t i = 0; i < Grant_list_len(list); i++) {
         Grant_r line = Grant_list_at(list, i);
+        struct capnp_text name = Grant_get_name(line);
         bool own = Grant_which(line) == GRANT_WHICH_SELF;
-        spawn_add(build, Grant_get_name(line), Grant_get_origin(line), Grant_get_interface(line),
+        if (name.len == 0 || name.len >= CAPOS_CAP_NAME_BYTES || !source_ok(inv, line, &used)) {
+            return ST_BAD_ARGUMENT;
+        }
+        spawn_add(build, name, Grant_get_origin(line), Grant_get_interface(line),
                   Grant_get_methods(line), own ? self_ktypes[(uint32_t)Grant_get_self(line)] : 0,
                   own ? 0 : Grant_get_transfer(line));
     }
+    /* What is moved must go somewhere. */
+    return (inv->move_mask & ~used) == 0 ? ST_OK : ST_BAD_ARGUMENT;
 }

@@ -12,6 +12,7 @@
 #include "core/step.h"
 #include "gen/kernel/types.h"
 #include "gen/status.capnp.h"
+#include "lib/base/bits.h"
 #include "object/process.h"
 #include "ring/buffer.h"
 #include "ring/defer.h"
@@ -22,6 +23,7 @@
 struct kernel_call {
     struct invocation inv;
     const struct kernel_method *method;
+    uint64_t caps_taken;
     struct capability caps[INVOKE_MAX_PARAM_CAPS];
 };
 
@@ -72,28 +74,10 @@ static uint32_t result_bytes_needed(const struct op *op, const struct kernel_met
            result_slots(op, method) * (uint32_t)sizeof(struct capos_cap_record);
 }
 
-/* Refs for the transferred capabilities: the handler looks at them while it runs. */
-static status_t take_param_caps(struct op *op, const struct op_transfers *xfers,
-                                struct kernel_call *call)
-{
-    call->inv.cap_count = 0;
-    if (xfers->count > call->method->param_caps) {
-        return ST_BAD_TRANSFER;
-    }
-    for (uint32_t i = 0; i < xfers->count; i++) {
-        status_t status = table_captured_get(&op->process->table, xfers->ids[i], &call->caps[i]);
-        if (status != ST_OK) {
-            return status;
-        }
-        call->inv.cap_count++;
-    }
-    return ST_OK;
-}
-
 static void drop_param_caps(struct kernel_call *call)
 {
-    for (uint32_t i = 0; i < call->inv.cap_count; i++) {
-        capability_put(&call->caps[i]);
+    for (; UNLIKELY(call->caps_taken != 0); call->caps_taken &= call->caps_taken - 1) {
+        capability_put(&call->caps[bit_lowest(call->caps_taken)]);
     }
 }
 
@@ -106,6 +90,8 @@ static ALWAYS_INLINE void start_invocation(struct op *op, struct kernel_call *ca
     inv->op = op;
     inv->record = NULL;
     inv->caps = call->caps;
+    inv->caps_taken = &call->caps_taken;
+    call->caps_taken = 0;
     inv->cap_count = 0;
     inv->move_mask = 0;
     inv->keep_xfers = NULL;
@@ -220,10 +206,10 @@ static status_t run_handler(struct op *op, struct kernel_call *call, struct capn
 static status_t prepare_call(struct op *op, const struct op_transfers *xfers,
                              struct kernel_call *call)
 {
-    status_t status = take_param_caps(op, xfers, call);
-    if (status != ST_OK) {
-        return status;
+    if (xfers->count > call->method->param_caps) {
+        return ST_BAD_TRANSFER;
     }
+    call->inv.cap_count = xfers->count;
     call->inv.move_mask = xfers->move_mask;
     call->inv.xfers = xfers;
     if (!op_read_params(op, cpu_this()->params, op->sqe->params_len)) {

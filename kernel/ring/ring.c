@@ -206,20 +206,38 @@ static void write_header(struct ring *ring)
 
 /* Any record may be a call, or wait, or have a deadline, and so may cap_enter: a ring pays once for
  * the most it can hold, and operations touch no ledger. */
-static void count_records(const struct ring *ring, uint64_t amounts[LEDGER_CLASSES])
+static const uint8_t record_classes[] = {LEDGER_CLASS_CALLS, LEDGER_CLASS_WAITERS,
+                                         LEDGER_CLASS_TIMERS};
+enum { RECORD_CLASSES = sizeof(record_classes) };
+
+static uint32_t record_charge(const struct ring *ring, unsigned i)
 {
-    memset(amounts, 0, LEDGER_CLASSES * sizeof(amounts[0]));
-    amounts[LEDGER_CLASS_CALLS] = ring->cq_entries;
-    amounts[LEDGER_CLASS_WAITERS] = ring->cq_entries;
-    amounts[LEDGER_CLASS_TIMERS] = ring->cq_entries + 1;
+    return ring->cq_entries + (record_classes[i] == LEDGER_CLASS_TIMERS);
+}
+
+/* Of the first `classes`. */
+static void refund_records(const struct ring *ring, unsigned classes)
+{
+    for (unsigned i = 0; i < classes; i++) {
+        ledger_refund(ring->process->ledger, record_classes[i], record_charge(ring, i));
+    }
+}
+
+static status_t charge_records(const struct ring *ring)
+{
+    for (unsigned i = 0; i < RECORD_CLASSES; i++) {
+        if (ledger_charge(ring->process->ledger, record_classes[i], record_charge(ring, i)) !=
+            ST_OK) {
+            refund_records(ring, i);
+            return ST_QUOTA;
+        }
+    }
+    return ST_OK;
 }
 
 static void give_back(struct ring *ring)
 {
-    struct ledger *ledger = ring->process->ledger;
-    uint64_t amounts[LEDGER_CLASSES];
-    count_records(ring, amounts);
-    ledger_refund_all(ledger, amounts);
+    refund_records(ring, RECORD_CLASSES);
     slab_free(ring);
 }
 
@@ -254,9 +272,7 @@ status_t ring_create(struct process *process, struct thread *thread, uint64_t us
     }
     init_fields(ring, process, thread, user_address);
     lay_out(ring, sq_entries);
-    uint64_t amounts[LEDGER_CLASSES];
-    count_records(ring, amounts);
-    if (ledger_charge_all(ledger, amounts) != ST_OK) {
+    if (charge_records(ring) != ST_OK) {
         slab_free(ring);
         return ST_QUOTA;
     }

@@ -95,26 +95,42 @@ static status_t check_descriptor(const struct capos_transfer *xfer)
     return xfer->mode <= CAPOS_XFER_MOVE && xfer->arg == 0 ? ST_OK : ST_BAD_TRANSFER;
 }
 
+/* Those that were read already, with the table locked once. */
+static status_t capture_some(struct op *op, const struct capos_transfer *xfers, uint32_t n,
+                             struct op_transfers *out)
+{
+    struct cap_table *table = &op->process->table;
+    status_t status = ST_OK;
+    lock_acquire(&table->lock);
+    for (uint32_t i = 0; i < n && status == ST_OK; i++) {
+        bool move = xfers[i].mode == CAPOS_XFER_MOVE;
+        status = check_descriptor(&xfers[i]);
+        if (status == ST_OK) {
+            status = table_capture_locked(table, xfers[i].cap, move);
+        }
+        if (status == ST_OK) {
+            out->move_mask |= (uint64_t)move << out->count;
+            out->ids[out->count++] = xfers[i].cap;
+        }
+    }
+    lock_release(&table->lock);
+    return status;
+}
+
 static status_t capture_all(struct op *op, uint32_t n, struct op_transfers *out)
 {
+    enum { AT_ONCE = 8 };
+    struct capos_transfer xfers[AT_ONCE];
     uint64_t offset = area_offset(op) + sizeof(uint64_t);
-    for (uint32_t i = 0; i < n; i++) {
-        struct capos_transfer xfer;
-        if (!read_at(op, offset + i * sizeof(xfer), &xfer, sizeof(xfer))) {
-            return ST_BAD_ADDRESS;
-        }
-        status_t status = check_descriptor(&xfer);
-        bool move = xfer.mode == CAPOS_XFER_MOVE;
-        if (status == ST_OK) {
-            status = table_capture(&op->process->table, xfer.cap, move);
-        }
-        if (status != ST_OK) {
-            return status;
-        }
-        out->ids[out->count++] = xfer.cap;
-        out->move_mask |= (uint64_t)move << i;
+    status_t status = ST_OK;
+    for (uint32_t some; status == ST_OK && n != 0; n -= some) {
+        some = n < AT_ONCE ? n : AT_ONCE;
+        status = read_at(op, offset, xfers, some * sizeof(xfers[0]))
+                     ? capture_some(op, xfers, some, out)
+                     : ST_BAD_ADDRESS;
+        offset += some * sizeof(xfers[0]);
     }
-    return ST_OK;
+    return status;
 }
 
 bool op_capture_transfers(struct op *op, uint32_t max, struct op_transfers *out)

@@ -41,6 +41,7 @@ struct cpu {
     unsigned id;            /* [I] */
     struct thread *current; /* [c] what entered the kernel, or was last resumed */
     struct thread idle;     /* [c] */
+    bool interrupted;       /* [c] it was an interrupt, or a fault, that entered */
     uint32_t attention;     /* [c] CPU_* bits: why sched_next must look; 0 = resume who entered */
     struct thread
         *handoff; /* [c] READY and in no queue: the first that this entry woke; else NULL */

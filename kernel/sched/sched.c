@@ -751,7 +751,9 @@ NOINLINE COLD static struct thread *choose(struct cpu *cpu, struct thread *prev)
     if (running) {
         cpu_charge(cpu, prev);
     }
-    if (job_pending()) {
+    /* What a thread asked for may have been long: an interrupt that waits goes first, and then a job. */
+    if (job_pending() && (cpu->interrupted || prev == &cpu->idle || !arch_interrupt_pending())) {
+        STEP(end());
         if (!running) {
             arch_thread_let_go(); /* it may be wanted elsewhere while this CPU works */
         }

@@ -14,6 +14,7 @@
  * compatibility rules for lists are those of the reference implementation: elements may be larger
  * than expected, bit lists stand only for bit lists, text and data only for byte lists.
  */
+#include "lib/base/bits.h"
 #include "lib/capnp/capnp.h"
 
 struct check {
@@ -65,6 +66,42 @@ static bool condition_holds(const struct capnp_condition *when, struct capnp_str
     return true;
 }
 
+/* The usual text, looked at by words. */
+static bool is_ascii(const uint8_t *p, size_t len)
+{
+    uint64_t seen = 0;
+    size_t i = 0;
+    for (; len - i >= 8; i += 8) {
+        seen |= load_le64(p + i);
+    }
+    if (len >= 8) {
+        seen |= load_le64(p + len - 8);
+    }
+    for (; len < 8 && i < len; i++) {
+        seen |= p[i];
+    }
+    return (seen & UINT64_C(0x8080808080808080)) == 0;
+}
+
+/* Text and data that are as they should be, the usual pointers, in line; false: to be looked at closer. */
+static bool is_plain_bytes(struct check *c, uint64_t at, enum capnp_kind kind)
+{
+    enum { POINTER_LIST = 1, CODE_BYTE = 2 };
+    uint64_t pointer = word_at(c, at), target;
+    uint64_t count = pointer >> 35, words = (count + 7) / 8;
+    if ((pointer & 3) != POINTER_LIST || (pointer >> 32 & 7) != CODE_BYTE || count == 0 ||
+        c->depth == 0 || !target_of(c, at, pointer, &target) || words > c->words - target ||
+        words > c->budget) {
+        return false;
+    }
+    const uint8_t *bytes = c->base + target * 8;
+    if (kind == CAPNP_KIND_TEXT && (bytes[count - 1] != 0 || !is_ascii(bytes, count - 1))) {
+        return false;
+    }
+    c->budget -= words;
+    return true;
+}
+
 /* Checks the pointers of one struct whose words are known to be inside. `type` may be NULL. */
 static enum capnp_status check_struct(struct check *c, uint64_t at, uint32_t data_bytes,
                                       uint16_t ptr_count, const struct capnp_struct_type *type)
@@ -80,6 +117,10 @@ static enum capnp_status check_struct(struct check *c, uint64_t at, uint32_t dat
                 condition_holds(type->fields[field].when, view)) {
                 known = &type->fields[field].type;
             }
+        }
+        if (known != NULL && (known->kind == CAPNP_KIND_TEXT || known->kind == CAPNP_KIND_DATA) &&
+            is_plain_bytes(c, first + slot, known->kind)) {
+            continue;
         }
         enum capnp_status status = check_pointer(c, first + slot, known);
         if (status != CAPNP_OK) {
@@ -340,6 +381,9 @@ static uint32_t utf8_length(uint8_t lead, uint32_t *bits, uint32_t *least)
 bool capnp_utf8_valid(const void *bytes, size_t len)
 {
     const uint8_t *p = bytes;
+    if (is_ascii(p, len)) {
+        return true;
+    }
     for (size_t i = 0; i < len;) {
         if (p[i] < 0x80) {
             i++;

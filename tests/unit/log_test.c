@@ -8,7 +8,11 @@ static char buffer[2 * LOG_RING_BYTES];
 
 static const char *read_all(uint64_t from, uint64_t *next, uint64_t *lost)
 {
+    uint64_t none;
     size_t n = log_read(from, buffer, sizeof(buffer) - 1, next, lost);
+    for (size_t more = n; more != 0; n += more) {
+        more = log_read(*next, buffer + n, sizeof(buffer) - 1 - n, next, &none);
+    }
     buffer[n] = '\0';
     return buffer;
 }
@@ -96,6 +100,26 @@ TEST(log_whole_records, "a read returns whole records and goes on where it stopp
     CHECK_EQ(next, 3);
     CHECK_EQ(log_read(0, buffer, 3, &next, &lost), 0);
     CHECK_EQ(next, 0);
+}
+
+TEST(log_bounded, "a read gives 96 lines at most and finds any line, however short they are")
+{
+    enum { LINES = 9000, MOST = 96 };
+    uint64_t next, lost;
+    machine_start(1);
+    for (unsigned i = 0; i < LINES; i++) {
+        klog("%c", (int)('a' + i % 26));
+    }
+    (void)log_read(0, buffer, sizeof(buffer), &next, &lost);
+    uint64_t first = lost;
+    CHECK_EQ(next, first + MOST);
+    for (uint64_t at = first; at < LINES; at += 37) {
+        uint64_t count = LINES - at < MOST ? LINES - at : MOST;
+        CHECK_EQ(log_read(at, buffer, sizeof(buffer), &next, &lost), 16 * count);
+        CHECK_EQ(next, at + count);
+        CHECK_EQ(buffer[14], 'a' + (int)(at % 26));
+        CHECK_EQ(buffer[16 * count - 2], 'a' + (int)((next - 1) % 26));
+    }
 }
 
 TEST(log_wraps,

@@ -205,6 +205,7 @@ TEST(spawn_most,
         CHECK_EQ(user_look(child, capset->entries[i].cap, &held), ST_OK);
         CHECK_PTR_EQ(held.object, user_object(parent, note));
         CHECK_EQ(strlen(held.route->origin), 63);
+        CHECK_EQ(capset->entries[i].reserved, 0);
     }
     user_exit(child, 0);
     CHECK_EQ(user_release(parent, cqe.first_cap), ST_OK);

@@ -55,8 +55,8 @@ void arch_serial_own(bool kernel_owns)
 
 void arch_debug_write(const char *bytes, size_t size_bytes)
 {
-    for (size_t i = 0; i < size_bytes && debug_present; i++) {
-        out8(DEBUG_PORT, (uint8_t)bytes[i]);
+    if (debug_present) {
+        __asm__ volatile("rep outsb" : "+S"(bytes), "+c"(size_bytes) : "d"(DEBUG_PORT) : "memory");
     }
 }
 
