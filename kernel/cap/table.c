@@ -137,15 +137,13 @@ static void vacate(struct cap_table *table, struct cap_slot *slot, uint32_t inde
 
 /* ---- making and destroying ---- */
 
-status_t table_init(struct cap_table *table, struct ledger *ledger, const uint64_t session_key[2])
+void table_init(struct cap_table *table, struct ledger *ledger, const uint64_t session_key[2])
 {
-    struct cap_slot ***root = kpage_alloc(ledger);
-    if (root == NULL) {
-        return ST_QUOTA;
-    }
     lock_init(&table->lock, LOCK_CAP_TABLE);
     table->ledger = ledger;
-    table->root = root;
+    table->root = &table->first_directory;
+    table->first_directory = &table->first_page;
+    table->first_page = NULL;
     table->first_free = 0;
     table->capacity = 0;
     table->used = 0;
@@ -154,30 +152,49 @@ status_t table_init(struct cap_table *table, struct ledger *ledger, const uint64
     table->promised = 0;
     table->session_key[0] = session_key[0];
     table->session_key[1] = session_key[1];
-    return ST_OK;
 }
 
-/* One page of slots more, and its directory where that is new. ST_QUOTA changes nothing. */
+/* Where the page after `base` slots is to be entered; NULL: quota, nothing changed. */
+static struct cap_slot **place_of_page(struct cap_table *table, uint32_t base)
+{
+    uint32_t index = base / DIRECTORY_SLOTS;
+    bool new_root = index != 0 && table->root == &table->first_directory;
+    bool new_directory = base == CAP_PAGE_SLOTS || (base % DIRECTORY_SLOTS == 0 && base != 0);
+    struct cap_slot **directory = new_directory ? kpage_alloc(table->ledger) : NULL;
+    struct cap_slot ***root = new_root && directory != NULL ? kpage_alloc(table->ledger) : NULL;
+    if ((new_directory && directory == NULL) || (new_root && root == NULL)) {
+        if (directory != NULL) {
+            kpage_free(table->ledger, directory);
+        }
+        return NULL;
+    }
+    if (new_root) {
+        root[0] = table->first_directory;
+        table->root = root;
+    }
+    if (new_directory) {
+        directory[0] = index == 0 ? table->first_page : NULL;
+        table->root[index] = directory;
+    }
+    return &table->root[index][(base >> SLOT_BITS) % CAP_DIRECTORY_ENTRIES];
+}
+
+/* One page of slots more. ST_QUOTA changes nothing. */
 static status_t grow(struct cap_table *table)
 {
     uint32_t base = table->capacity;
     if (base == CAP_SLOTS_MAX) {
         return ledger_refuse(LEDGER_CLASS_SLOTS);
     }
-    struct cap_slot ***entry = &table->root[base >> (DIRECTORY_BITS + SLOT_BITS)];
-    bool new_directory = *entry == NULL;
-    if (new_directory && (*entry = kpage_alloc(table->ledger)) == NULL) {
-        return ST_QUOTA;
-    }
     struct cap_slot *page = kpage_alloc(table->ledger);
-    if (page == NULL) {
-        if (new_directory) {
-            kpage_free(table->ledger, *entry);
-            *entry = NULL;
+    struct cap_slot **place = page != NULL ? place_of_page(table, base) : NULL;
+    if (place == NULL) {
+        if (page != NULL) {
+            kpage_free(table->ledger, page);
         }
         return ST_QUOTA;
     }
-    (*entry)[(base >> SLOT_BITS) % CAP_DIRECTORY_ENTRIES] = page;
+    *place = page;
     table->capacity += CAP_PAGE_SLOTS;
     for (uint32_t i = CAP_PAGE_SLOTS; i-- > 0;) {
         page[i].generation = 1;
@@ -213,10 +230,9 @@ static void shrink(struct cap_table *table, struct dropped *held)
     if (index % CAP_PAGE_SLOTS == 0) {
         kpage_free(table->ledger, slot);
     }
-    if (index % DIRECTORY_SLOTS == 0) {
-        struct cap_slot ***entry = &table->root[index >> (DIRECTORY_BITS + SLOT_BITS)];
-        kpage_free(table->ledger, *entry);
-        *entry = NULL;
+    struct cap_slot **directory = table->root[index / DIRECTORY_SLOTS];
+    if (index % DIRECTORY_SLOTS == 0 && directory != &table->first_page) {
+        kpage_free(table->ledger, directory);
     }
 }
 
@@ -237,10 +253,10 @@ bool table_destroy_slice(struct cap_table *table, uint32_t max)
     if (table->capacity != 0) {
         return false;
     }
-    if (table->root != NULL) {
+    if (table->root != NULL && table->root != &table->first_directory) {
         kpage_free(table->ledger, table->root);
-        table->root = NULL;
     }
+    table->root = NULL;
     return true;
 }
 

@@ -78,20 +78,23 @@ static_assert(sizeof(struct cap_slot) == 64, "a slot is a cache line");
 enum cap_hop { CAP_HOP_KERNEL, CAP_HOP_SPAWN, CAP_HOP_RESULT, CAP_HOP_RECEIVED, CAP_HOP_DERIVED };
 
 struct cap_table {
-    struct spinlock lock;    /* rank LOCK_CAP_TABLE */
-    struct ledger *ledger;   /* [I] not a ref */
-    struct cap_slot ***root; /* directory of directories of pages */
-    uint32_t first_free;     /* index + 1 of the head of the free list; 0 = none */
-    uint32_t capacity;       /* slots in pages that exist */
-    uint32_t used;           /* slots not FREE and not RETIRED */
-    uint32_t free_count;     /* slots FREE */
+    struct spinlock lock;  /* rank LOCK_CAP_TABLE */
+    struct ledger *ledger; /* [I] not a ref */
+    struct cap_slot **
+        *root; /* directory of directories of pages; in a small table they are in here: */
+    struct cap_slot **first_directory; /* root's only entry up to CAP_DIRECTORY_ENTRIES pages */
+    struct cap_slot *first_page;       /* that one's only entry up to one page */
+    uint32_t first_free;               /* index + 1 of the head of the free list; 0 = none */
+    uint32_t capacity;                 /* slots in pages that exist */
+    uint32_t used;                     /* slots not FREE and not RETIRED */
+    uint32_t free_count;               /* slots FREE */
     uint32_t promised;       /* of those: charged for results and receives that are to come */
     uint64_t session_key[2]; /* [I] mixed into caller references */
     uint64_t holder;         /* [I] one bit: see struct grant */
 };
 
-/* Empty, with its root page charged. ST_QUOTA. */
-status_t table_init(struct cap_table *table, struct ledger *ledger, const uint64_t session_key[2]);
+/* Empty. */
+void table_init(struct cap_table *table, struct ledger *ledger, const uint64_t session_key[2]);
 
 /* ---- look-up in line: the call path ---- */
 

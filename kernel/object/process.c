@@ -215,10 +215,7 @@ status_t process_furnish(struct process *process, uint32_t ring_entries)
     const uint64_t random[2] = {entropy_word(), entropy_word()};
     aspace_scatter(&process->aspace, random);
     process->built_aspace = true;
-    status = table_init(&process->table, process->ledger, process->session->key);
-    if (status != ST_OK) {
-        return status;
-    }
+    table_init(&process->table, process->ledger, process->session->key);
     process->built_table = true;
     struct thread *thread;
     status = thread_create(process, 0, ring_entries, &thread);
