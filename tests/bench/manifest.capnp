@@ -79,7 +79,7 @@ const manifest :M.Manifest = (
       ],
       onExit = shutdown,
       ringEntries = 64,
-      limits = [(class = threads, amount = 8), (class = waiters, amount = 1024), (class = calls, amount = 1024),
+      limits = [(class = frames, amount = 2048), (class = threads, amount = 8), (class = waiters, amount = 1024), (class = calls, amount = 1024),
                 (class = timers, amount = 1024), (class = cpuNs, amount = 930000000)],
     ),
   ],
