@@ -48,7 +48,7 @@ DEBUG_DEFINE := $(if $(filter 1,$(DEBUG)),-DCAPOS_DEBUG=1) $(if $(filter 1,$(STE
 # The kernel: no red zone, no vector registers, higher half. Functions lie close: padding was one part in twenty.
 KERNEL_CODE := -O2 -ffreestanding -fstack-protector-strong -mstack-protector-guard=global -fno-pic -mno-red-zone -mcmodel=kernel \
 	-mgeneral-regs-only -fno-asynchronous-unwind-tables -fcf-protection=none \
-	-fno-omit-frame-pointer -falign-functions=8 $(if $(filter clang,$(COMPILER)),,-falign-jumps=1 -falign-loops=1 -falign-labels=1) $(SECTIONS)
+	-fno-omit-frame-pointer -falign-functions=1 $(if $(filter clang,$(COMPILER)),,-falign-jumps=1 -falign-loops=1 -falign-labels=1) $(SECTIONS)
 # Only for "..." includes, so no header of ours can stand in for one of the compiler's.
 KERNEL_INCLUDE := -iquote . -iquote kernel -iquote kernel/arch/x86_64 -iquote build -iquote build/gen
 KERNEL_CFLAGS := $(C_COMMON) $(KERNEL_CODE) $(DEBUG_DEFINE) -DCAPOS_KERNEL=1

@@ -68,6 +68,21 @@ MUST_CHECK bool arch_map_prepare(struct arch_aspace *as, struct uaddr start, siz
 /* Maps one page, prepared, not mapped now. prot: enum arch_prot bits. */
 void arch_map_page(struct arch_aspace *as, struct uaddr page, struct paddr frame, unsigned prot);
 
+/* Large pages: ARCH_LARGE_BYTES mapped by one entry, page and frame at multiples of that. Only the functions that
+ * say so work on one; to the others, but for arch_translate, arch_page_state and arch_next_mapped, it is not mapped. */
+#define ARCH_LARGE_BYTES (UINT64_C(1) << 21)
+
+/* Takes the tables above it. False: there is a table of small pages in its place, or `take` had none. */
+MUST_CHECK bool arch_map_large(struct arch_aspace *as, struct uaddr page, struct paddr frame,
+                               unsigned prot, arch_table_take_fn take, void *context);
+/* The address lies in one. */
+bool arch_is_large(const struct arch_aspace *as, struct uaddr address);
+/* Of one: unmaps it, changes its rights, or makes small pages of it with a table from `take`, which has one. */
+void arch_unmap_large(struct arch_aspace *as, struct uaddr page);
+void arch_protect_large(struct arch_aspace *as, struct uaddr page, unsigned prot);
+void arch_split_large(struct arch_aspace *as, struct uaddr page, arch_table_take_fn take,
+                      void *context);
+
 /* Unmaps one page but keeps its frame in the entry, for arch_unmap_page. False: nothing was mapped.
  * Not yet forgotten by any TLB: arch_tlb_shoot. */
 bool arch_hide_page(struct arch_aspace *as, struct uaddr page);

@@ -105,6 +105,12 @@ static uint64_t zone_limit(const struct aspace *as, enum zone zone)
     return zone == ZONE_RINGS ? home + RINGS_BYTES : home;
 }
 
+/* What is large lies so that large pages can show it. */
+static uint64_t place_from(uint64_t start, uint64_t size_bytes)
+{
+    return size_bytes >= ARCH_LARGE_BYTES ? align_up(start, ARCH_LARGE_BYTES) : start;
+}
+
 static bool region_choose(struct aspace *as, enum zone zone, uint64_t size_bytes, uint64_t *out)
 {
     const uint64_t limit = zone_limit(as, zone);
@@ -116,11 +122,11 @@ static bool region_choose(struct aspace *as, enum zone zone, uint64_t size_bytes
     region = region_of_node(tree_lower_bound(&as->regions, start));
     for (int step = 0; step < CHOOSE_STEPS; step++) {
         uint64_t end = region != NULL ? min_u64(region_start(region), limit) : limit;
-        if (gap_fits(start, end, size_bytes)) {
-            if (step == 0) {
+        *out = place_from(start, size_bytes);
+        if (gap_fits(*out, end, size_bytes)) {
+            if (step == 0 && *out == start) {
                 as->choose_hint[zone] = start;
             }
-            *out = start;
             return true;
         }
         if (region == NULL) {
@@ -131,8 +137,8 @@ static bool region_choose(struct aspace *as, enum zone zone, uint64_t size_bytes
     }
     region = region_of_node(tree_at_or_below(&as->regions, limit - 1));
     start = region != NULL ? region->end : start;
-    *out = start;
-    return gap_fits(start, limit, size_bytes);
+    *out = place_from(start, size_bytes);
+    return gap_fits(*out, limit, size_bytes);
 }
 
 struct region *region_new(struct aspace *as, enum region_kind kind, uint64_t pages)

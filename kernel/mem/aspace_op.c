@@ -24,7 +24,7 @@
 #include "object/memory_object.h"
 
 /* In looks at a page: zeroing one, taking one out, ending a region. */
-enum { FILL_COST = 8, REMOVE_COST = 2, REGION_COST = 8 };
+enum { FILL_COST = 8, REMOVE_COST = 2, REGION_COST = 8, LARGE_COST = 2 };
 
 /* ---- frames of its own ---- */
 
@@ -82,12 +82,12 @@ static struct region *region_of_op(const struct aspace_op *op)
     return node != NULL ? list_entry(node, struct region, link) : NULL;
 }
 
-/* The end of what the budget allows, which pays for it. */
-static uint64_t piece(const struct aspace_op *op, int *budget)
+/* How far the budget allows to go from `at`, which pays for it. */
+static uint64_t piece(uint64_t at, uint64_t end, int *budget)
 {
-    uint64_t pages = min_u64((op->end - op->at) >> PAGE_SHIFT, *budget > 0 ? (uint64_t)*budget : 0);
+    uint64_t pages = min_u64((end - at) >> PAGE_SHIFT, *budget > 0 ? (uint64_t)*budget : 0);
     *budget -= (int)pages;
-    return op->at + (pages << PAGE_SHIFT);
+    return at + (pages << PAGE_SHIFT);
 }
 
 static status_t more(const struct aspace_op *op)
@@ -134,7 +134,7 @@ static status_t work_commit(struct aspace_op *op, int *budget)
 {
     struct region *region = region_of_op(op);
     uint64_t from = op->at;
-    uint64_t stop = piece(op, budget);
+    uint64_t stop = piece(op->at, op->end, budget);
     uint64_t pages = (stop - from) >> PAGE_SHIFT;
     prepare(op, from, pages);
     for (; op->at < stop; op->at += PAGE_BYTES) {
@@ -147,39 +147,79 @@ static status_t work_commit(struct aspace_op *op, int *budget)
     return more(op);
 }
 
+/* The next pages as one large page, when the object has a run of frames for it; else false. */
+static bool map_large(struct aspace_op *op, const struct region *region)
+{
+    if (region->kind != REGION_OBJECT || (op->at & (ARCH_LARGE_BYTES - 1)) != 0 ||
+        op->end - op->at < ARCH_LARGE_BYTES) {
+        return false;
+    }
+    struct paddr run = memory_object_run(region->object, (uint32_t)object_page(region, op->at));
+    return !paddr_is_none(run) &&
+           arch_map_large(&op->as->arch, uaddr(op->at), run, op->prot, table_take, op);
+}
+
+/* Each page of a PRIVATE region brings the frame of its copy along. */
+static void bring_spares(struct aspace_op *op, struct region *region, uint64_t pages)
+{
+    for (uint64_t i = 0; i < pages; i++) {
+        frame_push(&region->spare, chain_pop(op));
+    }
+    op->pages -= pages;
+    region->committed += pages;
+    op->as->committed_pages += pages;
+}
+
 static status_t work_map(struct aspace_op *op, int *budget)
 {
     struct region *region = region_of_op(op);
-    uint64_t stop = piece(op, budget);
-    uint64_t pages = (stop - op->at) >> PAGE_SHIFT;
-    uint64_t page = object_page(region, op->at);
-    prepare(op, op->at, pages);
-    if (region->kind == REGION_PRIVATE) { /* each brings the frame of its copy along */
-        for (uint64_t i = 0; i < pages; i++) {
-            frame_push(&region->spare, chain_pop(op));
+    while (op->at<op->end && * budget> 0) {
+        if (map_large(op, region)) {
+            op->at += ARCH_LARGE_BYTES;
+            *budget -= LARGE_COST;
+            continue;
         }
-        op->pages -= pages;
-        region->committed += pages;
-        op->as->committed_pages += pages;
-    }
-    for (; op->at < stop; op->at += PAGE_BYTES) {
-        struct paddr frame = memory_object_frame(region->object, (uint32_t)page++);
-        arch_map_page(&op->as->arch, uaddr(op->at), frame, op->prot);
+        uint64_t edge = min_u64(op->end, (op->at | (ARCH_LARGE_BYTES - 1)) + 1);
+        uint64_t stop = piece(op->at, edge, budget);
+        uint64_t pages = (stop - op->at) >> PAGE_SHIFT;
+        uint64_t page = object_page(region, op->at);
+        prepare(op, op->at, pages);
+        if (region->kind == REGION_PRIVATE) {
+            bring_spares(op, region, pages);
+        }
+        for (; op->at < stop; op->at += PAGE_BYTES) {
+            struct paddr frame = memory_object_frame(region->object, (uint32_t)page++);
+            arch_map_page(&op->as->arch, uaddr(op->at), frame, op->prot);
+        }
     }
     return more(op);
+}
+
+/* Large pages as they are, when all of one is meant; of others small ones are made first: for that the operation has
+ * tables. Returns where the next page begins. */
+static uint64_t protect_one(struct aspace_op *op, const struct region *region, uint64_t at)
+{
+    struct arch_aspace *arch = &op->as->arch;
+    if (region->kind == REGION_OBJECT && arch_is_large(arch, uaddr(at))) {
+        if ((at & (ARCH_LARGE_BYTES - 1)) == 0 && op->end - at >= ARCH_LARGE_BYTES) {
+            arch_protect_large(arch, uaddr(at), op->prot);
+            return at + ARCH_LARGE_BYTES;
+        }
+        arch_split_large(arch, uaddr(at), table_take, op);
+    }
+    unsigned prot = region->kind == REGION_PRIVATE ? private_prot(op->as, at, op->prot) : op->prot;
+    (void)arch_protect_page(arch, uaddr(at), prot);
+    return at + PAGE_BYTES;
 }
 
 static status_t work_protect(struct aspace_op *op, int *budget)
 {
     struct arch_aspace *arch = &op->as->arch;
     if (op->marked == op->at) {
-        op->marked = piece(op, budget);
+        uint64_t stop = piece(op->at, op->end, budget);
         found_forget(op->as);
-        const struct region *region = region_of_op(op);
-        for (uint64_t at = op->at; at < op->marked; at += PAGE_BYTES) {
-            unsigned prot =
-                region->kind == REGION_PRIVATE ? private_prot(op->as, at, op->prot) : op->prot;
-            (void)arch_protect_page(arch, uaddr(at), prot);
+        for (op->marked = op->at; op->marked < stop;) {
+            op->marked = protect_one(op, region_of_op(op), op->marked);
         }
         op->ticket = arch_tlb_shoot(arch, uaddr(op->at), (op->marked - op->at) >> PAGE_SHIFT);
     }
@@ -201,6 +241,12 @@ uint64_t region_hide(struct aspace *as, const struct region *region, uint64_t st
     uint64_t at = start;
     found_forget(as);
     for (; at < end && hidden<left && * budget> 0; *budget -= object ? 1 : 1 + REMOVE_COST) {
+        if (object && arch_is_large(arch, uaddr(at))) { /* all of it lies in the region */
+            arch_unmap_large(arch, uaddr(at));
+            hidden++;
+            at += ARCH_LARGE_BYTES;
+            continue;
+        }
         bool there = object ? !paddr_is_none(arch_unmap_page(arch, uaddr(at)))
                             : arch_hide_page(arch, uaddr(at));
         hidden += there ? 1 : 0;
@@ -269,7 +315,7 @@ static status_t work_unmap(struct aspace_op *op, int *budget)
 static const aspace_stage undo_stages[] = {stage_drain, NULL};
 const aspace_stage commit_stages[] = {check_empty, stage_fill, work_commit, stage_drain, NULL};
 const aspace_stage decommit_stages[] = {work_decommit, NULL};
-const aspace_stage protect_stages[] = {check_mapped, work_protect, NULL};
+const aspace_stage protect_stages[] = {check_mapped, stage_fill, work_protect, stage_drain, NULL};
 const aspace_stage map_stages[] = {stage_fill, work_map, stage_drain, NULL};
 const aspace_stage unmap_stages[] = {work_unmap, NULL};
 

@@ -25,12 +25,25 @@ static status_t ready(const struct aspace *as, const struct region *region, bool
     return is_busy(region) ? ST_BUSY : ST_OK;
 }
 
-/* Charges and begins; from here on the operation must be run. The lock is held. */
-static status_t begin(struct aspace *as, const aspace_stage *stages, uint64_t start, uint64_t end,
-                      uint64_t frames, bool tables, struct aspace_op **out)
+/* Tables that these pages lack, were all of them small. */
+static uint64_t tables_for(const struct aspace *as, uint64_t start, uint64_t end)
 {
-    uint64_t missing =
-        tables ? arch_map_missing(&as->arch, uaddr(start), (end - start) >> PAGE_SHIFT) : 0;
+    return arch_map_missing(&as->arch, uaddr(start), (end - start) >> PAGE_SHIFT);
+}
+
+/* Tables for the large pages of which a part is meant, at either end. */
+static uint64_t tables_to_split(const struct aspace *as, uint64_t start, uint64_t end)
+{
+    const uint64_t low = ~(ARCH_LARGE_BYTES - 1);
+    bool head = (start & ~low) != 0 && arch_is_large(&as->arch, uaddr(start));
+    bool tail = (end & ~low) != 0 && arch_is_large(&as->arch, uaddr(end - 1));
+    return (uint64_t)head + (tail && !(head && (start & low) == ((end - 1) & low)));
+}
+
+/* Charges these frames and tables and begins; from here on the operation must be run. The lock is held. */
+static status_t begin(struct aspace *as, const aspace_stage *stages, uint64_t start, uint64_t end,
+                      uint64_t frames, uint64_t missing, struct aspace_op **out)
+{
     if (frames != 0 && ledger_charge(as->ledger, LEDGER_CLASS_FRAMES, frames) != ST_OK) {
         return ST_QUOTA;
     }
@@ -129,14 +142,14 @@ status_t aspace_commit(struct aspace *as, uint64_t address, uint64_t size_bytes,
     struct region *region = region_holding(as, address, end);
     status_t status = ready(as, region, region != NULL && region->kind == REGION_RESERVED);
     if (LIKELY(status == ST_OK && size_bytes <= FEW_PAGES * PAGE_BYTES) &&
-        known_empty(region, address, end) &&
-        arch_map_missing(&as->arch, uaddr(address), size_bytes >> PAGE_SHIFT) == 0) {
+        known_empty(region, address, end) && tables_for(as, address, end) == 0) {
         status = commit_few(as, region, address, end, prot);
         lock_release(&as->lock);
         return status;
     }
     if (status == ST_OK) {
-        status = begin(as, commit_stages, address, end, size_bytes >> PAGE_SHIFT, true, out);
+        status = begin(as, commit_stages, address, end, size_bytes >> PAGE_SHIFT,
+                       tables_for(as, address, end), out);
     }
     if (status == ST_OK) {
         (*out)->prot = (uint8_t)prot;
@@ -188,7 +201,7 @@ status_t aspace_decommit(struct aspace *as, uint64_t address, uint64_t size_byte
             lock_release(&as->lock);
             return status;
         }
-        status = begin(as, decommit_stages, start, max_u64(start, stop), 0, false, out);
+        status = begin(as, decommit_stages, start, max_u64(start, stop), 0, 0, out);
     }
     if (status == ST_OK) {
         list_push_back(&(*out)->regions, &region->link);
@@ -219,7 +232,7 @@ status_t aspace_protect(struct aspace *as, uint64_t address, uint64_t size_bytes
     struct region *region = region_holding(as, address, end);
     status_t status = ready(as, region, may_protect(region, prot));
     if (status == ST_OK) {
-        status = begin(as, protect_stages, address, end, 0, false, out);
+        status = begin(as, protect_stages, address, end, 0, tables_to_split(as, address, end), out);
     }
     if (status == ST_OK) {
         (*out)->prot = (uint8_t)prot;
@@ -240,7 +253,8 @@ static status_t begin_map(struct aspace *as, struct region *region, uint64_t *ad
     status_t status = region_place(as, ZONE_PROGRAM, &at, size_bytes);
     if (status == ST_OK) {
         uint64_t frames = private ? size_bytes >> PAGE_SHIFT : 0;
-        status = begin(as, map_stages, at, at + size_bytes, frames, true, out);
+        status = begin(as, map_stages, at, at + size_bytes, frames,
+                       tables_for(as, at, at + size_bytes), out);
     }
     *begun = status == ST_OK;
     if (*begun) {
@@ -340,7 +354,7 @@ status_t aspace_unmap(struct aspace *as, uint64_t address, uint64_t size_bytes,
     lock_acquire(&as->lock);
     status_t status = may_unmap(as, address, end);
     if (status == ST_OK) {
-        status = begin(as, unmap_stages, 0, 0, 0, false, out);
+        status = begin(as, unmap_stages, 0, 0, 0, 0, out);
     }
     for (struct region *region = status == ST_OK ? region_overlapping(as, address, end) : NULL;
          region != NULL && region_start(region) < end;
@@ -364,7 +378,7 @@ status_t aspace_unmap_dead(struct aspace *as, uint64_t *at, int32_t *budget, str
         } else if (region_is_routed(region) && !grant_is_live(region->route)) {
             status = ready(as, region, true);
             if (status == ST_OK) {
-                status = begin(as, unmap_stages, 0, 0, 0, false, out);
+                status = begin(as, unmap_stages, 0, 0, 0, 0, out);
             }
             if (status == ST_OK) {
                 list_push_back(&(*out)->regions, &region->link);

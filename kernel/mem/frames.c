@@ -2,8 +2,9 @@
 /*
  * The frame pool.
  *
- * A free frame is in exactly one of four places:
- *   virgin   above a section's cursor: never handed out, nothing written to it;
+ * A free frame is in exactly one of five places:
+ *   virgin   from a section's cursor to its end: never handed out, nothing written to it;
+ *   run      in a run that was given back whole; broken up when nothing else is left;
  *   pool     in a batch: CACHE_BATCH frames of which the first holds the numbers of the others;
  *   cache    in the array of one CPU;
  *   nowhere  it is in use.
@@ -36,8 +37,9 @@ enum { CACHE_BATCH = 16, CACHE_FRAMES = 2 * CACHE_BATCH };
 struct section {
     uint64_t first;  /* frame numbers */
     uint64_t cursor; /* [l] first virgin one */
-    uint64_t end;
-    uint64_t bit; /* number of its first bit in free_bits */
+    uint64_t end;    /* [l] of the virgin ones: runs come from here */
+    uint64_t limit;  /* of all */
+    uint64_t bit;    /* number of its first bit in free_bits */
 };
 
 /* One per CPU, on cache lines of its own. */
@@ -52,13 +54,15 @@ struct pool_batch {
     struct paddr others[CACHE_BATCH - 1];
 };
 
-static struct section sections[BOOT_MEMORY_MAX];
+static struct section sections[2 * BOOT_MEMORY_MAX];
 static size_t section_count;
 static struct frame_cache caches[ARCH_CPU_MAX];
 static struct spinlock pool_lock = SPINLOCK_INIT(LOCK_FRAMES);
 static struct paddr pool_head = {UINT64_MAX}; /* [l] first batch */
 static _Atomic uint64_t pool_count;           /* written under the lock */
 static _Atomic uint64_t virgin_count;         /* written under the lock */
+static struct paddr run_head = {UINT64_MAX};  /* [l] linked through their first words */
+static _Atomic uint64_t run_count;            /* written under the lock; frames in them */
 static uint64_t total_count;
 static size_t carve_section; /* [l] where virgin frames come from now */
 
@@ -68,7 +72,7 @@ static _Atomic uint64_t *free_bits;
 static const struct section *section_of(uint64_t number)
 {
     for (size_t i = 0; i < section_count; i++) {
-        if (number >= sections[i].first && number < sections[i].end) {
+        if (number >= sections[i].first && number < sections[i].limit) {
             return &sections[i];
         }
     }
@@ -101,7 +105,7 @@ static uint64_t debug_bits_init(struct section *largest)
     uint64_t bits = 0;
     for (size_t i = 0; i < section_count; i++) {
         sections[i].bit = bits;
-        bits += sections[i].end - sections[i].first;
+        bits += sections[i].limit - sections[i].first;
     }
     uint64_t frames = align_up((bits + 7) / 8 + 8, PAGE_BYTES) >> PAGE_SHIFT;
     free_bits = arch_direct(paddr(largest->cursor << PAGE_SHIFT));
@@ -128,14 +132,23 @@ static uint64_t debug_bits_init(struct section *largest)
 }
 #endif
 
+static struct section *section_add(uint64_t first, uint64_t end)
+{
+    struct section *s = &sections[section_count++];
+    *s = (struct section){.first = first, .cursor = first, .end = end, .limit = end};
+    total_count += end - first;
+    return s;
+}
+
 void frames_init(const struct boot_info *boot)
 {
     struct section *largest = NULL;
     section_count = 0;
     carve_section = 0;
     total_count = 0;
-    pool_head = PADDR_NONE;
+    pool_head = run_head = PADDR_NONE;
     atomic_store_relaxed(&pool_count, 0);
+    atomic_store_relaxed(&run_count, 0);
     for (size_t i = 0; i < ARCH_CPU_MAX; i++) {
         atomic_store_relaxed(&caches[i].count, 0);
     }
@@ -144,11 +157,14 @@ void frames_init(const struct boot_info *boot)
         if (m->kind != BOOT_MEMORY_FREE) {
             continue;
         }
-        struct section *s = &sections[section_count++];
-        s->first = m->base.v >> PAGE_SHIFT;
-        s->cursor = s->first;
-        s->end = (m->base.v + m->size_bytes) >> PAGE_SHIFT;
-        total_count += s->end - s->first;
+        uint64_t first = m->base.v >> PAGE_SHIFT;
+        uint64_t end = (m->base.v + m->size_bytes) >> PAGE_SHIFT;
+        uint64_t last_run = end & ~(uint64_t)(FRAME_RUN - 1);
+        if (last_run > first && last_run < end) { /* so that the rest ends where a run does */
+            (void)section_add(last_run, end);
+            end = last_run;
+        }
+        struct section *s = section_add(first, end);
         if (largest == NULL || s->end - s->first > largest->end - largest->first) {
             largest = s;
         }
@@ -210,6 +226,67 @@ static uint32_t take_virgin(struct paddr frames[CACHE_BATCH])
     return count;
 }
 
+/* Breaks up a run: a batch to the caller, the others to the pool. The lock is held. */
+static uint32_t take_from_run(struct paddr frames[CACHE_BATCH])
+{
+    if (paddr_is_none(run_head)) {
+        return 0;
+    }
+    struct paddr run = run_head;
+    run_head = *(struct paddr *)arch_direct(run);
+    for (uint64_t i = 0; i < FRAME_RUN; i++) {
+        struct paddr frame = paddr(run.v + (i << PAGE_SHIFT));
+        struct pool_batch *batch =
+            arch_direct(paddr(run.v + (i / CACHE_BATCH * CACHE_BATCH << PAGE_SHIFT)));
+        if (i < CACHE_BATCH) {
+            frames[i] = frame;
+        } else if (i % CACHE_BATCH == 0) {
+            batch->next = pool_head;
+            pool_head = frame;
+        } else {
+            batch->others[i % CACHE_BATCH - 1] = frame;
+        }
+    }
+    atomic_store_relaxed(&run_count, atomic_load_relaxed(&run_count) - FRAME_RUN);
+    atomic_store_relaxed(&pool_count, atomic_load_relaxed(&pool_count) + FRAME_RUN - CACHE_BATCH);
+    return CACHE_BATCH;
+}
+
+struct paddr frame_run_alloc(void)
+{
+    lock_acquire(&pool_lock);
+    struct paddr run = run_head;
+    if (!paddr_is_none(run)) {
+        run_head = *(struct paddr *)arch_direct(run);
+        atomic_store_relaxed(&run_count, atomic_load_relaxed(&run_count) - FRAME_RUN);
+    }
+    for (size_t i = section_count; i-- > 0 && paddr_is_none(run);) {
+        struct section *s = &sections[i];
+        if (s->end % FRAME_RUN == 0 && s->end - s->cursor >= FRAME_RUN) {
+            s->end -= FRAME_RUN;
+            run = paddr(s->end << PAGE_SHIFT);
+            atomic_store_relaxed(&virgin_count, atomic_load_relaxed(&virgin_count) - FRAME_RUN);
+        }
+    }
+    lock_release(&pool_lock);
+    for (uint64_t i = 0; i < FRAME_RUN && !paddr_is_none(run); i++) {
+        note_used(paddr(run.v + (i << PAGE_SHIFT)));
+    }
+    return run;
+}
+
+void frame_run_free(struct paddr run)
+{
+    for (uint64_t i = 0; i < FRAME_RUN; i++) {
+        note_free(paddr(run.v + (i << PAGE_SHIFT)));
+    }
+    lock_acquire(&pool_lock);
+    *(struct paddr *)arch_direct(run) = run_head;
+    run_head = run;
+    atomic_store_relaxed(&run_count, atomic_load_relaxed(&run_count) + FRAME_RUN);
+    lock_release(&pool_lock);
+}
+
 static ALWAYS_INLINE struct paddr pop(struct frame_cache *cache, uint32_t count)
 {
     struct paddr frame = cache->frame[count - 1];
@@ -233,6 +310,7 @@ static NOINLINE struct paddr refill_and_pop(struct frame_cache *cache)
         take_batch(cache->frame);
     } else {
         count = take_virgin(cache->frame);
+        count = count != 0 ? count : take_from_run(cache->frame);
     }
     lock_release(&pool_lock);
     return count != 0 ? pop(cache, count) : PADDR_NONE;
@@ -287,7 +365,8 @@ void frame_free(struct paddr frame)
 
 uint64_t frames_free_count(void)
 {
-    uint64_t count = atomic_load_relaxed(&pool_count) + atomic_load_relaxed(&virgin_count);
+    uint64_t count = atomic_load_relaxed(&pool_count) + atomic_load_relaxed(&virgin_count) +
+                     atomic_load_relaxed(&run_count);
     for (size_t i = 0; i < ARCH_CPU_MAX; i++) {
         count += atomic_load_relaxed(&caches[i].count);
     }

@@ -30,6 +30,12 @@ struct paddr frame_alloc(void);
 struct paddr frame_alloc_zeroed(void);
 void frame_free(struct paddr frame);
 
+/* FRAME_RUN frames side by side that begin at a multiple of their size, contents undefined; PADDR_NONE when there
+ * is no such run: take single ones. Given back whole. */
+enum { FRAME_RUN = 512 };
+struct paddr frame_run_alloc(void);
+void frame_run_free(struct paddr first);
+
 /* Frames free now; a snapshot for statistics and leak checks (sums the caches). */
 uint64_t frames_free_count(void);
 uint64_t frames_total_count(void);

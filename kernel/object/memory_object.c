@@ -32,7 +32,35 @@ static struct paddr find(const struct memory_object *object, uint32_t index,
         path[level - 1] = at;
         at = *entry_in(at, index, level - 1);
     }
-    return object->levels == 0 ? object->direct[index] : at;
+    return object->levels == 0 ? object->direct[index] : paddr(page_floor(at.v));
+}
+
+/* The mark of a lowest node's first entry: its frames are a run. */
+enum { RUN_MARK = 1 };
+static_assert((int)FRAME_RUN == (int)NODE_ENTRIES, "a lowest node's frames");
+
+/* The run that page `index` is in, marked; PADDR_NONE: none. Its node is there. */
+static struct paddr run_of(const struct memory_object *object, uint32_t index)
+{
+    struct paddr path[MEMORY_OBJECT_LEVELS];
+    if (object->levels == 0) {
+        return PADDR_NONE;
+    }
+    (void)find(object, index & ~(uint32_t)(NODE_ENTRIES - 1), path);
+    struct paddr first = *entry_in(path[0], 0, 0);
+    return (first.v & RUN_MARK) != 0 ? paddr(page_floor(first.v)) : PADDR_NONE;
+}
+
+struct paddr memory_object_run(const struct memory_object *object, uint32_t index)
+{
+    if (object->npages - index < FRAME_RUN) {
+        return PADDR_NONE;
+    }
+    struct paddr first = memory_object_frame(object, index);
+    bool aligned = (first.v & (((uint64_t)FRAME_RUN << PAGE_SHIFT) - 1)) == 0;
+    bool whole =
+        object->borrowed || (index % FRAME_RUN == 0 && !paddr_is_none(run_of(object, index)));
+    return aligned && whole ? first : PADDR_NONE;
 }
 
 struct paddr memory_object_frame(const struct memory_object *object, uint32_t index)
@@ -69,7 +97,12 @@ static void drop_last(struct memory_object *object)
 {
     struct paddr path[MEMORY_OBJECT_LEVELS];
     uint32_t index = --object->filled;
-    frame_free(find(object, index, path));
+    struct paddr frame = find(object, index, path);
+    if (paddr_is_none(run_of(object, index))) {
+        frame_free(frame);
+    } else if (index % FRAME_RUN == 0) {
+        frame_run_free(frame);
+    }
     for (unsigned level = nodes_with(object, index); level > 0; level--) {
         frame_free(path[level - 1]);
     }
@@ -139,21 +172,45 @@ static struct memory_object *object_new(struct ledger *ledger, uint64_t size_byt
     return object;
 }
 
+/* A zeroed frame for page `index`: of a new run, *mark then, of the one it is in, or a single one. */
+static struct paddr frame_for(const struct memory_object *object, uint32_t index, uint64_t *mark)
+{
+    struct paddr run = PADDR_NONE;
+    bool first = index % FRAME_RUN == 0;
+    if (!first) {
+        run = run_of(object, index);
+    } else if (object->levels != 0 && object->npages - index >= FRAME_RUN) {
+        run = frame_run_alloc();
+    }
+    *mark = first && !paddr_is_none(run) ? RUN_MARK : 0;
+    if (paddr_is_none(run)) {
+        return frame_alloc_zeroed();
+    }
+    struct paddr frame = paddr(run.v + ((uint64_t)(index % FRAME_RUN) << PAGE_SHIFT));
+    frame_zero(frame);
+    return frame;
+}
+
 /* Adds one zeroed page, and the nodes that begin with it, or nothing. */
 static bool add_page(struct memory_object *object)
 {
     struct paddr fresh[MEMORY_OBJECT_LEVELS + 1];
+    uint64_t mark = 0;
     uint32_t index = object->filled;
     unsigned nodes = nodes_with(object, index);
     for (unsigned i = 0; i <= nodes; i++) {
-        fresh[i] = frame_alloc_zeroed();
+        fresh[i] = i == 0 ? frame_for(object, index, &mark) : frame_alloc_zeroed();
         if (paddr_is_none(fresh[i])) {
-            while (i > 0) {
+            while (i > 1) {
                 frame_free(fresh[--i]);
+            }
+            if (i == 1) {
+                (mark != 0 ? frame_run_free : frame_free)(fresh[0]);
             }
             return false;
         }
     }
+    fresh[0].v |= mark;
     if (object->levels == 0) {
         object->direct[index] = fresh[0];
     } else {

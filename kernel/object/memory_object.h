@@ -9,7 +9,8 @@
  * it, so nothing is half-written when seal returns.
  *
  * Where the frames are: up to MEMORY_OBJECT_DIRECT in the struct, more in a tree of pages of 512
- * addresses, charged like page tables to the maker's ledger. Pages are added, and at the end dropped,
+ * addresses, charged like page tables to the maker's ledger. The 512 of a lowest node are one run of frames where
+ * the machine has one, so that they can be mapped as one large page. Pages are added, and at the end dropped,
  * one by one; a large object is made, and ends, in slices. Nobody but its maker knows one that is not
  * full yet. Payloads of the boot archive are memory objects over the module's own frames (`borrowed`):
  * never freed, nothing charged for them.
@@ -98,6 +99,10 @@ static inline bool memory_object_has(const struct memory_object *object, uint64_
 
 /* The frame of page `index` (< npages). Never changes. */
 struct paddr memory_object_frame(const struct memory_object *object, uint32_t index);
+
+/* The first of FRAME_RUN frames side by side, at a multiple of their size, that are the pages from `index` on;
+ * PADDR_NONE when they are not. */
+struct paddr memory_object_run(const struct memory_object *object, uint32_t index);
 
 /* Bookkeeping of one mapping (a region); ST_BAD_STATE when writable and sealed. */
 status_t memory_object_mapping_add(struct memory_object *object, bool writable);

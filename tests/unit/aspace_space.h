@@ -14,6 +14,7 @@
 #include "mem/aspace.h"
 #include "mem/frames.h"
 #include "mem/karray.h"
+#include "mem/region.h"
 #include "object/memory_object.h"
 #include "sched/cpu.h"
 

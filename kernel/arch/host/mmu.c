@@ -16,6 +16,7 @@ enum { LEVELS = 4, ENTRY_BITS = 9, ENTRIES = 1 << ENTRY_BITS };
 #define ENTRY_DIRTY UINT64_C(16)
 #define ENTRY_HIDDEN UINT64_C(32) /* not present; keeps the frame */
 #define ENTRY_COPY UINT64_C(64)
+#define ENTRY_LARGE UINT64_C(128) /* of level 1 */
 #define ENTRY_FRAME UINT64_C(0x000ffffffffff000)
 
 uintptr_t host_direct_base;
@@ -39,7 +40,7 @@ static entry_t *walk(const struct arch_aspace *as, uint64_t address, int *level_
     entry_t *table = arch_direct(as->root);
     for (int level = LEVELS - 1; level > 0; level--) {
         uint64_t entry = atomic_load_acquire(&table[entry_index(address, level)]);
-        if ((entry & ENTRY_PRESENT) == 0) {
+        if ((entry & (ENTRY_PRESENT | ENTRY_LARGE)) != ENTRY_PRESENT) {
             *level_out = level;
             return NULL;
         }
@@ -47,6 +48,34 @@ static entry_t *walk(const struct arch_aspace *as, uint64_t address, int *level_
     }
     *level_out = 0;
     return &table[entry_index(address, 0)];
+}
+
+/* The entry of level 1; NULL when a table above it is missing. */
+static entry_t *walk_large(const struct arch_aspace *as, uint64_t address)
+{
+    entry_t *table = arch_direct(as->root);
+    for (int level = LEVELS - 1; level > 1; level--) {
+        uint64_t entry = atomic_load_acquire(&table[entry_index(address, level)]);
+        if ((entry & ENTRY_PRESENT) == 0) {
+            return NULL;
+        }
+        table = table_ptr(entry);
+    }
+    return &table[entry_index(address, 1)];
+}
+
+/* The entry of a page of either size; NULL: neither. */
+static entry_t *walk_any(const struct arch_aspace *as, uint64_t address)
+{
+    int level;
+    entry_t *entry = walk(as, address, &level);
+    return entry == NULL && arch_is_large(as, uaddr(address)) ? walk_large(as, address) : entry;
+}
+
+bool arch_is_large(const struct arch_aspace *as, struct uaddr address)
+{
+    const entry_t *entry = walk_large(as, address.v);
+    return entry != NULL && (atomic_load_acquire(entry) & ENTRY_LARGE) != 0;
 }
 
 void arch_aspace_init(struct arch_aspace *as, struct paddr root)
@@ -63,7 +92,7 @@ static bool destroy_below(struct arch_aspace *as, entry_t *table, int level, siz
 {
     for (unsigned i = 0; level > 0 && i < ENTRIES; i++) {
         uint64_t entry = atomic_load_relaxed(&table[i]);
-        if ((entry & ENTRY_PRESENT) == 0) {
+        if ((entry & (ENTRY_PRESENT | ENTRY_LARGE)) != ENTRY_PRESENT) {
             continue;
         }
         if (!destroy_below(as, table_ptr(entry), level - 1, budget, give, context) ||
@@ -112,11 +141,12 @@ size_t arch_map_missing(const struct arch_aspace *as, struct uaddr start, size_t
     return missing;
 }
 
-static bool prepare_page(struct arch_aspace *as, uint64_t address, arch_table_take_fn take,
-                         void *context)
+/* The tables down to that of level `lowest`. */
+static bool prepare_page(struct arch_aspace *as, uint64_t address, int lowest,
+                         arch_table_take_fn take, void *context)
 {
     entry_t *table = arch_direct(as->root);
-    for (int level = LEVELS - 1; level > 0; level--) {
+    for (int level = LEVELS - 1; level > lowest; level--) {
         entry_t *slot = &table[entry_index(address, level)];
         uint64_t entry = atomic_load_relaxed(slot);
         if ((entry & ENTRY_PRESENT) == 0) {
@@ -140,7 +170,7 @@ bool arch_map_prepare(struct arch_aspace *as, struct uaddr start, size_t npages,
     uint64_t end = start.v + (uint64_t)npages * PAGE_BYTES;
     uint64_t bytes = level_bytes(1);
     for (uint64_t at = start.v; at < end; at = (at & ~(bytes - 1)) + bytes) {
-        if (!prepare_page(as, at, take, context)) {
+        if (!prepare_page(as, at, 0, take, context)) {
             return false;
         }
     }
@@ -172,6 +202,43 @@ void arch_map_page(struct arch_aspace *as, struct uaddr page, struct paddr frame
     }
 }
 
+bool arch_map_large(struct arch_aspace *as, struct uaddr page, struct paddr frame, unsigned prot,
+                    arch_table_take_fn take, void *context)
+{
+    if (!prepare_page(as, page.v, 1, take, context)) {
+        return false;
+    }
+    uint64_t none = 0;
+    return atomic_cas_acq_rel(walk_large(as, page.v), &none,
+                              frame.v | prot_bits(prot) | ENTRY_LARGE);
+}
+
+void arch_unmap_large(struct arch_aspace *as, struct uaddr page)
+{
+    atomic_store_release(walk_large(as, page.v), 0);
+}
+
+void arch_protect_large(struct arch_aspace *as, struct uaddr page, unsigned prot)
+{
+    entry_t *entry = walk_large(as, page.v);
+    uint64_t kept = atomic_load_relaxed(entry) & (ENTRY_FRAME | ENTRY_DIRTY | ENTRY_LARGE);
+    atomic_store_release(entry, kept | prot_bits(prot));
+}
+
+void arch_split_large(struct arch_aspace *as, struct uaddr page, arch_table_take_fn take,
+                      void *context)
+{
+    entry_t *entry = walk_large(as, page.v);
+    uint64_t old = atomic_load_relaxed(entry) & ~ENTRY_LARGE;
+    struct paddr fresh = take(context);
+    entry_t *table = arch_direct(fresh);
+    for (uint64_t i = 0; i < ENTRIES; i++) {
+        atomic_store_relaxed(&table[i], old + (i << PAGE_SHIFT));
+    }
+    as->table_count++;
+    atomic_store_release(entry, fresh.v | ENTRY_PRESENT);
+}
+
 struct paddr arch_unmap_page(struct arch_aspace *as, struct uaddr page)
 {
     int level;
@@ -196,7 +263,7 @@ struct uaddr arch_next_mapped(const struct arch_aspace *as, struct uaddr page, s
     int level;
     const entry_t *entry = walk(as, page.v, &level);
     uint64_t bytes = level_bytes(level);
-    bool there = entry != NULL && atomic_load_relaxed(entry) != 0;
+    bool there = entry != NULL ? atomic_load_relaxed(entry) != 0 : arch_is_large(as, page);
     uint64_t next = there ? page.v : (page.v & ~(bytes - 1)) + bytes;
     return uaddr(next < end.v ? next : end.v);
 }
@@ -225,21 +292,20 @@ bool arch_translate(const struct arch_aspace *as, struct uaddr address, bool nee
     if (!arch_user_range_ok(address, 1)) {
         return false;
     }
-    int level;
-    entry_t *entry = walk(as, address.v, &level);
+    const entry_t *entry = walk_any(as, address.v);
     uint64_t value = entry != NULL ? atomic_load_acquire(entry) : 0;
     if ((value & ENTRY_PRESENT) == 0 || (need_write && (value & ENTRY_WRITE) == 0)) {
         return false;
     }
-    *out = paddr((value & ENTRY_FRAME) + address.v % PAGE_BYTES);
+    uint64_t bytes = (value & ENTRY_LARGE) != 0 ? ARCH_LARGE_BYTES : PAGE_BYTES;
+    *out = paddr((value & ENTRY_FRAME) + address.v % bytes);
     return true;
 }
 
 bool arch_page_state(const struct arch_aspace *as, struct uaddr page, unsigned *prot_out,
                      bool *dirty_out)
 {
-    int level;
-    entry_t *entry = arch_user_range_ok(page, 1) ? walk(as, page.v, &level) : NULL;
+    entry_t *entry = arch_user_range_ok(page, 1) ? walk_any(as, page.v) : NULL;
     uint64_t value = entry != NULL ? atomic_load_acquire(entry) : 0;
     if ((value & ENTRY_PRESENT) == 0) {
         return false;
@@ -255,12 +321,11 @@ bool arch_page_state(const struct arch_aspace *as, struct uaddr page, unsigned *
 void *host_user(const struct arch_aspace *as, uint64_t address, bool write)
 {
     struct paddr p;
-    int level;
     if (!arch_translate(as, uaddr(address), write, &p)) {
         return NULL;
     }
     if (write) {
-        atomic_or_relaxed(walk(as, address, &level), ENTRY_DIRTY);
+        atomic_or_relaxed(walk_any(as, address), ENTRY_DIRTY);
     }
     return arch_direct(p);
 }

@@ -14,7 +14,7 @@
 #include "paging.h"
 #include "processor.h"
 
-enum { LEVEL_LEAF = 1, LEVEL_ROOT = 4 };
+enum { LEVEL_LEAF = 1, LEVEL_LARGE = 2, LEVEL_ROOT = 4 };
 
 #define TABLE_FLAGS (PTE_PRESENT | PTE_WRITE | PTE_USER)
 
@@ -56,10 +56,36 @@ static ALWAYS_INLINE uint64_t *leaf(const struct arch_aspace *as, uint64_t addre
         return NULL;
     }
     uint64_t e2 = *entry_in(base, e3, address, 2);
-    if (UNLIKELY((e2 & PTE_PRESENT) == 0)) {
+    if (UNLIKELY((e2 & (PTE_PRESENT | PTE_LARGE)) != PTE_PRESENT)) {
         return NULL;
     }
     return entry_in(base, e2, address, 1);
+}
+
+/* The entry that may be of a large page; NULL when a table above it is missing. */
+static uint64_t *large(const struct arch_aspace *as, uint64_t address)
+{
+    uint64_t table = as->root.v | PTE_PRESENT;
+    for (int level = LEVEL_ROOT; level > LEVEL_LARGE && (table & PTE_PRESENT) != 0; level--) {
+        table = *entry_in(x86_direct_base, table, address, level);
+    }
+    return (table & PTE_PRESENT) != 0 ? entry_in(x86_direct_base, table, address, LEVEL_LARGE)
+                                      : NULL;
+}
+
+bool arch_is_large(const struct arch_aspace *as, struct uaddr address)
+{
+    const uint64_t *entry = large(as, address.v);
+    return entry != NULL && (*entry & PTE_LARGE) != 0;
+}
+
+/* The entry of a page of either size; NULL: neither. */
+static const uint64_t *any(const struct arch_aspace *as, uint64_t address)
+{
+    const uint64_t *entry = leaf(as, address);
+    return LIKELY(entry != NULL)               ? entry
+           : arch_is_large(as, uaddr(address)) ? large(as, address)
+                                               : NULL;
 }
 
 static uint64_t leaf_flags(unsigned prot)
@@ -106,7 +132,7 @@ static bool give_below(struct arch_aspace *as, struct paddr table, int level, st
             i += GROUP - 1;
             continue;
         }
-        if ((entries[i] & PTE_PRESENT) == 0) {
+        if ((entries[i] & (PTE_PRESENT | PTE_LARGE)) != PTE_PRESENT) {
             continue;
         }
         struct paddr below = paddr(entries[i] & PTE_ADDRESS);
@@ -201,6 +227,11 @@ static bool prepare_user_root(struct arch_aspace *as, arch_table_take_fn take, v
     return true;
 }
 
+static bool prepare_roots(struct arch_aspace *as, arch_table_take_fn take, void *context)
+{
+    return !features.pti || !paddr_is_none(as->user_root) || prepare_user_root(as, take, context);
+}
+
 static void note_table(struct arch_aspace *as, struct paddr table)
 {
     as->table_count++;
@@ -210,11 +241,12 @@ static void note_table(struct arch_aspace *as, struct paddr table)
     as->noted_count++;
 }
 
-static bool prepare_one(struct arch_aspace *as, uint64_t address, arch_table_take_fn take,
-                        void *context)
+/* The tables down to that of level `lowest`. */
+static bool prepare_one(struct arch_aspace *as, uint64_t address, int lowest,
+                        arch_table_take_fn take, void *context)
 {
     uint64_t *table = table_at(as->root);
-    for (int level = LEVEL_ROOT; level > LEVEL_LEAF; level--) {
+    for (int level = LEVEL_ROOT; level > lowest; level--) {
         uint64_t *entry = &table[index_at(address, level)];
         if ((*entry & PTE_PRESENT) == 0) {
             struct paddr fresh = take(context);
@@ -237,11 +269,11 @@ bool arch_map_prepare(struct arch_aspace *as, struct uaddr start, size_t npages,
 {
     uint64_t end = start.v + (uint64_t)npages * PAGE_BYTES;
     uint64_t span = span_at(LEVEL_LEAF + 1);
-    if (features.pti && paddr_is_none(as->user_root) && !prepare_user_root(as, take, context)) {
+    if (!prepare_roots(as, take, context)) {
         return false;
     }
     for (uint64_t at = start.v; at < end; at = (at & ~(span - 1)) + span) {
-        if (!prepare_one(as, at, take, context)) {
+        if (!prepare_one(as, at, LEVEL_LEAF, take, context)) {
             return false;
         }
     }
@@ -256,6 +288,45 @@ void arch_map_page(struct arch_aspace *as, struct uaddr page, struct paddr frame
               entry == NULL ? "not prepared" : "mapped");
     }
     *entry = frame.v | leaf_flags(prot);
+}
+
+bool arch_map_large(struct arch_aspace *as, struct uaddr page, struct paddr frame, unsigned prot,
+                    arch_table_take_fn take, void *context)
+{
+    if (!prepare_roots(as, take, context) || !prepare_one(as, page.v, LEVEL_LARGE, take, context)) {
+        return false;
+    }
+    uint64_t *entry = large(as, page.v);
+    bool free = *entry == 0;
+    if (free) {
+        *entry = frame.v | leaf_flags(prot) | PTE_LARGE;
+    }
+    return free;
+}
+
+void arch_unmap_large(struct arch_aspace *as, struct uaddr page)
+{
+    *large(as, page.v) = 0;
+}
+
+void arch_protect_large(struct arch_aspace *as, struct uaddr page, unsigned prot)
+{
+    uint64_t *entry = large(as, page.v);
+    *entry = (*entry & PTE_ADDRESS) | leaf_flags(prot) | PTE_LARGE;
+}
+
+void arch_split_large(struct arch_aspace *as, struct uaddr page, arch_table_take_fn take,
+                      void *context)
+{
+    uint64_t *entry = large(as, page.v);
+    uint64_t old = *entry & ~PTE_LARGE;
+    struct paddr fresh = take(context);
+    uint64_t *table = table_at(fresh);
+    for (uint64_t i = 0; i < TABLE_ENTRIES; i++) {
+        table[i] = old + (i << PAGE_SHIFT);
+    }
+    note_table(as, fresh);
+    *(volatile uint64_t *)entry = fresh.v | TABLE_FLAGS;
 }
 
 bool arch_hide_page(struct arch_aspace *as, struct uaddr page)
@@ -273,7 +344,8 @@ struct uaddr arch_next_mapped(const struct arch_aspace *as, struct uaddr page, s
     enum { LOOKS = 16 };
     uint64_t *table = table_at(as->root);
     int level = LEVEL_ROOT;
-    while (level > LEVEL_LEAF && (table[index_at(page.v, level)] & PTE_PRESENT) != 0) {
+    while (level > LEVEL_LEAF &&
+           (table[index_at(page.v, level)] & (PTE_PRESENT | PTE_LARGE)) == PTE_PRESENT) {
         table = table_at(paddr(table[index_at(page.v, level--)] & PTE_ADDRESS));
     }
     uint64_t span = span_at(level);
@@ -319,19 +391,20 @@ bool arch_translate(const struct arch_aspace *as, struct uaddr address, bool nee
     if (!arch_user_range_ok(address, 1)) {
         return false;
     }
-    const uint64_t *entry = leaf(as, address.v);
+    const uint64_t *entry = any(as, address.v);
     uint64_t needed = PTE_PRESENT | (need_write ? PTE_WRITE : 0);
     if (entry == NULL || (*entry & needed) != needed) {
         return false;
     }
-    *out = paddr((*entry & PTE_ADDRESS) | (address.v & (PAGE_BYTES - 1)));
+    uint64_t bytes = UNLIKELY((*entry & PTE_LARGE) != 0) ? ARCH_LARGE_BYTES : PAGE_BYTES;
+    *out = paddr((*entry & PTE_ADDRESS) | (address.v & (bytes - 1)));
     return true;
 }
 
 bool arch_page_state(const struct arch_aspace *as, struct uaddr page, unsigned *prot_out,
                      bool *dirty_out)
 {
-    const uint64_t *entry = leaf(as, page.v);
+    const uint64_t *entry = any(as, page.v);
     if (entry == NULL || (*entry & PTE_PRESENT) == 0) {
         return false;
     }

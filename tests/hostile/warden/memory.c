@@ -508,6 +508,52 @@ static int64_t long_work(void)
     return 0;
 }
 
+/* A large object is mapped by large pages; whatever part of it changes its rights, the rest stays, and it goes
+ * whole. Each round has fresh addresses: where small pages have been their tables stay. */
+static int64_t large_pages(void)
+{
+    struct usage before, after;
+    capos_cap_t object;
+    CHECK_EQ(new_memory(held("ledger"), BIG, &object), ST_OK);
+    usage_now(&before);
+    CHECK(map(object, 0, 0, BIG, PROTECTION_READ_WRITE) >= 0);
+    uint64_t at = result[1];
+    usage_now(&after);
+    CHECK_EQ(at % (2 << 20), 0);
+    /* A table above them and a page of records at most; small pages would have had four tables more. */
+    CHECK(after.used[LEDGER_CLASS_KERNEL_PAGES] <= before.used[LEDGER_CLASS_KERNEL_PAGES] + 3);
+    for (uint64_t i = 0; i < BIG; i += PAGE) {
+        *(volatile uint64_t *)(uintptr_t)(at + i) = i;
+    }
+    CHECK_EQ(unmap(at, BIG), 0);
+    usage_now(&before);
+    for (uint64_t round = 0; round < 6; round++) {
+        uint64_t offset = round % 3 * PAGE, bytes = BIG - offset;
+        at += 2 * BIG;
+        CHECK(map(object, at + offset * (round % 2), offset, bytes, PROTECTION_READ_WRITE) >= 0);
+        uint64_t here = result[1], odd = here + (round + 1) * 77 * PAGE;
+        CHECK_EQ(protect(odd, 3 * PAGE, PROTECTION_READ), 0);
+        CHECK_EQ(unmap(odd, PAGE), ST_BAD_STATE);
+        for (uint64_t i = 0; i < bytes; i += PAGE) {
+            CHECK_EQ(*(volatile uint64_t *)(uintptr_t)(here + i), offset + i);
+        }
+        *(volatile uint64_t *)(uintptr_t)(odd - PAGE) += 0;
+        *(volatile uint64_t *)(uintptr_t)(odd + 3 * PAGE) += 0;
+        struct capos_sqe read = CALL(object, MemoryObject, read, MESSAGE(0, 48), 24, result, 64);
+        read.result = odd + PAGE;
+        CHECK_EQ(raw_do(read).result, ST_BAD_ADDRESS);
+        CHECK_EQ(protect(here, bytes, PROTECTION_READ), 0);
+        CHECK_EQ(unmap(here, bytes), 0);
+    }
+    CHECK_EQ(raw_status(CALL(object, MemoryObject, seal, NULL, 0, result, 64)), ST_OK);
+    sleep_ms(20);
+    usage_now(&after);
+    CHECK_EQ(after.used[LEDGER_CLASS_FRAMES], before.used[LEDGER_CLASS_FRAMES]);
+    CHECK_EQ(after.used[LEDGER_CLASS_VIRTUAL_PAGES], before.used[LEDGER_CLASS_VIRTUAL_PAGES]);
+    CHECK(map(object, 0, 0, BIG, PROTECTION_READ) >= 0); /* and dies with it */
+    return 0;
+}
+
 /* A large object is made and given back, and nobody sees one that is not whole. */
 static int64_t long_making(void)
 {
@@ -586,6 +632,7 @@ const struct hostile_case memory_cases[] = {
     CASE("mem.offset", wild_offsets, "no offset leads out of a memory object"),
     CASE("mem.size", wrong_sizes, "a memory object of a wrong size is not made"),
     CASE("mem.churn", churn, "memory given back is back, and comes again clean"),
+    ROOMY("mem.large", large_pages, "parts of large pages change and go, and the rest stays"),
     ROOMY("mem.long", long_work, "pages that are worked on are busy to others, and none is lost"),
     ROOMY("mem.make", long_making,
           "a large object is made whole or not at all, and given back whole"),
