@@ -3,6 +3,7 @@
 #ifndef CAPOS_KERNEL_ARCH_CPU_H
 #define CAPOS_KERNEL_ARCH_CPU_H
 
+#include "lib/base/atomic.h"
 #include "lib/base/compiler.h"
 
 enum { ARCH_CPU_MAX = 64, ARCH_CACHE_LINE_BYTES = 64 };
@@ -35,6 +36,13 @@ void arch_cpu_kick(arch_cpu_mask_t cpus);
 
 /* True when an interrupt is waiting for this CPU to leave the kernel. Costs some 20 instructions. */
 bool arch_interrupt_pending(void);
+
+/* A ticket lock's next ticket, with acquire; true when it is being served already. */
+static inline bool arch_ticket_take(_Atomic uint16_t *next, const _Atomic uint16_t *serving,
+                                    uint16_t *ticket_out);
+
+/* Its owner, who alone writes it, passes it on, with release. */
+static inline void arch_ticket_pass(_Atomic uint16_t *serving);
 
 /* Spin-wait hint. */
 static inline void arch_cpu_relax(void);

@@ -141,14 +141,9 @@ struct grant *grant_next(const struct grant *top, struct grant *at)
     return next;
 }
 
-void grant_unref(struct grant *grant)
+void grant_remove(struct grant *grant)
 {
-    for (;;) {
-        uint32_t refs = atomic_sub_acq_rel(&grant->refs, 1);
-        KDEBUG_ASSERT(refs != 0);
-        if (refs != 1) {
-            return;
-        }
+    do {
         struct grant *parent = grant->parent;
         KASSERT(parent != NULL); /* the kernel keeps its ref of the root */
         lock_acquire(&parent->lock);
@@ -156,5 +151,10 @@ void grant_unref(struct grant *grant)
         lock_release(&parent->lock);
         grant_free(grant);
         grant = parent; /* its child's ref */
-    }
+    } while (ref_drop(&grant->refs));
+}
+
+void grant_unref(struct grant *grant)
+{
+    grant_unref_inline(grant);
 }

@@ -17,6 +17,7 @@
 
 #include "abi/types.h"
 #include "core/lock.h"
+#include "core/refs.h"
 #include "lib/base/atomic.h"
 #include "lib/base/list.h"
 
@@ -87,5 +88,15 @@ static inline void grant_ref(struct grant *grant)
 /* The last ref frees the node, and its ancestors as far as nothing else holds them. No lock may be
  * held. */
 void grant_unref(struct grant *grant);
+
+/* What the last one does: only for grant_unref_inline, which is for the hottest paths. */
+COLD void grant_remove(struct grant *grant);
+
+static ALWAYS_INLINE void grant_unref_inline(struct grant *grant)
+{
+    if (ref_drop(&grant->refs)) {
+        grant_remove(grant);
+    }
+}
 
 #endif

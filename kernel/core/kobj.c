@@ -48,20 +48,20 @@ void kobj_init(struct kobj *obj, uint8_t ktype, const struct kobj_ops *ops, stru
 }
 
 /* The object's ledger may go with it, and that one's parent: at most LEDGER_MAX_DEPTH rounds. */
-void kobj_unref(struct kobj *obj)
+void kobj_end(struct kobj *obj)
 {
-    while (obj != NULL) {
-        uint32_t refs = atomic_sub_acq_rel(&obj->refs, 1);
-        KDEBUG_ASSERT(refs != 0);
-        if (LIKELY(refs != 1)) {
-            return;
-        }
+    do {
         KDEBUG_ASSERT(atomic_load_relaxed(&obj->slots) == 0);
         trace_note(TRACE_DESTROY, (uint64_t)(uintptr_t)obj, obj->id);
         struct ledger *ledger = obj->ledger;
         obj->ops->destroy(obj);
         obj = ledger != NULL ? &ledger->obj : NULL;
-    }
+    } while (obj != NULL && ref_drop(&obj->refs));
+}
+
+void kobj_unref(struct kobj *obj)
+{
+    kobj_unref_inline(obj);
 }
 
 void kobj_slot_drop(struct kobj *obj)

@@ -18,6 +18,7 @@
 
 #include "abi/types.h"
 #include "core/lock.h"
+#include "core/refs.h"
 #include "lib/base/list.h"
 
 struct grant;
@@ -65,18 +66,6 @@ struct kobj {
  * gives back after ops->destroy has returned. */
 void kobj_init(struct kobj *obj, uint8_t ktype, const struct kobj_ops *ops, struct ledger *ledger);
 
-/* A ref of something whose refs may be zero already (its last holder is unlinking it): false. */
-static inline bool ref_try(_Atomic uint32_t *refs)
-{
-    uint32_t seen = atomic_load_relaxed(refs);
-    while (seen != 0) {
-        if (atomic_cas_relaxed(refs, &seen, seen + 1)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static inline void kobj_ref(struct kobj *obj)
 {
     atomic_add_relaxed(&obj->refs, 1);
@@ -85,6 +74,16 @@ static inline void kobj_ref(struct kobj *obj)
 /* Drops one ref; the last one destroys. No lock may be held whose rank destroy needs: only locks of
  * rank LOCK_SLAB and above may be taken by destroy while the caller holds none of rank OBJECT. */
 void kobj_unref(struct kobj *obj);
+
+/* What the last one does: only for kobj_unref_inline, which is for the hottest paths. */
+COLD void kobj_end(struct kobj *obj);
+
+static ALWAYS_INLINE void kobj_unref_inline(struct kobj *obj)
+{
+    if (ref_drop(&obj->refs)) {
+        kobj_end(obj);
+    }
+}
 
 /* One capability more; the slot takes over one ref that the caller holds. */
 static inline void kobj_slot_add(struct kobj *obj)

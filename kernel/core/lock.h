@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "arch/cpu.h"
 #include "lib/base/atomic.h"
 #include "lib/base/compiler.h"
 
@@ -73,16 +74,15 @@ void lock_release(struct spinlock *lock);
 #else
 static inline void lock_acquire(struct spinlock *lock)
 {
-    uint16_t ticket = atomic_add_relaxed(&lock->next, 1);
-    if (UNLIKELY(atomic_load_acquire(&lock->serving) != ticket)) {
+    uint16_t ticket;
+    if (UNLIKELY(!arch_ticket_take(&lock->next, &lock->serving, &ticket))) {
         lock_wait(lock, ticket);
     }
 }
 
 static inline void lock_release(struct spinlock *lock)
 {
-    uint16_t serving = atomic_load_relaxed(&lock->serving);
-    atomic_store_release(&lock->serving, (uint16_t)(serving + 1));
+    arch_ticket_pass(&lock->serving);
 }
 #endif
 

@@ -18,6 +18,18 @@ static inline void *arch_cpu_local(void)
     return host_cpu_locals[host_cpu_number];
 }
 
+static inline bool arch_ticket_take(_Atomic uint16_t *next, const _Atomic uint16_t *serving,
+                                    uint16_t *ticket_out)
+{
+    *ticket_out = atomic_add_relaxed(next, 1);
+    return atomic_load_acquire(serving) == *ticket_out;
+}
+
+static inline void arch_ticket_pass(_Atomic uint16_t *serving)
+{
+    atomic_store_release(serving, (uint16_t)(atomic_load_relaxed(serving) + 1));
+}
+
 static inline void arch_cpu_relax(void)
 {
     host_relax();

@@ -20,6 +20,23 @@ static inline void *arch_cpu_local(void)
     return local;
 }
 
+/* Stores and loads are as ordered as they have to be; the compiler is told. */
+static inline bool arch_ticket_take(_Atomic uint16_t *next, const _Atomic uint16_t *serving,
+                                    uint16_t *ticket_out)
+{
+    uint16_t ticket = 1;
+    bool served;
+    __asm__ volatile("lock xaddw %0, %1" : "+r"(ticket), "+m"(*next) : : "memory", "cc");
+    __asm__ volatile("cmpw %1, %2" : "=@cce"(served) : "r"(ticket), "m"(*serving) : "memory");
+    *ticket_out = ticket;
+    return served;
+}
+
+static inline void arch_ticket_pass(_Atomic uint16_t *serving)
+{
+    __asm__ volatile("incw %0" : "+m"(*serving) : : "memory", "cc");
+}
+
 static inline void arch_cpu_relax(void)
 {
     __asm__ volatile("pause" ::: "memory");
