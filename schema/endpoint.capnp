@@ -20,7 +20,7 @@ interface Endpoint $A.kernel $A.kernelType(1) $A.transfer(copy) $A.scope(sameSes
   # across sessions holders may give it. boundNs, if not 0 (at most an hour), is how long a call may
   # take from when it is received: then it ends timedOut, and event DEADLINE tells the server its key.
 
-  lend @3 () -> (serve :UInt16 $A.capability("EndpointServe")) $A.resultCaps(1) $A.statuses(["badState", "quota"]);
+  lend @3 () -> (serve :UInt16 $A.capability("EndpointServe")) $A.resultCaps(1) $A.statuses(["quota"]);
   # The serve facet of this endpoint, for a server.
 
   vacant @4 (untilNs :UInt64 $A.unit("ns")) -> () $A.statuses(["badArgument"]);

@@ -55,7 +55,7 @@ interface GrantHandle $A.kernel $A.kernelType(22) $A.transfer(copy) $A.scope(sam
 
   regrant @2 Derivation -> Derived
       $A.maxParams(256) $A.paramCaps(1) $A.resultCaps(2)
-      $A.statuses(["badArgument", "noMethod", "quota", "notTransferable", "badState"]);
+      $A.statuses(["badArgument", "noMethod", "quota", "notTransferable"]);
   # As CapabilityManager.derive, but below this grant and not below the capability's own: a fresh
   # route, which the capability keeps when its maker returns it as the result of a call.
 

@@ -9,6 +9,6 @@ interface Timer $A.kernel $A.kernelType(9) $A.transfer(copy) $A.scope(crossSessi
   now @0 () -> (nowNs :UInt64 $A.unit("ns")) $A.quick;
   # Monotonic nanoseconds since boot.
 
-  sleep @1 (untilNs :UInt64 $A.unit("ns")) -> (nowNs :UInt64 $A.unit("ns")) $A.mayBlock $A.statuses(["quota"]);
+  sleep @1 (untilNs :UInt64 $A.unit("ns")) -> (nowNs :UInt64 $A.unit("ns")) $A.mayBlock;
   # Completes at or after this absolute time.
 }

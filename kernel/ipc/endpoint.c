@@ -452,9 +452,6 @@ status_t Endpoint_kernel_lend(struct invocation *inv, Endpoint_lend_params_r par
                               Endpoint_lend_results_b results)
 {
     (void)params;
-    if (kobj_is_dead(inv->target.object)) {
-        return ST_BAD_STATE;
-    }
     status_t status = invoke_reserve_caps(inv, 1);
     if (status != ST_OK) {
         return status;
