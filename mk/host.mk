@@ -14,7 +14,7 @@ include $(sort $(wildcard tests/unit/*_sources.mk))
 HOST_KERNEL_SOURCES += $(sort $(filter-out %_test.c,$(wildcard tests/unit/kernel_*.c)))
 KERNEL_TESTS := $(patsubst tests/unit/%.c,%,$(shell grep -lsE '^.include "(tests/unit/kernel_|core/|cap/|ring/|mem/|object/|sched/|ipc/|arch/|host)' tests/unit/*_test.c))
 # The frame allocator fails when a test says so: tests/unit/kernel_machine.c.
-KERNEL_TEST_WRAP := -Wl,--wrap=frame_alloc,--wrap=frame_alloc_zeroed,--wrap=op_post,--wrap=op_post_result,--wrap=record_finish
+KERNEL_TEST_WRAP := -Wl,--wrap=frame_alloc,--wrap=frame_alloc_zeroed,--wrap=op_post,--wrap=op_post_result,--wrap=record_finish,--wrap=record_complete,--wrap=record_complete_message
 UNIT_TESTS := $(sort $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*_test.c)))
 TSAN_TESTS := $(UNIT_TESTS)
 

@@ -14,6 +14,7 @@
 #include "gen/ledger.capnp.h"
 #include "gen/memory.capnp.h"
 #include "gen/process.capnp.h"
+#include "gen/scheduling.capnp.h"
 #include "gen/session.capnp.h"
 #include "gen/thread.capnp.h"
 #include "core/log.h"
@@ -371,7 +372,9 @@ static struct capos_cqe launch(struct user *user, capos_cap_t launcher, const ch
 TEST(launcher_answers, "a launcher has programs of different names, each of them sealed")
 {
     fixture_start(1);
-    struct user *user = user_new("maker");
+    uint64_t limits[LEDGER_CLASSES];
+    machine_limits(limits, 1000000, 2000);
+    struct user *user = user_new_limits("maker", limits, USER_RING);
     capos_cap_t spawner = give_root(user, KTYPE_PROCESS_SPAWNER);
     struct capos_transfer xfers[1] = {copy_of(user_image(user))};
     struct capos_transfer open = copy_of(user_memory(user, "text", 4, false));
@@ -531,5 +534,67 @@ TEST(mint_answers,
                        NULL, 0, NULL)
                  .result,
              ST_QUOTA);
+    fixture_end();
+}
+
+TEST(private_answers,
+     "private mappings by their ring: each refusal, and the address space stays as it was")
+{
+    fixture_start(1);
+    struct user *user = user_new("mapper");
+    capos_cap_t self = give_self(user, KTYPE_VIRTUAL_MEMORY);
+    capos_cap_t memory = user_memory(user, "text", 4, false);
+    capos_cap_t large = user_memory(user, "text", 4, false);
+    capos_cap_t blind = user_pass(user, memory, user, 1 << MemoryObject_info_ORDINAL);
+    enum { MAP = VirtualMemory_map_private_ORDINAL };
+    refused(user, self, VirtualMemory_ID, MAP, DATA(0, 1, 0, P), memory, ST_BAD_ARGUMENT);
+    refused(user, self, VirtualMemory_ID, MAP, DATA(0, USER_HEAP, 0, P), memory, ST_EXISTS);
+    refused(user, self, VirtualMemory_ID, MAP, DATA(0, 0, 0, P), blind, ST_NO_METHOD);
+    frames_fail_at(1);
+    refused(user, self, VirtualMemory_ID, MAP, DATA(0, 0, 0, P), large, ST_QUOTA);
+    frames_fail_at(0);
+    fixture_end();
+}
+
+TEST(ended_space_answers, "the address space of a process that has ended says so")
+{
+    static const uint16_t methods[] = {VirtualMemory_reserve_ORDINAL, VirtualMemory_commit_ORDINAL,
+                                       VirtualMemory_decommit_ORDINAL,
+                                       VirtualMemory_protect_ORDINAL};
+    fixture_start(1);
+    struct user *user = user_new("loader"), *other = user_new("loaded");
+    capos_cap_t space = user_give(user, &other->process->obj, KTYPE_VIRTUAL_MEMORY,
+                                  kernel_interfaces[KTYPE_VIRTUAL_MEMORY].facet_all);
+    user_exit(other, 0);
+    for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
+        refused(user, space, VirtualMemory_ID, methods[i], DATA(0x40000000, P, PROTECTION_READ), 0,
+                ST_DISCONNECTED);
+    }
+    fixture_end();
+}
+
+TEST(context_answers, "a scheduling context tells what it is")
+{
+    fixture_start(1);
+    struct user *user = user_new("looker");
+    capos_cap_t policy = give_root(user, KTYPE_SCHEDULING_POLICY);
+    struct capos_cqe made =
+        ask(user, policy, SchedulingPolicy_ID, SchedulingPolicy_new_context_ORDINAL,
+            DATA(SCHEDULING_CLASS_NORMAL | 100 << 16), 0);
+    CHECK(made.result >= 0);
+    CHECK(
+        ask(user, made.first_cap, SchedulingContext_ID, SchedulingContext_info_ORDINAL, DATA(0), 0)
+            .result >= 0);
+    fixture_end();
+}
+
+TEST(no_slot_of_process, "what a process's handle and debugger answer with needs a slot, too")
+{
+    fixture_start(1);
+    struct user *user = user_of_few_slots();
+    capos_cap_t handle = give_self(user, KTYPE_PROCESS_HANDLE);
+    fill_slots(user);
+    refused(user, handle, ProcessHandle_ID, ProcessHandle_address_space_ORDINAL, DATA(0), 0,
+            ST_QUOTA);
     fixture_end();
 }

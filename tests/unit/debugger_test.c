@@ -4,6 +4,7 @@
 
 #include <sched.h>
 
+#include "gen/ledger.capnp.h"
 #include "gen/capabilities.capnp.h"
 #include "gen/debugger.capnp.h"
 #include "gen/grants.capnp.h"
@@ -438,6 +439,47 @@ TEST(debugger_terminates, "terminate ends the process, and is BAD_STATE while it
     CHECK(result >= 0);
     ended(PROCESS_ENDED_TERMINATED, 0);
     CHECK_EQ(plain(ProcessDebugger_terminate_ORDINAL), ST_DISCONNECTED);
+    fixture_end();
+}
+
+TEST(debugger_no_slot, "what a debugger answers with needs a slot")
+{
+    struct capos_cqe cqe;
+    start(1);
+    do {
+        cqe = user_call_plain(boss, boss->ledger, Ledger_ID, Ledger_new_notification_ORDINAL, NULL);
+    } while (cqe.result >= 0);
+    CHECK_EQ(cqe.result, ST_QUOTA);
+    CHECK_EQ(plain(ProcessDebugger_memory_ORDINAL), ST_QUOTA);
+    CHECK_EQ(plain(ProcessDebugger_capabilities_ORDINAL), ST_QUOTA);
+    fixture_end();
+}
+
+TEST(debugger_stops_one, "while one thread is being stopped, another stop is refused BUSY")
+{
+    uint64_t words[8];
+    struct capnp_builder builder;
+    struct capos_cqe cqe;
+    unsigned busy = 0, done = 0;
+    start(2);
+    for (unsigned i = 0; i < 2; i++) {
+        capnp_builder_init(&builder, words, sizeof(words));
+        ProcessDebugger_stop_params_set_thread(ProcessDebugger_stop_params_init(&builder), id());
+        struct capos_sqe sqe =
+            sqe_method(boss, debugger, ProcessDebugger_ID, ProcessDebugger_stop_ORDINAL, &builder);
+        sqe_result(boss, &sqe, 64, 0);
+        user_submit(boss, &sqe);
+    }
+    user_enter_start(boss, 2, CAPOS_FOREVER);
+    fixture_settle();
+    while (user_reap(boss, &cqe)) {
+        busy += cqe.result == ST_BUSY;
+        done += cqe.result >= 0;
+    }
+    CHECK_EQ(busy, 1);
+    CHECK_EQ(done, 1);
+    CHECK_EQ(state_of(child), THREAD_STOPPED);
+    CHECK_EQ(resume(id(), false), ST_OK);
     fixture_end();
 }
 

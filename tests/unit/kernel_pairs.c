@@ -4,7 +4,7 @@
  * name, each process adds its own at its end, a line each: interface id, method, status. tools/status-pairs compares
  * them with what the schema declares.
  *
- * Every completion but those of calls between processes on the special path leaves by one of three functions, which the
+ * Every completion but those of calls between processes on the special path leaves by one of five functions, which the
  * linker leads through here (--wrap). Thread-safe; a status seen twice is noted once.
  */
 #include <fcntl.h>
@@ -31,6 +31,13 @@ void __wrap_op_post(struct op *op, int32_t result, uint16_t flags, uint16_t cap_
 void __wrap_op_post_result(struct op *op, int32_t result);
 void __wrap_record_finish(struct record *rec, int32_t result, uint16_t flags, uint16_t cap_count,
                           uint64_t extra);
+
+void __real_record_complete(struct record *rec, status_t status);
+void __real_record_complete_message(struct record *rec, const void *message, uint32_t len,
+                                    const struct capability *caps, uint32_t count);
+void __wrap_record_complete(struct record *rec, status_t status);
+void __wrap_record_complete_message(struct record *rec, const void *message, uint32_t len,
+                                    const struct capability *caps, uint32_t count);
 
 static void note(const struct capos_sqe *sqe, int32_t result)
 {
@@ -63,6 +70,19 @@ void __wrap_record_finish(struct record *rec, int32_t result, uint16_t flags, ui
 {
     note(&rec->sqe, result);
     __real_record_finish(rec, result, flags, cap_count, extra);
+}
+
+void __wrap_record_complete(struct record *rec, status_t status)
+{
+    note(&rec->sqe, status);
+    __real_record_complete(rec, status);
+}
+
+void __wrap_record_complete_message(struct record *rec, const void *message, uint32_t len,
+                                    const struct capability *caps, uint32_t count)
+{
+    note(&rec->sqe, ST_OK);
+    __real_record_complete_message(rec, message, len, caps, count);
 }
 
 __attribute__((destructor)) static void tell(void)

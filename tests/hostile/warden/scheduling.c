@@ -112,7 +112,7 @@ static int64_t takes_all(void)
 /* Spins on next to nothing, until somebody ends it. */
 static int64_t spins(void)
 {
-    struct capos_cqe cqe = create(1, 10000, 50000, 100 * MS);
+    struct capos_cqe cqe = create(1, 10000, 5 * MS, 100 * MS);
     CHECK(cqe.result >= 0);
     CHECK_EQ(bind_self(cqe.first_cap), ST_OK);
     CHECK_EQ(signal_bits(held("note"), 1), ST_OK);
@@ -223,7 +223,7 @@ static int64_t calls_keeper(void)
     struct capos_cqe cqe = raw_do(sqe);
     CHECK_EQ(cqe.cap_count, 1);
     capos_cap_t bounded = cqe.first_cap;
-    struct capos_cqe context = create(1, 100, 50000, 10 * MS);
+    struct capos_cqe context = create(1, 100, MS / 2, 10 * MS);
     CHECK(context.result >= 0);
     CHECK_EQ(bind_self(context.first_cap), ST_OK);
     for (unsigned i = 0; i < 2; i++) {
