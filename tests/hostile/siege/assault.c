@@ -324,8 +324,8 @@ static void terminal_limits(void)
 /* Control bytes grow to four on the screen: a few of these fill the wire's queue. */
 static void submit_writes(unsigned count)
 {
-    enum { WORDS = 2 + 4096 / 8 };
-    static uint64_t message[WORDS];
+    enum { TEXT_WORDS = 2 + 4096 / 8 };
+    static uint64_t message[TEXT_WORDS];
     message[0] = (uint64_t)1 << 48;
     message[1] = 1 | (uint64_t)2 << 32 | (uint64_t)4096 << 35;
     memset(&message[2], 1, 4096);

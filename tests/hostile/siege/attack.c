@@ -87,15 +87,7 @@ static bool is_answer(status_t status)
 
 /* ---- messages ---- */
 
-#define STRUCT_PTR(offset, data, ptrs) \
-    ((uint64_t)((uint32_t)(offset) << 2) | (uint64_t)(data) << 32 | (uint64_t)(ptrs) << 48)
-#define LIST_PTR(offset, code, count) \
-    ((uint64_t)((uint32_t)(offset) << 2 | 1) | (uint64_t)(code) << 32 | (uint64_t)(count) << 35)
-#define FAR_PTR(offset, segment) \
-    ((uint64_t)((uint32_t)(offset) << 3 | 2) | (uint64_t)(segment) << 32)
-#define CAP_PTR(index) (UINT64_C(3) | (uint64_t)(index) << 32)
-
-enum { BITS = 1, BYTES = 2, WORDS = 5, POINTERS = 6, COMPOSITE = 7, BAD_WORDS = 4 };
+enum { BAD_WORDS = 4 };
 
 struct bad_message {
     uint32_t words;

@@ -46,10 +46,7 @@ void sleep_ms(unsigned ms)
 uint64_t chance(void)
 {
     static uint64_t state = UINT64_C(0x243f6a8885a308d3);
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    return state * UINT64_C(0x2545f4914f6cdd1d);
+    return chance_after(&state);
 }
 
 void check_failed(const char *file, int line, const char *what, int64_t got, int64_t want)

@@ -23,6 +23,7 @@
 #include "lib/base/bits.h"
 #include "lib/base/compiler.h"
 #include "status.capnp.h"
+#include "tests/hostile/common.h"
 
 #define MS UINT64_C(1000000)
 
@@ -68,24 +69,7 @@ struct assault {
 };
 extern const struct assault assaults[];
 
-/* ---- checks: a broken one is told on the log, and ends a process of a case ---- */
-
-void check_failed(const char *file, int line, const char *what, int64_t got, int64_t want);
-
-#define CHECK(condition) \
-    do { \
-        if (!(condition)) { \
-            check_failed(__FILE__, __LINE__, #condition, 0, 1); \
-        } \
-    } while (0)
-#define CHECK_EQ(got, want) \
-    do { \
-        int64_t got_ = (int64_t)(got); \
-        int64_t want_ = (int64_t)(want); \
-        if (got_ != want_) { \
-            check_failed(__FILE__, __LINE__, #got, got_, want_); \
-        } \
-    } while (0)
+/* A broken check is told on the log, and ends a process of a case. */
 
 /* ---- shots (shot.c) ---- */
 
@@ -118,7 +102,6 @@ extern struct shot volley[CALLS];
 capos_cap_t held(const char *name);
 uint64_t now_ns(void);
 void sleep_ms(unsigned ms);
-uint64_t chance(void);
 
 /* What the services are and use. state_read: false when they do not say. */
 bool state_wait_ready(void);

@@ -519,11 +519,6 @@ static int64_t keys_are_minted(void)
     return 0;
 }
 
-#define CASE(name_, function, sentence_) \
-    { \
-        .name = name_, .sentence = sentence_, .roles = { {.run = function, .holds = HOLD_USUAL} } \
-    }
-
 const struct hostile_case call_cases[] = {
     CASE("call.forged-id", forged_call_ids, "only a received call can be answered, and once"),
     CASE("call.return", wrong_returns, "a wrong answer leaves the call in flight"),

@@ -81,6 +81,15 @@ struct hostile_case {
     struct limit limits[CASE_LIMITS]; /* of each role; else the system's defaults */
 };
 
+/* A case of one role that holds the usual, and more, and ends with exit code 0. */
+#define CASE_WITH(name_, function, sentence_, held_) \
+    { \
+        .name = name_, .sentence = sentence_, .roles = { \
+            {.run = function, .holds = HOLD_USUAL | (held_)} \
+        } \
+    }
+#define CASE(name_, function, sentence_) CASE_WITH(name_, function, sentence_, 0)
+
 /* Families of cases; each ends with a case without a name. */
 extern const struct hostile_case forged_cases[], entry_cases[], queue_cases[], pointer_cases[],
     message_cases[], transfer_cases[], call_cases[], memory_cases[], exhaust_cases[], fault_cases[],

@@ -303,20 +303,15 @@ static int64_t dies_holding(void)
     return 0;
 }
 
-#define CASE(name_, function, sentence_) \
-    { \
-        .name = name_, .sentence = sentence_, .roles = { \
-            {.run = function, .holds = HOLD_USUAL | HOLD_LAUNCHER} \
-        } \
-    }
+#define DEBUGS(name_, function, sentence_) CASE_WITH(name_, function, sentence_, HOLD_LAUNCHER)
 
 const struct hostile_case debug_cases[] = {
-    CASE("debug.registers", wild_registers,
-         "no registers give a thread what a program may not have"),
-    CASE("debug.memory", wild_memory, "a debugger writes no more than the program itself may"),
-    CASE("debug.threads", wild_threads, "numbers of no stopped thread are refused"),
-    CASE("debug.storm", fault_storm, "a fault that comes again and again harms nobody"),
-    CASE("debug.killed", killed_anywhere, "a program ends at every step of its debugging"),
-    CASE("debug.dies", dies_holding, "what a dead debugger held stopped ends with it"),
+    DEBUGS("debug.registers", wild_registers,
+           "no registers give a thread what a program may not have"),
+    DEBUGS("debug.memory", wild_memory, "a debugger writes no more than the program itself may"),
+    DEBUGS("debug.threads", wild_threads, "numbers of no stopped thread are refused"),
+    DEBUGS("debug.storm", fault_storm, "a fault that comes again and again harms nobody"),
+    DEBUGS("debug.killed", killed_anywhere, "a program ends at every step of its debugging"),
+    DEBUGS("debug.dies", dies_holding, "what a dead debugger held stopped ends with it"),
     {.name = NULL},
 };

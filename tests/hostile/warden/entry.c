@@ -379,10 +379,6 @@ static int64_t handovers(void)
     return 0;
 }
 
-#define CASE(name_, function, sentence_) \
-    { \
-        .name = name_, .sentence = sentence_, .roles = { {.run = function, .holds = HOLD_USUAL} } \
-    }
 #define CASE_CODE(name_, function, sentence_, code_) \
     { \
         .name = name_, .sentence = sentence_, .roles = { \

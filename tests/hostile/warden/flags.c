@@ -320,23 +320,18 @@ static int64_t silent_answers(void)
     return 0;
 }
 
-#define CASE(name_, function, sentence_, held_) \
-    { \
-        .name = name_, .sentence = sentence_, .roles = { \
-            {.run = function, .holds = HOLD_USUAL | (held_)} \
-        } \
-    }
-
 const struct hostile_case flag_cases[] = {
-    CASE("flag.quiet-flood", quiet_flood, "quiet entries never fill a ring", 0),
-    CASE("flag.multishot-flood", multishot_flood, "waits that stay are told and can all be ended",
-         0),
-    CASE("flag.endless-chain", endless_chains, "no entry of a chain without end is carried out", 0),
-    CASE("flag.rewritten-chain", rewritten_chain, "a chain is what it was when it was consumed", 0),
-    CASE("flag.forged-answer", forged_answers, "an answer that was not kept gives nothing", 0),
-    CASE("flag.hoard", answers_hoarded, "kept answers have an end, and all comes back", 0),
-    CASE("flag.silent-answer", silent_answers, "calls of what never comes can all be ended",
-         HOLD_SERVE | HOLD_OBJECT),
+    CASE_WITH("flag.quiet-flood", quiet_flood, "quiet entries never fill a ring", 0),
+    CASE_WITH("flag.multishot-flood", multishot_flood,
+              "waits that stay are told and can all be ended", 0),
+    CASE_WITH("flag.endless-chain", endless_chains,
+              "no entry of a chain without end is carried out", 0),
+    CASE_WITH("flag.rewritten-chain", rewritten_chain,
+              "a chain is what it was when it was consumed", 0),
+    CASE_WITH("flag.forged-answer", forged_answers, "an answer that was not kept gives nothing", 0),
+    CASE_WITH("flag.hoard", answers_hoarded, "kept answers have an end, and all comes back", 0),
+    CASE_WITH("flag.silent-answer", silent_answers, "calls of what never comes can all be ended",
+              HOLD_SERVE | HOLD_OBJECT),
     {.name = "flag.exit-chains",
      .sentence = "chains that wait end with their processes",
      .roles = {{.run = chains_at_exit, .holds = HOLD_USUAL | HOLD_NOTE},

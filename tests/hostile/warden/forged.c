@@ -296,26 +296,20 @@ static int64_t empty_capset(void)
             .holds = HOLD_USUAL | (held_) \
         } \
     }
-#define CASE(name_, function, sentence_, held_) \
-    { \
-        .name = name_, .sentence = sentence_, .roles = { \
-            {.run = function, .holds = HOLD_USUAL | (held_)} \
-        } \
-    }
-
 const struct hostile_case forged_cases[] = {
-    CASE("cap.forged", forged_ids, "an id that was never given is refused by every opcode", 0),
-    CASE("cap.beside", ids_beside, "no id is one bit away from another", 0),
-    CASE("cap.stale", stale_ids, "a released id stays dead when its slot is used again", 0),
-    CASE("cap.released", released_grants, "what was granted can be given up once, and is gone", 0),
-    CASE("cap.interface", wrong_interface, "a call must name the capability's own interface",
-         HOLD_SELF),
-    CASE("cap.facet", outside_facet, "no method outside the facet can be called", HOLD_SELF),
-    CASE("cap.opcode-ordinal", opcode_ordinals,
-         "an ordinal that stands for an opcode cannot be called", HOLD_SELF),
-    CASE("cap.opcode-facet", opcodes_outside_facet, "an opcode needs its bit of the facet", 0),
-    CASE("cap.events", wrong_events, "only events of the object can be waited for", HOLD_SELF),
-    CASE("cap.attenuate", attenuate_up, "attenuation never adds a method", 0),
+    CASE_WITH("cap.forged", forged_ids, "an id that was never given is refused by every opcode", 0),
+    CASE_WITH("cap.beside", ids_beside, "no id is one bit away from another", 0),
+    CASE_WITH("cap.stale", stale_ids, "a released id stays dead when its slot is used again", 0),
+    CASE_WITH("cap.released", released_grants, "what was granted can be given up once, and is gone",
+              0),
+    CASE_WITH("cap.interface", wrong_interface, "a call must name the capability's own interface",
+              HOLD_SELF),
+    CASE_WITH("cap.facet", outside_facet, "no method outside the facet can be called", HOLD_SELF),
+    CASE_WITH("cap.opcode-ordinal", opcode_ordinals,
+              "an ordinal that stands for an opcode cannot be called", HOLD_SELF),
+    CASE_WITH("cap.opcode-facet", opcodes_outside_facet, "an opcode needs its bit of the facet", 0),
+    CASE_WITH("cap.events", wrong_events, "only events of the object can be waited for", HOLD_SELF),
+    CASE_WITH("cap.attenuate", attenuate_up, "attenuation never adds a method", 0),
     {.name = "cap.empty",
      .sentence = "a process without capabilities can do nothing",
      .roles = {{.run = empty_capset, .holds = HOLD_NOTHING}}},

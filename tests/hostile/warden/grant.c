@@ -243,11 +243,6 @@ static int64_t leave_timers(void)
     return 0;
 }
 
-#define CASE(name_, function, sentence_) \
-    { \
-        .name = name_, .sentence = sentence_, .roles = { {.run = function, .holds = HOLD_USUAL} } \
-    }
-
 const struct hostile_case grant_cases[] = {
     CASE("grant.lend", lend_and_take,
          "what is lent and taken back two hundred times costs nothing"),

@@ -466,26 +466,22 @@ static int64_t end_oneself(void)
     return 99;
 }
 
-#define CASE(name_, function, sentence_) \
-    { \
-        .name = name_, .sentence = sentence_, .roles = { \
-            {.run = function, .holds = HOLD_USUAL | HOLD_LAUNCHER} \
-        } \
-    }
+#define LAUNCH_CASE(name, function, sentence) CASE_WITH(name, function, sentence, HOLD_LAUNCHER)
 
 const struct hostile_case launch_cases[] = {
-    CASE("launch.name", wrong_names, "no name brings control bytes or strange programs in"),
-    CASE("launch.grant", wrong_grants, "a wrong grant starts nothing and moves nothing"),
-    CASE("launch.storm", launch_storm, "children by the dozen leave nothing behind"),
-    CASE("launch.full", most_grants, "a start page of the most grants is made, or refused, whole"),
-    CASE("launch.cut", cut_short,
-         "a launch cut short at any time starts nothing and moves nothing"),
-    CASE("launch.most", too_many_children, "a launcher's limit holds, and frees itself"),
-    CASE("launch.bomb", fork_bomb, "a bomb of processes is bounded by its launcher"),
-    CASE("launch.kept", kept_handles, "a handle kept of a child that ended keeps its place"),
-    CASE("launch.orphans", orphans, "children nobody holds still count"),
-    CASE("launch.loader", loader, "a loader can harm its child alone"),
-    CASE("launch.waiters", many_waiters, "everybody who waits for an exit is told"),
+    LAUNCH_CASE("launch.name", wrong_names, "no name brings control bytes or strange programs in"),
+    LAUNCH_CASE("launch.grant", wrong_grants, "a wrong grant starts nothing and moves nothing"),
+    LAUNCH_CASE("launch.storm", launch_storm, "children by the dozen leave nothing behind"),
+    LAUNCH_CASE("launch.full", most_grants,
+                "a start page of the most grants is made, or refused, whole"),
+    LAUNCH_CASE("launch.cut", cut_short,
+                "a launch cut short at any time starts nothing and moves nothing"),
+    LAUNCH_CASE("launch.most", too_many_children, "a launcher's limit holds, and frees itself"),
+    LAUNCH_CASE("launch.bomb", fork_bomb, "a bomb of processes is bounded by its launcher"),
+    LAUNCH_CASE("launch.kept", kept_handles, "a handle kept of a child that ended keeps its place"),
+    LAUNCH_CASE("launch.orphans", orphans, "children nobody holds still count"),
+    LAUNCH_CASE("launch.loader", loader, "a loader can harm its child alone"),
+    LAUNCH_CASE("launch.waiters", many_waiters, "everybody who waits for an exit is told"),
     {.name = "process.self-end",
      .sentence = "a process may end itself by its own handle",
      .roles = {{end_oneself, HOLD_USUAL | HOLD_SELF, {.kind = END_TERMINATED}}}},

@@ -228,11 +228,6 @@ static int64_t donation_ends(void)
     return 0;
 }
 
-#define CASE(name_, function, sentence_) \
-    { \
-        .name = name_, .sentence = sentence_, .roles = { {.run = function, .holds = HOLD_USUAL} } \
-    }
-
 const struct hostile_case ledger_cases[] = {
     CASE("ledger.storm", carve_storm, "carves run out of what they are carved from"),
     CASE("ledger.deep", carve_deep, "ledgers nest so deep and no deeper"),

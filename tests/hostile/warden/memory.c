@@ -604,11 +604,6 @@ static int64_t dies_at_work(void)
         }, \
     }
 
-#define CASE(name_, function, sentence_) \
-    { \
-        .name = name_, .sentence = sentence_, .roles = { {.run = function, .holds = HOLD_USUAL} } \
-    }
-
 const struct hostile_case memory_cases[] = {
     CASE("mem.range", impossible_ranges,
          "no range outside user space is reserved, changed or mapped"),

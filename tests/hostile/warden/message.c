@@ -5,17 +5,6 @@
 #include "kernel_log.capnp.h"
 #include "lib/base/string.h"
 
-/* Pointers of the encoding: offset in words from behind the pointer. */
-#define STRUCT_PTR(offset, data, ptrs) \
-    ((uint64_t)((uint32_t)(offset) << 2) | (uint64_t)(data) << 32 | (uint64_t)(ptrs) << 48)
-#define LIST_PTR(offset, code, count) \
-    ((uint64_t)((uint32_t)(offset) << 2 | 1) | (uint64_t)(code) << 32 | (uint64_t)(count) << 35)
-#define FAR_PTR(offset, segment) \
-    ((uint64_t)((uint32_t)(offset) << 3 | 2) | (uint64_t)(segment) << 32)
-#define CAP_PTR(index) (UINT64_C(3) | (uint64_t)(index) << 32)
-#define BYTES 2
-#define COMPOSITE 7
-
 enum { BAD_WORDS = 8 };
 
 struct bad_message {
@@ -69,7 +58,7 @@ static int64_t malformed_text(void)
         struct capos_cqe cqe =
             raw_do(CALL(log, KernelLog, append, bad->message, bad->words * 8, raw_none, 16));
         if (cqe.result != ST_BAD_MESSAGE) {
-            raw_fail(__FILE__, __LINE__, bad->what, cqe.result, ST_BAD_MESSAGE);
+            check_failed(__FILE__, __LINE__, bad->what, cqe.result, ST_BAD_MESSAGE);
         }
     }
     CHECK_USAGE(&before);
@@ -121,7 +110,7 @@ static int64_t malformed_list(void)
         struct capos_cqe cqe = raw_do(CALL(held("launcher"), Launcher, launch, bad->message,
                                            bad->words * 8, result, sizeof(result)));
         if (cqe.result != ST_BAD_MESSAGE) {
-            raw_fail(__FILE__, __LINE__, bad->what, cqe.result, ST_BAD_MESSAGE);
+            check_failed(__FILE__, __LINE__, bad->what, cqe.result, ST_BAD_MESSAGE);
         }
     }
     return 0;
@@ -172,7 +161,7 @@ static int64_t mutated(void)
         struct capos_cqe cqe =
             raw_do(CALL(held("launcher"), Launcher, launch, copy, sent, result, sizeof(result)));
         if (!is_refusal(cqe.result)) {
-            raw_fail(__FILE__, __LINE__, "a mutated launch", cqe.result, ST_BAD_MESSAGE);
+            check_failed(__FILE__, __LINE__, "a mutated launch", cqe.result, ST_BAD_MESSAGE);
         }
     }
     CHECK_USAGE(&before);
@@ -192,7 +181,7 @@ static int64_t noise(void)
         struct capos_cqe cqe = raw_do(
             CALL(held("launcher"), Launcher, launch, words, count * 8, result, sizeof(result)));
         if (!is_refusal(cqe.result)) {
-            raw_fail(__FILE__, __LINE__, "noise", cqe.result, ST_BAD_MESSAGE);
+            check_failed(__FILE__, __LINE__, "noise", cqe.result, ST_BAD_MESSAGE);
         }
     }
     return 0;
@@ -293,23 +282,16 @@ static int64_t wild_log_reads(void)
     return 0;
 }
 
-#define CASE(name_, function, sentence_, held_) \
-    { \
-        .name = name_, .sentence = sentence_, .roles = { \
-            {.run = function, .holds = HOLD_USUAL | (held_)} \
-        } \
-    }
-
 const struct hostile_case message_cases[] = {
-    CASE("msg.text", malformed_text, "no malformed text is read", 0),
-    CASE("msg.list", malformed_list, "no malformed, cyclic or flooding list is read",
-         HOLD_LAUNCHER),
-    CASE("msg.mutated", mutated, "a message with wrong bits starts nothing", HOLD_LAUNCHER),
-    CASE("msg.noise", noise, "noise is refused", HOLD_LAUNCHER),
-    CASE("log.long", long_records, "no record is longer than the log takes", 0),
-    CASE("log.escape", escape_injection,
-         "no byte of a program's text controls a terminal or forges a line", HOLD_LOG_READ),
-    CASE("log.read", wild_log_reads, "no place in the log is out of reach or beyond it",
-         HOLD_LOG_READ),
+    CASE_WITH("msg.text", malformed_text, "no malformed text is read", 0),
+    CASE_WITH("msg.list", malformed_list, "no malformed, cyclic or flooding list is read",
+              HOLD_LAUNCHER),
+    CASE_WITH("msg.mutated", mutated, "a message with wrong bits starts nothing", HOLD_LAUNCHER),
+    CASE_WITH("msg.noise", noise, "noise is refused", HOLD_LAUNCHER),
+    CASE_WITH("log.long", long_records, "no record is longer than the log takes", 0),
+    CASE_WITH("log.escape", escape_injection,
+              "no byte of a program's text controls a terminal or forges a line", HOLD_LOG_READ),
+    CASE_WITH("log.read", wild_log_reads, "no place in the log is out of reach or beyond it",
+              HOLD_LOG_READ),
     {.name = NULL},
 };

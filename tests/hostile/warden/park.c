@@ -171,18 +171,12 @@ static int64_t word_taken_away(void)
     return 0;
 }
 
-#define CASE(name_, function, sentence_, held_) \
-    { \
-        .name = name_, .sentence = sentence_, .roles = { \
-            {.run = function, .holds = HOLD_USUAL | (held_)} \
-        } \
-    }
-
 const struct hostile_case park_cases[] = {
-    CASE("park.wild", wild_words, "no word but the program's own is parked at", 0),
-    CASE("park.object", wild_objects, "a word of a memory object needs the right to map it", 0),
-    CASE("park.storm", park_storm, "a ring full of parks ends in every way", 0),
-    CASE("park.race", to_and_fro, "no wakening is lost between two threads", HOLD_THREADS),
-    CASE("park.unmap", word_taken_away, "parkers learn that their page is gone", 0),
+    CASE_WITH("park.wild", wild_words, "no word but the program's own is parked at", 0),
+    CASE_WITH("park.object", wild_objects, "a word of a memory object needs the right to map it",
+              0),
+    CASE_WITH("park.storm", park_storm, "a ring full of parks ends in every way", 0),
+    CASE_WITH("park.race", to_and_fro, "no wakening is lost between two threads", HOLD_THREADS),
+    CASE_WITH("park.unmap", word_taken_away, "parkers learn that their page is gone", 0),
     {.name = NULL},
 };

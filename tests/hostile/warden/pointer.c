@@ -410,32 +410,27 @@ static int64_t memory_pulled(void)
     return 0;
 }
 
-#define CASE(name_, function, sentence_, held_) \
-    { \
-        .name = name_, .sentence = sentence_, .roles = { \
-            {.run = function, .holds = HOLD_USUAL | (held_)} \
-        } \
-    }
-
 const struct hostile_case pointer_cases[] = {
-    CASE("ptr.kernel-params", kernel_params, "no address reads anything into a kernel call", 0),
-    CASE("ptr.kernel-results", kernel_results,
-         "a result with nowhere to go is refused before it is made", HOLD_ENTROPY),
-    CASE("ptr.half", half_buffers, "a buffer half of which is there is not there", 0),
-    CASE("ptr.transfers", transfer_areas, "an unreadable transfer area spends nothing", 0),
-    CASE("ptr.call-params", call_params, "a caller's bad page costs the call, not the receive", 0),
-    CASE("ptr.receive", receive_buffers, "a receiver's bad page costs the receive, not the call",
-         0),
-    CASE("ptr.return", return_params, "a bad page in an answer leaves the call in flight", 0),
-    CASE("ptr.call-results", call_results, "a bad result page hurts the caller only", 0),
-    CASE("ptr.neighbour", neighbour_pointers,
-         "bad pages sent to another process hurt the sender only", HOLD_ECHO),
-    CASE("ptr.lengths", wild_lengths, "lengths that mean nothing are refused", HOLD_ECHO),
-    CASE("ptr.small-results", small_results, "too little room is told, with what is needed",
-         HOLD_ECHO),
-    CASE("ptr.overlap", overlapping, "unaligned and overlapping buffers are copied right",
-         HOLD_ECHO),
-    CASE("ptr.one-place", all_in_one, "one buffer may be everything at once", 0),
-    CASE("ptr.pulled", memory_pulled, "memory unmapped under a queued call ends the call", 0),
+    CASE_WITH("ptr.kernel-params", kernel_params, "no address reads anything into a kernel call",
+              0),
+    CASE_WITH("ptr.kernel-results", kernel_results,
+              "a result with nowhere to go is refused before it is made", HOLD_ENTROPY),
+    CASE_WITH("ptr.half", half_buffers, "a buffer half of which is there is not there", 0),
+    CASE_WITH("ptr.transfers", transfer_areas, "an unreadable transfer area spends nothing", 0),
+    CASE_WITH("ptr.call-params", call_params, "a caller's bad page costs the call, not the receive",
+              0),
+    CASE_WITH("ptr.receive", receive_buffers,
+              "a receiver's bad page costs the receive, not the call", 0),
+    CASE_WITH("ptr.return", return_params, "a bad page in an answer leaves the call in flight", 0),
+    CASE_WITH("ptr.call-results", call_results, "a bad result page hurts the caller only", 0),
+    CASE_WITH("ptr.neighbour", neighbour_pointers,
+              "bad pages sent to another process hurt the sender only", HOLD_ECHO),
+    CASE_WITH("ptr.lengths", wild_lengths, "lengths that mean nothing are refused", HOLD_ECHO),
+    CASE_WITH("ptr.small-results", small_results, "too little room is told, with what is needed",
+              HOLD_ECHO),
+    CASE_WITH("ptr.overlap", overlapping, "unaligned and overlapping buffers are copied right",
+              HOLD_ECHO),
+    CASE_WITH("ptr.one-place", all_in_one, "one buffer may be everything at once", 0),
+    CASE_WITH("ptr.pulled", memory_pulled, "memory unmapped under a queued call ends the call", 0),
     {.name = NULL},
 };

@@ -422,33 +422,26 @@ static int64_t wild_slots(void)
     return 0;
 }
 
-#define CASE(name_, function, sentence_, held_) \
-    { \
-        .name = name_, .sentence = sentence_, .roles = { \
-            {.run = function, .holds = HOLD_USUAL | (held_)} \
-        } \
-    }
-
 const struct hostile_case queue_cases[] = {
-    CASE("ring.tail", wild_tail, "a wild SQ tail is BAD_RING and consumes nothing", 0),
-    CASE("ring.head", wild_head, "a wild CQ head is BAD_RING and consumes nothing", 0),
-    CASE("ring.header", scribble_header, "the kernel believes no word of the header", 0),
-    CASE("ring.sq-storm", sq_storm, "a full queue stalls and loses no completion", 0),
-    CASE("ring.record-storm", record_storm, "a ring full of waits can still be emptied", 0),
-    CASE("ring.exit-storm", waiting_at_exit, "hundreds of waits end with their process", 0),
+    CASE_WITH("ring.tail", wild_tail, "a wild SQ tail is BAD_RING and consumes nothing", 0),
+    CASE_WITH("ring.head", wild_head, "a wild CQ head is BAD_RING and consumes nothing", 0),
+    CASE_WITH("ring.header", scribble_header, "the kernel believes no word of the header", 0),
+    CASE_WITH("ring.sq-storm", sq_storm, "a full queue stalls and loses no completion", 0),
+    CASE_WITH("ring.record-storm", record_storm, "a ring full of waits can still be emptied", 0),
+    CASE_WITH("ring.exit-storm", waiting_at_exit, "hundreds of waits end with their process", 0),
     {.name = "ring.wait-crowd",
      .sentence = "a crowd that waits at one notification is told one by one, and holds up nobody",
      .roles = {{.run = crowd, .holds = HOLD_USUAL | HOLD_NOTE},
                {.run = crowd, .holds = HOLD_USUAL | HOLD_NOTE}}},
-    CASE("ring.alias-entry", result_over_entries,
-         "an entry overwritten by a result is what it has become", 0),
-    CASE("ring.alias-index", result_over_indices,
-         "indices overwritten by results hurt only this ring", HOLD_ENTROPY),
-    CASE("ring.alias-remote", answers_over_ring,
-         "no message between processes is read from or written to a ring", HOLD_ECHO),
-    CASE("ring.slot-rewrite", slots_rewritten, "a payload slot may change at any time", 0),
-    CASE("ring.slot-receive", receive_slots_rewritten,
-         "a slot that receives may change at any time", 0),
-    CASE("ring.slot-wild", wild_slots, "no offset leads out of the payload area", 0),
+    CASE_WITH("ring.alias-entry", result_over_entries,
+              "an entry overwritten by a result is what it has become", 0),
+    CASE_WITH("ring.alias-index", result_over_indices,
+              "indices overwritten by results hurt only this ring", HOLD_ENTROPY),
+    CASE_WITH("ring.alias-remote", answers_over_ring,
+              "no message between processes is read from or written to a ring", HOLD_ECHO),
+    CASE_WITH("ring.slot-rewrite", slots_rewritten, "a payload slot may change at any time", 0),
+    CASE_WITH("ring.slot-receive", receive_slots_rewritten,
+              "a slot that receives may change at any time", 0),
+    CASE_WITH("ring.slot-wild", wild_slots, "no offset leads out of the payload area", 0),
     {.name = NULL},
 };

@@ -108,7 +108,7 @@ struct capos_cqe raw_wait(uint64_t user_data)
         int64_t got = raw_enter(1, CAPOS_FOREVER);
         if (got < 0) {
             raw.broken = true;
-            raw_fail(__FILE__, __LINE__, "cap_enter", got, 0);
+            check_failed(__FILE__, __LINE__, "cap_enter", got, 0);
         }
     }
     raw_last = cqe;
@@ -284,7 +284,7 @@ capos_cap_t held(const char *name)
 {
     const struct capos_capset_entry *entry = capos_capset_find(name);
     if (entry == NULL) {
-        raw_fail(__FILE__, __LINE__, name, 0, 0);
+        check_failed(__FILE__, __LINE__, name, 0, 0);
     }
     return entry->cap;
 }
@@ -327,7 +327,7 @@ void usage_same(const struct usage *then, const char *file, int line)
         }
     }
     if (i < LEDGER_CLASS_COUNT) {
-        raw_fail(file, line, names[i], (int64_t)now.used[i], (int64_t)then->used[i]);
+        check_failed(file, line, names[i], (int64_t)now.used[i], (int64_t)then->used[i]);
     }
 }
 
@@ -335,12 +335,12 @@ void still_works(const char *file, int line)
 {
     struct capos_cqe cqe = raw_do(raw_sqe(CAPOS_OP_NOP, 0));
     if (cqe.result != ST_OK || cqe.flags != 0) {
-        raw_fail(file, line, "NOP", cqe.result, ST_OK);
+        check_failed(file, line, "NOP", cqe.result, ST_OK);
     }
     if (capos_capset_find("timer") != NULL) {
         uint64_t first = now_ns();
         if (now_ns() < first) {
-            raw_fail(file, line, "time goes on", 0, 0);
+            check_failed(file, line, "time goes on", 0, 0);
         }
     }
 }
@@ -363,7 +363,7 @@ static void log_line(const char *text, size_t len)
                               (uint32_t)bytes, raw_none, 16));
 }
 
-NORETURN void raw_fail(const char *file, int line, const char *what, int64_t got, int64_t want)
+NORETURN void check_failed(const char *file, int line, const char *what, int64_t got, int64_t want)
 {
     static bool failing;
     char text[LOG_TEXT_BYTES];
@@ -381,8 +381,5 @@ NORETURN void raw_fail(const char *file, int line, const char *what, int64_t got
 uint64_t chance(void)
 {
     static uint64_t state = UINT64_C(0x243f6a8885a308d3);
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    return state * UINT64_C(0x2545f4914f6cdd1d);
+    return chance_after(&state);
 }

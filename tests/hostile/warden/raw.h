@@ -17,6 +17,7 @@
 #include "abi/ring.h"
 #include "abi/syscall.h"
 #include "lib/base/compiler.h"
+#include "tests/hostile/common.h"
 #include "status.capnp.h"
 
 enum {
@@ -127,25 +128,7 @@ void still_works(const char *file, int line);
 
 /* ---- checks ---- */
 
-NORETURN void raw_fail(const char *file, int line, const char *what, int64_t got, int64_t want);
-
-#define CHECK(condition) \
-    do { \
-        if (!(condition)) { \
-            raw_fail(__FILE__, __LINE__, #condition, 0, 0); \
-        } \
-    } while (0)
-#define CHECK_EQ(got, want) \
-    do { \
-        int64_t got_ = (int64_t)(got); \
-        int64_t want_ = (int64_t)(want); \
-        if (got_ != want_) { \
-            raw_fail(__FILE__, __LINE__, #got, got_, want_); \
-        } \
-    } while (0)
-
-/* ---- chance, the same at every run ---- */
-
-uint64_t chance(void);
+/* Ends the process. */
+NORETURN void check_failed(const char *file, int line, const char *what, int64_t got, int64_t want);
 
 #endif

@@ -243,7 +243,7 @@ static int64_t refused(void)
     return 0;
 }
 
-#define CASE(name_, function, sentence_) \
+#define RUNTIME_CASE(name_, function, sentence_) \
     { \
         .name = name_, .sentence = sentence_, \
         .roles = {{.run = function, .holds = HOLD_USUAL | HOLD_THREADS}}, \
@@ -251,11 +251,11 @@ static int64_t refused(void)
     }
 
 const struct hostile_case runtime_cases[] = {
-    CASE("runtime.storage", storage, "each thread has its own thread-local storage"),
-    CASE("runtime.locks", locks, "a mutex lets in one at a time, a once runs once"),
-    CASE("runtime.conditions", conditions, "no signal of a condition is lost"),
-    CASE("runtime.heap", heap, "threads share the heap"),
-    CASE("runtime.detached", detached, "detached threads leave nothing behind"),
-    CASE("runtime.refused", refused, "a thread that cannot be had is refused"),
+    RUNTIME_CASE("runtime.storage", storage, "each thread has its own thread-local storage"),
+    RUNTIME_CASE("runtime.locks", locks, "a mutex lets in one at a time, a once runs once"),
+    RUNTIME_CASE("runtime.conditions", conditions, "no signal of a condition is lost"),
+    RUNTIME_CASE("runtime.heap", heap, "threads share the heap"),
+    RUNTIME_CASE("runtime.detached", detached, "detached threads leave nothing behind"),
+    RUNTIME_CASE("runtime.refused", refused, "a thread that cannot be had is refused"),
     {.name = NULL},
 };

@@ -546,21 +546,17 @@ static int64_t races_won_once(void)
 }
 
 #define THREADS (HOLD_USUAL | HOLD_THREADS)
-#define CASE(name_, function, sentence_, held_) \
-    { \
-        .name = name_, .sentence = sentence_, .roles = { \
-            {.run = function, .holds = THREADS | (held_)} \
-        } \
-    }
+#define THREAD_CASE(name, function, sentence, held) \
+    CASE_WITH(name, function, sentence, HOLD_THREADS | (held))
 
 const struct hostile_case thread_cases[] = {
-    CASE("thread.wild", wild_spawns, "a thread is started at no address but a program's", 0),
+    THREAD_CASE("thread.wild", wild_spawns, "a thread is started at no address but a program's", 0),
     {.name = "thread.nowhere",
      .sentence = "a thread that starts where nothing is ends its process, and its siblings",
      .roles = {{.run = lands_nowhere,
                 .holds = THREADS,
                 .ending = {END_FAULT, 0, 1u << FAULT_RECORD_KIND_PAGE_FAULT, CAPOS_MMAP_BASE}}}},
-    CASE("thread.storm", thread_storm, "threads by the dozen leave nothing behind", 0),
+    THREAD_CASE("thread.storm", thread_storm, "threads by the dozen leave nothing behind", 0),
     {.name = "thread.large",
      .sentence = "a large ring whose making is cut short at any time leaves nothing",
      .roles = {{.run = large_rings, .holds = THREADS}},
@@ -568,7 +564,7 @@ const struct hostile_case thread_cases[] = {
                 {LEDGER_CLASS_CALLS, true, 9000},
                 {LEDGER_CLASS_WAITERS, true, 9000},
                 {LEDGER_CLASS_TIMERS, true, 9000}}},
-    CASE("thread.handle", handles_misused, "a handle of a thread is for waiting alone", 0),
+    THREAD_CASE("thread.handle", handles_misused, "a handle of a thread is for waiting alone", 0),
     {.name = "thread.last",
      .sentence = "a process ends with its last thread, and has that one's code",
      .roles = {{.run = first_goes, .holds = THREADS, .ending = {.code = 23}}}},
@@ -578,7 +574,7 @@ const struct hostile_case thread_cases[] = {
                 .holds = THREADS,
                 .ending = {END_FAULT, 0, 1u << FAULT_RECORD_KIND_PAGE_FAULT,
                            CAPOS_MMAP_BASE + 8}}}},
-    CASE("thread.all", all_at_once, "a process ends while threads run, wait and leave", 0),
+    THREAD_CASE("thread.all", all_at_once, "a process ends while threads run, wait and leave", 0),
     {.name = "thread.ring",
      .sentence = "a ring rewritten by another thread while it is drained hurts its process alone",
      .roles = {{.run = rewritten_while_drained,
@@ -589,10 +585,11 @@ const struct hostile_case thread_cases[] = {
      .roles = {{.run = rewritten_asleep,
                 .holds = THREADS,
                 .ending = {END_FAULT, 0, UINT32_MAX, 0}}}},
-    CASE("thread.slot", slot_rewritten, "a payload slot rewritten in mid-call is just a message",
-         HOLD_ECHO),
-    CASE("thread.unmap", buffer_unmapped, "a buffer unmapped in mid-call is a bad address at most",
-         HOLD_ECHO),
-    CASE("thread.race", races_won_once, "of two threads that do the same, one has done it", 0),
+    THREAD_CASE("thread.slot", slot_rewritten,
+                "a payload slot rewritten in mid-call is just a message", HOLD_ECHO),
+    THREAD_CASE("thread.unmap", buffer_unmapped,
+                "a buffer unmapped in mid-call is a bad address at most", HOLD_ECHO),
+    THREAD_CASE("thread.race", races_won_once, "of two threads that do the same, one has done it",
+                0),
     {.name = NULL},
 };

@@ -361,24 +361,18 @@ static int64_t too_many_back(void)
     return 0;
 }
 
-#define CASE(name_, function, sentence_, held_) \
-    { \
-        .name = name_, .sentence = sentence_, .roles = { \
-            {.run = function, .holds = HOLD_USUAL | (held_)} \
-        } \
-    }
-
 const struct hostile_case transfer_cases[] = {
-    CASE("xfer.number", wrong_numbers, "a wrong number spends nothing and is told the right one",
-         0),
-    CASE("xfer.replay", replays, "a transfer happens once", 0),
-    CASE("xfer.spend", refusals_spend, "a right number is spent whatever becomes of the call", 0),
-    CASE("xfer.descriptor", wild_descriptors, "no malformed descriptor moves anything", 0),
-    CASE("xfer.mode", not_transferable, "what may not be handed on stays", HOLD_SELF),
-    CASE("xfer.duplicate", duplicate_moves, "nothing is moved twice in one entry", 0),
-    CASE("xfer.move-flight", moves_in_flight,
-         "a moved capability is nobody's until it arrives or is back", 0),
-    CASE("xfer.copy-flight", copies_in_flight, "a copy on its way outlives its original", 0),
-    CASE("xfer.accept", too_many_back, "what is not accepted is not given", 0),
+    CASE_WITH("xfer.number", wrong_numbers,
+              "a wrong number spends nothing and is told the right one", 0),
+    CASE_WITH("xfer.replay", replays, "a transfer happens once", 0),
+    CASE_WITH("xfer.spend", refusals_spend, "a right number is spent whatever becomes of the call",
+              0),
+    CASE_WITH("xfer.descriptor", wild_descriptors, "no malformed descriptor moves anything", 0),
+    CASE_WITH("xfer.mode", not_transferable, "what may not be handed on stays", HOLD_SELF),
+    CASE_WITH("xfer.duplicate", duplicate_moves, "nothing is moved twice in one entry", 0),
+    CASE_WITH("xfer.move-flight", moves_in_flight,
+              "a moved capability is nobody's until it arrives or is back", 0),
+    CASE_WITH("xfer.copy-flight", copies_in_flight, "a copy on its way outlives its original", 0),
+    CASE_WITH("xfer.accept", too_many_back, "what is not accepted is not given", 0),
     {.name = NULL},
 };

@@ -116,17 +116,17 @@ static int64_t recorders(void)
     return 0;
 }
 
-#define CASE(name_, function, holds_, sentence_) \
+#define LOOKS_ON(name_, function, holds_, sentence_) \
     { \
         .name = name_, .sentence = sentence_, .roles = { {.run = function, .holds = holds_} } \
     }
 
 const struct hostile_case watch_cases[] = {
-    CASE("watch.below", look_around, HOLD_USUAL | HOLD_SELF,
-         "who looks around, wherever he begins, sees himself alone"),
-    CASE("watch.record", record_all, HOLD_USUAL | HOLD_SELF | HOLD_ECHO,
-         "a recorder has nothing of neighbours and servers, and dies with its holder"),
-    CASE("watch.storm", recorders, HOLD_USUAL | HOLD_SELF,
-         "recorders come and go, and each gives back what it took"),
+    LOOKS_ON("watch.below", look_around, HOLD_USUAL | HOLD_SELF,
+             "who looks around, wherever he begins, sees himself alone"),
+    LOOKS_ON("watch.record", record_all, HOLD_USUAL | HOLD_SELF | HOLD_ECHO,
+             "a recorder has nothing of neighbours and servers, and dies with its holder"),
+    LOOKS_ON("watch.storm", recorders, HOLD_USUAL | HOLD_SELF,
+             "recorders come and go, and each gives back what it took"),
     {.name = NULL},
 };
