@@ -108,7 +108,7 @@ void growth_grants(void)
 
 /* ---- timers: a sleep begun and cancelled while so many others sleep ---- */
 
-enum { SLEEPER_RING = 4096, SLEEPS_EACH = 4000, STACK_BYTES = 256 };
+enum { SLEEPER_RING = 4096, SLEEPS_EACH = 4000, STACK_BYTES = 192 };
 static uint8_t stacks[THREADS_MOST][STACK_BYTES] __attribute__((aligned(64)));
 static capos_cap_t bell;
 
