@@ -149,7 +149,6 @@ static void fill_call(struct record *rec, const struct capability *cap, const ui
     rec->caller[0] = caller[0];
     rec->caller[1] = caller[1];
     rec->xfer_count = (uint8_t)xfers->count;
-    atomic_store_relaxed(&rec->bounded, false);
     rec->move_mask = (uint32_t)xfers->move_mask;
     for (uint32_t i = 0; i < xfers->count; i++) {
         rec->xfers[i] = xfers->ids[i];

@@ -45,6 +45,7 @@ static ALWAYS_INLINE struct record *record_activate(struct ring *ring, uint64_t 
     rec->doom = ST_OK;
     rec->bill = 0;
     atomic_store_relaxed(&rec->sleeping, false);
+    atomic_store_relaxed(&rec->bounded, false);
     rec->position = position;
     rec->held = held;
     rec->route = route;

@@ -828,6 +828,40 @@ TEST(lend_bound_kept, "a call that is answered in time is answered, and no bound
     fixture_end();
 }
 
+TEST(lend_bound_over,
+     "what takes the record of a bounded call afterwards ends by its own deadline alone")
+{
+    struct pair pair;
+    struct capos_cqe cqe;
+    start(1);
+    meet(&pair, context(SCHEDULING_CLASS_NORMAL, 100, 0, 0));
+    mint_bounded(&pair, 30 * MS);
+    maker_blocks();
+    call(&pair);
+    run_for(MS);
+    CHECK_EQ(answer(&pair), ST_OK);
+    REQUIRE(user_reap(pair.client, &cqe));
+    capos_cap_t own = user_endpoint(pair.client, 64, 0);
+    uint64_t buffer = user_alloc(pair.client, 256);
+    for (unsigned i = 0; i < 4; i++) {
+        struct capos_sqe receive = user_sqe(pair.client, CAPOS_OP_RECV);
+        receive.cap = own;
+        receive.result = buffer;
+        receive.result_len = 256;
+        receive.deadline_ns = arch_time_ns() + MS;
+        user_submit(pair.client, &receive);
+        user_enter_start(pair.client, 1, CAPOS_FOREVER);
+        run_for(2 * MS);
+        REQUIRE(user_reap(pair.client, &cqe));
+        CHECK_EQ(cqe.result, ST_TIMED_OUT);
+    }
+    struct capos_sqe wait = sqe_wait(pair.client, own, CAPOS_EVENT_DEADLINE, 0);
+    user_submit(pair.client, &wait);
+    user_enter(pair.client, 0, 0);
+    CHECK(!user_reap(pair.client, &cqe)); /* no call of its endpoint was overdue */
+    fixture_end();
+}
+
 TEST(lend_chain,
      "what a server's servers do is on the first caller's time, as far as eight calls reach")
 {
