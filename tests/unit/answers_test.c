@@ -37,11 +37,6 @@ static struct capnp_builder *message(void)
     return &builder;
 }
 
-static struct capos_transfer copy_of(capos_cap_t cap)
-{
-    return (struct capos_transfer){.cap = cap, .mode = CAPOS_XFER_COPY};
-}
-
 static const struct kernel_method *method_of(uint64_t interface, uint16_t method)
 {
     unsigned ktype = 1;
@@ -82,20 +77,6 @@ static void refused(struct user *user, capos_cap_t cap, uint64_t interface, uint
     CHECK_MEM_EQ(after.used, before.used, sizeof(after.used));
 }
 
-static capos_cap_t give_root(struct user *user, uint8_t ktype)
-{
-    struct kobj *root = NULL;
-    CHECK_EQ(root_object_create(ktype, &root), ST_OK);
-    capos_cap_t cap = user_give(user, root, ktype, kernel_interfaces[ktype].facet_all);
-    kobj_unref(root);
-    return cap;
-}
-
-static capos_cap_t give_self(struct user *user, uint8_t ktype)
-{
-    return user_give(user, &user->process->obj, ktype, kernel_interfaces[ktype].facet_all);
-}
-
 /* Takes every slot that the user may have. */
 static void fill_slots(struct user *user)
 {
@@ -118,10 +99,10 @@ TEST(no_slot, "what answers with a capability says QUOTA when no slot is left")
 {
     fixture_start(1);
     struct user *user = user_of_few_slots();
-    capos_cap_t irqs = give_root(user, KTYPE_INTERRUPT_ROOT);
-    capos_cap_t ports = give_root(user, KTYPE_IO_PORTS_ROOT);
-    capos_cap_t spawner = give_root(user, KTYPE_PROCESS_SPAWNER);
-    capos_cap_t manager = give_self(user, KTYPE_CAPABILITY_MANAGER);
+    capos_cap_t irqs = user_give_root(user, KTYPE_INTERRUPT_ROOT);
+    capos_cap_t ports = user_give_root(user, KTYPE_IO_PORTS_ROOT);
+    capos_cap_t spawner = user_give_root(user, KTYPE_PROCESS_SPAWNER);
+    capos_cap_t manager = user_give_self(user, KTYPE_CAPABILITY_MANAGER);
     capos_cap_t endpoint = user_endpoint(user, 64, 0);
     capos_cap_t bell = user_notification(user);
     fill_slots(user);
@@ -152,7 +133,7 @@ TEST(memory_answers,
     limits[LEDGER_CLASS_VIRTUAL_PAGES] = 600;
     limits[LEDGER_CLASS_FRAMES] = 64;
     struct user *user = user_new_limits("mapper", limits, USER_RING);
-    capos_cap_t self = give_self(user, KTYPE_VIRTUAL_MEMORY);
+    capos_cap_t self = user_give_self(user, KTYPE_VIRTUAL_MEMORY);
     static const struct {
         uint16_t method;
         uint64_t address, size, protection;
@@ -194,7 +175,7 @@ TEST(port_answers,
 {
     fixture_start(1);
     struct user *user = user_new("driver");
-    capos_cap_t root = give_root(user, KTYPE_IO_PORTS_ROOT);
+    capos_cap_t root = user_give_root(user, KTYPE_IO_PORTS_ROOT);
     struct capos_cqe open =
         ask(user, root, IoPortsRoot_ID, IoPortsRoot_open_ORDINAL, DATA(0x300 | 8 << 16), 0);
     CHECK(open.result >= 0);
@@ -237,7 +218,7 @@ TEST(memory_object_answers,
     fixture_start(1);
     struct user *user = user_new("reader");
     capos_cap_t memory = user_memory(user, "text", 4, false);
-    capos_cap_t self = give_self(user, KTYPE_VIRTUAL_MEMORY);
+    capos_cap_t self = user_give_self(user, KTYPE_VIRTUAL_MEMORY);
     refused(user, memory, MemoryObject_ID, MemoryObject_read_ORDINAL, DATA(2 * P, 8), 0,
             ST_BAD_ARGUMENT);
     struct capos_cqe mapped = ask(user, self, VirtualMemory_ID, VirtualMemory_map_ORDINAL,
@@ -251,7 +232,7 @@ TEST(log_answers, "the log is read from any place, and takes no text that is too
 {
     fixture_start(1);
     struct user *user = user_new("logger");
-    capos_cap_t log = give_root(user, KTYPE_KERNEL_LOG);
+    capos_cap_t log = user_give_root(user, KTYPE_KERNEL_LOG);
     CHECK(ask(user, log, KernelLog_ID, KernelLog_read_ORDINAL, DATA(0, 256), 0).result >= 0);
     refused(user, log, KernelLog_ID, KernelLog_read_ORDINAL, DATA(0, 0), 0, ST_BAD_ARGUMENT);
     static char text[LOG_RECORD_MAX_BYTES + 1];
@@ -267,7 +248,7 @@ TEST(session_answers, "a session tells its state, epoch and domain")
 {
     fixture_start(1);
     struct user *user = user_new("looker");
-    capos_cap_t factory = give_root(user, KTYPE_SESSION_FACTORY);
+    capos_cap_t factory = user_give_root(user, KTYPE_SESSION_FACTORY);
     SessionFactory_create_params_b params = SessionFactory_create_params_init(message());
     SessionFactory_create_params_set_subject(params, "guest", 5);
     SessionFactory_create_params_set_epoch(params, 3);
@@ -323,7 +304,7 @@ TEST(regrant_answers, "a capability is granted anew only with methods that it ha
     struct user *user = user_of_few_slots();
     capos_cap_t root = give_grant_root(user);
     capos_cap_t bell = user_notification(user);
-    capos_cap_t self = give_self(user, KTYPE_VIRTUAL_MEMORY);
+    capos_cap_t self = user_give_self(user, KTYPE_VIRTUAL_MEMORY);
     CHECK(ask(user, root, GrantHandle_ID, GrantHandle_info_ORDINAL, DATA(0), 0).result >= 0);
     struct ledger_state before = ledger_state(user->process->ledger);
     CHECK_EQ(regrant(user, root, bell, UINT64_MAX, 0).result, ST_NO_METHOD);
@@ -375,7 +356,7 @@ TEST(launcher_answers, "a launcher has programs of different names, each of them
     uint64_t limits[LEDGER_CLASSES];
     machine_limits(limits, 1000000, 2000);
     struct user *user = user_new_limits("maker", limits, USER_RING);
-    capos_cap_t spawner = give_root(user, KTYPE_PROCESS_SPAWNER);
+    capos_cap_t spawner = user_give_root(user, KTYPE_PROCESS_SPAWNER);
     struct capos_transfer xfers[1] = {copy_of(user_image(user))};
     struct capos_transfer open = copy_of(user_memory(user, "text", 4, false));
     struct ledger_state before = ledger_state(user->process->ledger);
@@ -452,7 +433,7 @@ TEST(busy_memory_answers,
                                        VirtualMemory_protect_ORDINAL, VirtualMemory_unmap_ORDINAL};
     fixture_start(1);
     struct user *user = user_new("mapper");
-    capos_cap_t self = give_self(user, KTYPE_VIRTUAL_MEMORY);
+    capos_cap_t self = user_give_self(user, KTYPE_VIRTUAL_MEMORY);
     const uint64_t *all = DATA(BASE, PAGES * P, PROTECTION_READ_WRITE);
     CHECK(ask(user, self, VirtualMemory_ID, VirtualMemory_reserve_ORDINAL, all, 0).result >= 0);
     struct aspace_op *op;
@@ -477,7 +458,7 @@ TEST(no_memory_answers, "each change of an address space says QUOTA when there i
     size_t count = 0;
     fixture_start(1);
     struct user *user = user_new("mapper");
-    capos_cap_t self = give_self(user, KTYPE_VIRTUAL_MEMORY);
+    capos_cap_t self = user_give_self(user, KTYPE_VIRTUAL_MEMORY);
     capos_cap_t sealed = user_memory(user, "text", 4, true);
     const uint64_t *page = DATA(BASE, P, PROTECTION_READ_WRITE);
     CHECK(ask(user, self, VirtualMemory_ID, VirtualMemory_reserve_ORDINAL, page, 0).result >= 0);
@@ -522,11 +503,11 @@ TEST(mint_answers,
     capos_cap_t endpoint = user_endpoint(user, 64, 0);
     refused(user, user->ledger, Ledger_ID, Ledger_mint_ORDINAL, DATA(0, 1, 0, 1), endpoint,
             ST_BAD_ARGUMENT);
-    capos_cap_t spawner = give_root(user, KTYPE_PROCESS_SPAWNER);
-    capos_cap_t self = give_self(user, KTYPE_VIRTUAL_MEMORY);
+    capos_cap_t spawner = user_give_root(user, KTYPE_PROCESS_SPAWNER);
+    capos_cap_t self = user_give_self(user, KTYPE_VIRTUAL_MEMORY);
     refused(user, spawner, ProcessSpawner_ID, ProcessSpawner_spawn_ORDINAL, DATA(0), self,
             ST_NOT_TRANSFERABLE);
-    capos_cap_t factory = give_root(user, KTYPE_SESSION_FACTORY);
+    capos_cap_t factory = user_give_root(user, KTYPE_SESSION_FACTORY);
     fill_slots(user);
     SessionFactory_create_params_b params = SessionFactory_create_params_init(message());
     SessionFactory_create_params_set_subject(params, "guest", 5);
@@ -542,7 +523,7 @@ TEST(private_answers,
 {
     fixture_start(1);
     struct user *user = user_new("mapper");
-    capos_cap_t self = give_self(user, KTYPE_VIRTUAL_MEMORY);
+    capos_cap_t self = user_give_self(user, KTYPE_VIRTUAL_MEMORY);
     capos_cap_t memory = user_memory(user, "text", 4, false);
     capos_cap_t large = user_memory(user, "text", 4, false);
     capos_cap_t blind = user_pass(user, memory, user, 1 << MemoryObject_info_ORDINAL);
@@ -577,7 +558,7 @@ TEST(context_answers, "a scheduling context tells what it is")
 {
     fixture_start(1);
     struct user *user = user_new("looker");
-    capos_cap_t policy = give_root(user, KTYPE_SCHEDULING_POLICY);
+    capos_cap_t policy = user_give_root(user, KTYPE_SCHEDULING_POLICY);
     struct capos_cqe made =
         ask(user, policy, SchedulingPolicy_ID, SchedulingPolicy_new_context_ORDINAL,
             DATA(SCHEDULING_CLASS_NORMAL | 100 << 16), 0);
@@ -592,7 +573,7 @@ TEST(no_slot_of_process, "what a process's handle and debugger answer with needs
 {
     fixture_start(1);
     struct user *user = user_of_few_slots();
-    capos_cap_t handle = give_self(user, KTYPE_PROCESS_HANDLE);
+    capos_cap_t handle = user_give_self(user, KTYPE_PROCESS_HANDLE);
     fill_slots(user);
     refused(user, handle, ProcessHandle_ID, ProcessHandle_address_space_ORDINAL, DATA(0), 0,
             ST_QUOTA);

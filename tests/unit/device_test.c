@@ -24,16 +24,6 @@ static struct capnp_builder *message(void)
     return &builder;
 }
 
-/* A root object in the user's table. */
-static capos_cap_t give_root(struct user *user, uint8_t ktype)
-{
-    struct kobj *root = NULL;
-    CHECK_EQ(root_object_create(ktype, &root), ST_OK);
-    capos_cap_t cap = user_give(user, root, ktype, kernel_interfaces[ktype].facet_all);
-    kobj_unref(root);
-    return cap;
-}
-
 static struct capos_cqe call(struct user *user, capos_cap_t cap, uint64_t interface,
                              uint16_t method, uint64_t *result)
 {
@@ -53,7 +43,7 @@ TEST(ports_claims, "a port has one holder at a time, and the kernel's own are ne
 {
     fixture_start(1);
     struct user *user = user_new("driver");
-    capos_cap_t root = give_root(user, KTYPE_IO_PORTS_ROOT);
+    capos_cap_t root = user_give_root(user, KTYPE_IO_PORTS_ROOT);
     CHECK_EQ(open_ports(user, root, 0x300, 0).result, ST_BAD_ARGUMENT);
     CHECK_EQ(open_ports(user, root, 0xfff0, 0x11).result, ST_BAD_ARGUMENT);
     CHECK_EQ(open_ports(user, root, 0x3f, 4).result, ST_BUSY);
@@ -72,7 +62,7 @@ TEST(ports_ranges,
 {
     fixture_start(1);
     struct user *user = user_new("driver");
-    capos_cap_t root = give_root(user, KTYPE_IO_PORTS_ROOT);
+    capos_cap_t root = user_give_root(user, KTYPE_IO_PORTS_ROOT);
     static const struct {
         uint16_t base, count;
     } ranges[] = {{0x1000, 0xf000}, {0x103f, 2}, {0x1040, 64}, {0x1001, 62}, {0xffff, 1}};
@@ -197,7 +187,7 @@ TEST(ports_runs, "runs stop with the status, stay in the range, and move 256 byt
     fixture_start(1);
     host_set_ports(&fake);
     struct user *user = user_new("driver");
-    capos_cap_t root = give_root(user, KTYPE_IO_PORTS_ROOT);
+    capos_cap_t root = user_give_root(user, KTYPE_IO_PORTS_ROOT);
     capos_cap_t ports = open_ports(user, root, 0x300, 8).first_cap;
     ready = 5;
     struct capos_cqe cqe = read_run(user, ports, 5, 0, 256, &result);
@@ -244,7 +234,7 @@ TEST(interrupt_life, "a line has one holder, who waits for it and finds one that
 {
     fixture_start(1);
     struct user *user = user_new("driver");
-    capos_cap_t root = give_root(user, KTYPE_INTERRUPT_ROOT);
+    capos_cap_t root = user_give_root(user, KTYPE_INTERRUPT_ROOT);
     CHECK_EQ(open_line(user, root, 100000).result, ST_BAD_ARGUMENT);
     struct capos_cqe opened = open_line(user, root, 4);
     CHECK(opened.result >= 0);
@@ -288,7 +278,7 @@ TEST(entropy_fill, "random bytes come in the number asked for, never twice the s
     uint8_t seen[2][32];
     fixture_start(1);
     struct user *user = user_new("asker");
-    capos_cap_t cap = give_root(user, KTYPE_ENTROPY);
+    capos_cap_t cap = user_give_root(user, KTYPE_ENTROPY);
     CHECK_EQ(fill(user, cap, 0, NULL).result, ST_BAD_ARGUMENT);
     CHECK_EQ(fill(user, cap, 4097, NULL).result, ST_BAD_ARGUMENT);
     for (int i = 0; i < 2; i++) {
@@ -322,7 +312,7 @@ TEST(log_window, "a process writes what its ledger allows in a second, under its
     user_limits(limits);
     limits[LEDGER_CLASS_LOG_BYTES] = 100;
     CHECK_EQ(user_try_new("talker", limits, USER_RING, &user), ST_OK);
-    capos_cap_t cap = give_root(user, KTYPE_KERNEL_LOG);
+    capos_cap_t cap = user_give_root(user, KTYPE_KERNEL_LOG);
     for (int second = 0; second < 3; second++) {
         CHECK_EQ(
             append(user, cap, "sixty bytes of text, more or less, do not fit twice: 60 bytes.", 60),

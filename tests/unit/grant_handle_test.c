@@ -558,3 +558,42 @@ TEST(regrant_fresh, "a regranted capability hangs below the grant root and not b
     kobj_unref(root);
     fixture_end();
 }
+
+/* ---- attenuate ---- */
+
+static struct capos_cqe attenuate(struct user *user, capos_cap_t manager, capos_cap_t cap,
+                                  uint64_t methods)
+{
+    uint64_t words[16];
+    struct capnp_builder builder;
+    capnp_builder_init(&builder, words, sizeof(words));
+    CapabilityManager_attenuate_params_b params = CapabilityManager_attenuate_params_init(&builder);
+    CapabilityManager_attenuate_params_set_capability(params, 0);
+    CapabilityManager_attenuate_params_set_methods(params, methods);
+    struct capos_transfer xfer = copy_of(cap);
+    return user_call(user, manager, CapabilityManager_ID, CapabilityManager_attenuate_ORDINAL,
+                     &builder, &xfer, 1, NULL);
+}
+
+TEST(capabilities_attenuate,
+     "attenuate gives a subset of the methods and refuses any other NO_METHOD")
+{
+    fixture_start(1);
+    struct user *user = user_new("narrow");
+    capos_cap_t manager =
+        user_give(user, &user->process->obj, KTYPE_CAPABILITY_MANAGER, CapabilityManager_FACET);
+    capos_cap_t note = user_notification(user);
+    struct capos_cqe cqe = attenuate(user, manager, note, NotificationWaiter_FACET);
+    CHECK(cqe.result >= 0);
+    struct capability held;
+    CHECK_EQ(user_look(user, cqe.first_cap, &held), ST_OK);
+    CHECK_EQ(held.facet, NotificationWaiter_FACET);
+    struct ledger_state before = ledger_state(user->process->ledger);
+    CHECK_EQ(attenuate(user, manager, cqe.first_cap, Notification_FACET).result, ST_NO_METHOD);
+    CHECK_EQ(attenuate(user, manager, note, 0).result < 0, true);
+    CHECK_EQ(attenuate(user, manager, note, 8).result, ST_NO_METHOD);
+    CHECK_EQ(attenuate(user, manager, user->ledger, 1).result, ST_NOT_TRANSFERABLE);
+    struct ledger_state after = ledger_state(user->process->ledger);
+    CHECK_MEM_EQ(&before, &after, sizeof(after));
+    fixture_end();
+}

@@ -117,6 +117,9 @@ void user_read(struct user *user, uint64_t address, void *to, uint64_t bytes);
 /* Puts a capability into the user's table as the kernel would: under a grant of its own below the
  * root. Takes a ref of object. */
 capos_cap_t user_give(struct user *user, struct kobj *object, uint8_t ktype, uint64_t facet);
+/* A root object of this kind, and the user's own process as one, with all methods. */
+capos_cap_t user_give_root(struct user *user, uint8_t ktype);
+capos_cap_t user_give_self(struct user *user, uint8_t ktype);
 /* Copies a capability of one user to another the same way, with a facet. */
 capos_cap_t user_pass(struct user *from, capos_cap_t cap, struct user *to, uint64_t facet);
 /* The same under a grant below its own route, as spawning does. */
@@ -126,10 +129,23 @@ status_t user_look(struct user *user, capos_cap_t cap, struct capability *out);
 /* Its object, borrowed, and its route, with a ref. NULL and a failed test when it is no more. */
 struct kobj *user_object(struct user *user, capos_cap_t cap);
 struct grant *user_route(struct user *user, capos_cap_t cap);
+/* What must be as it was, once the machine has come to rest: all that the user's ledger is charged for and who refers to
+ * it, the machine's free frames, the process's threads. */
+struct held {
+    struct ledger_state ledger;
+    uint64_t frames;
+    size_t threads;
+};
+struct held held_now(struct user *user);
+#define CHECK_HELD(user, before) \
+    do { \
+        struct held after_ = held_now(user); \
+        CHECK_MEM_EQ(&(before), &after_, sizeof(after_)); \
+    } while (0)
 /* The slots that the user's ledger has charged, those that are promised among them. */
 uint64_t slots_used(struct user *user);
 
-/* ---- the ring ---- */
+/* ---- the ring (kernel_calls.c) ---- */
 
 struct capos_ring_header *user_ring(struct user *user);
 /* An SQE with the opcode and a fresh user_data. */
@@ -165,6 +181,10 @@ void sqe_result(struct user *user, struct capos_sqe *sqe, uint32_t bytes, uint8_
  * user_message). */
 void sqe_transfers(struct user *user, struct capos_sqe *sqe, uint64_t number,
                    const struct capos_transfer *xfers, uint8_t count);
+static inline struct capos_transfer copy_of(capos_cap_t cap)
+{
+    return (struct capos_transfer){.cap = cap, .mode = CAPOS_XFER_COPY};
+}
 /* A CALL of a kernel method with the message that `builder` holds. */
 struct capos_sqe sqe_method(struct user *user, capos_cap_t cap, uint64_t interface, uint16_t method,
                             struct capnp_builder *builder);
@@ -185,6 +205,8 @@ capos_cap_t user_endpoint(struct user *user, uint32_t max_message, uint16_t max_
 /* Endpoint.destroy, and what it ends. */
 void user_destroy(struct user *user, capos_cap_t endpoint);
 capos_cap_t user_notification(struct user *user);
+/* A session of its own making, of the subject "s", with all facets. */
+capos_cap_t user_session(struct user *user);
 /* A served object of the endpoint: interface FIXTURE_INTERFACE, methods 0..7. */
 #define FIXTURE_INTERFACE UINT64_C(0xf1f1000000000001)
 capos_cap_t user_mint(struct user *user, capos_cap_t endpoint, uint64_t key);

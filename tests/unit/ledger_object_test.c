@@ -42,11 +42,6 @@ static void fill(Limit_list_b list, const struct limit *limits)
     }
 }
 
-static struct capos_transfer copy_of(capos_cap_t cap)
-{
-    return (struct capos_transfer){.cap = cap, .mode = CAPOS_XFER_COPY};
-}
-
 static struct capos_cqe carve(struct user *user, capos_cap_t ledger, const char *name,
                               const struct limit *limits)
 {

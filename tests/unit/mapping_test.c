@@ -21,11 +21,6 @@ static capos_cap_t own_memory(struct user *user)
     return user_give(user, &user->process->obj, KTYPE_VIRTUAL_MEMORY, VirtualMemory_FACET);
 }
 
-static struct capos_transfer copy_of(capos_cap_t cap)
-{
-    return (struct capos_transfer){.cap = cap, .kind = CAPOS_XFER_CAP, .mode = CAPOS_XFER_COPY};
-}
-
 static status_t address_of(struct user *user, struct capos_cqe cqe, uint64_t at, uint64_t *out)
 {
     VirtualMemory_map_results_r results;

@@ -20,13 +20,10 @@ static struct capnp_builder builder;
 
 static void start(unsigned cpus)
 {
-    struct kobj *object;
     fixture_session = NULL;
     fixture_start(cpus);
     maker = user_new("maker");
-    CHECK_EQ(session_factory_create(&object), ST_OK);
-    factory = user_give(maker, object, KTYPE_SESSION_FACTORY, SessionFactory_FACET);
-    kobj_unref(object);
+    factory = user_give_root(maker, KTYPE_SESSION_FACTORY);
 }
 
 static struct capos_cqe create(const char *subject, uint64_t epoch, uint16_t domain, bool transient)

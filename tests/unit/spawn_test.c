@@ -17,8 +17,6 @@ enum { GRANTS = CAPOS_CAPSET_MAX, MESSAGE_WORDS = 2048 };
 
 static struct user *parent;
 static capos_cap_t spawner, image, note;
-static struct kobj spawner_object;
-static const struct kobj_ops spawner_ops = {.name = "spawner"};
 
 /* What is asked for. */
 struct wish {
@@ -47,7 +45,7 @@ static void make_parent(void)
     uint64_t limits[LEDGER_CLASSES];
     machine_limits(limits, 1 << 20, 3000);
     parent = user_new_limits("parent", limits, USER_RING);
-    spawner = user_give(parent, &spawner_object, KTYPE_PROCESS_SPAWNER, ProcessSpawner_FACET);
+    spawner = user_give_root(parent, KTYPE_PROCESS_SPAWNER);
     image = user_image(parent);
     note = new_note();
 }
@@ -55,7 +53,6 @@ static void make_parent(void)
 static void start(void)
 {
     fixture_start(1);
-    kobj_init(&spawner_object, KTYPE_PROCESS_SPAWNER, &spawner_ops, NULL);
     make_parent();
 }
 
@@ -156,27 +153,6 @@ static void end_child(capos_cap_t handle)
     CHECK_EQ(user_release(parent, handle), ST_OK);
 }
 
-/* Slots, frames, charges of all kinds and who refers to the ledger. */
-struct held {
-    struct ledger_state ledger;
-    uint64_t frames;
-};
-
-static struct held held_now(void)
-{
-    struct held held;
-    memset(&held, 0, sizeof(held));
-    held.ledger = ledger_state(parent->process->ledger);
-    held.frames = frames_free_count();
-    return held;
-}
-
-#define CHECK_HELD(before) \
-    do { \
-        struct held after_ = held_now(); \
-        CHECK_MEM_EQ(&(before), &after_, sizeof(after_)); \
-    } while (0)
-
 static bool has(capos_cap_t cap)
 {
     struct capability held;
@@ -188,7 +164,7 @@ TEST(spawn_most,
 {
     uint64_t position;
     start();
-    struct held before = held_now();
+    struct held before = held_now(parent);
     const struct wish wish = {.ring_entries = CAPOS_RING_MAX_ENTRIES, .grants = GRANTS};
     struct capos_sqe sqe = begin(&wish, &position);
     unsigned count = until_answered();
@@ -209,7 +185,7 @@ TEST(spawn_most,
     }
     user_exit(child, 0);
     CHECK_EQ(user_release(parent, cqe.first_cap), ST_OK);
-    CHECK_HELD(before);
+    CHECK_HELD(parent, before);
     fixture_end();
 }
 
@@ -217,14 +193,14 @@ TEST(spawn_lines, "of any number of grants the one with a name that is taken, or
                   "interface, is refused")
 {
     start();
-    struct held before = held_now();
+    struct held before = held_now(parent);
     for (uint32_t n = 2; n <= GRANTS; n += 6) {
         struct wish wish = {.grants = GRANTS, .same = n - 1};
         CHECK_EQ(spawn_whole(&wish).result, ST_EXISTS);
-        CHECK_HELD(before);
+        CHECK_HELD(parent, before);
         wish = (struct wish){.grants = GRANTS, .odd = n};
         CHECK_EQ(spawn_whole(&wish).result, ST_WRONG_INTERFACE);
-        CHECK_HELD(before);
+        CHECK_HELD(parent, before);
     }
     fixture_end();
 }
@@ -253,7 +229,7 @@ TEST(spawn_cancelled,
     CHECK(count > 5);
     for (unsigned at = 0; at < 2 * count; at++) {
         uint64_t position;
-        struct held before = held_now();
+        struct held before = held_now(parent);
         struct wish wish = moving;
         parent->heap_next = USER_HEAP;
         wish.deadline_ns = at % 2 == 0 ? 0 : arch_time_ns() + (at / 2 + 1) * SCHED_SLICE_NS;
@@ -272,7 +248,7 @@ TEST(spawn_cancelled,
         }
         CHECK(has(note));
         fixture_settle();
-        CHECK_HELD(before);
+        CHECK_HELD(parent, before);
     }
     fixture_end();
 }
@@ -302,7 +278,7 @@ TEST(spawn_spawner_revoked, "a build whose spawner is revoked at any slice is DI
         CHECK(has(note));
         fixture_settle();
         CHECK_EQ(user_release(parent, spawner), ST_OK);
-        spawner = user_give(parent, &spawner_object, KTYPE_PROCESS_SPAWNER, ProcessSpawner_FACET);
+        spawner = user_give_root(parent, KTYPE_PROCESS_SPAWNER);
     }
     fixture_end();
 }
@@ -378,7 +354,7 @@ TEST(spawn_child_ends,
     unsigned count = slices_needed();
     for (unsigned at = 0; at < count; at++) {
         uint64_t position;
-        struct held before = held_now();
+        struct held before = held_now(parent);
         parent->heap_next = USER_HEAP;
         struct capos_sqe sqe = begin(&moving, &position);
         slices(at);
@@ -393,26 +369,9 @@ TEST(spawn_child_ends,
         CHECK(has(note));
         CHECK_EQ(user_expect(parent, sqe.user_data).result, ST_DISCONNECTED);
         fixture_settle();
-        CHECK_HELD(before);
+        CHECK_HELD(parent, before);
     }
     fixture_end();
-}
-
-static capos_cap_t new_session(void)
-{
-    struct kobj *object;
-    uint64_t words[32];
-    struct capnp_builder builder;
-    CHECK_EQ(session_factory_create(&object), ST_OK);
-    capos_cap_t factory = user_give(parent, object, KTYPE_SESSION_FACTORY, SessionFactory_FACET);
-    kobj_unref(object);
-    capnp_builder_init(&builder, words, sizeof(words));
-    SessionFactory_create_params_set_subject(SessionFactory_create_params_init(&builder), "s", 1);
-    capos_cap_t session = user_call(parent, factory, SessionFactory_ID,
-                                    SessionFactory_create_ORDINAL, &builder, NULL, 0, NULL)
-                              .first_cap;
-    CHECK_EQ(user_release(parent, factory), ST_OK);
-    return session;
 }
 
 TEST(spawn_session_closes, "a session that closes while a child of it is built refuses it "
@@ -425,8 +384,8 @@ TEST(spawn_session_closes, "a session that closes while a child of it is built r
         struct wish wish = moving;
         wish.session = true;
         parent->heap_next = USER_HEAP;
-        enter = new_session();
-        struct held before = held_now();
+        enter = user_session(parent);
+        struct held before = held_now(parent);
         struct capos_sqe sqe = begin(&wish, &position);
         slices(at);
         host_become(0);
@@ -436,7 +395,7 @@ TEST(spawn_session_closes, "a session that closes while a child of it is built r
             slices(1);
         }
         CHECK(has(note));
-        CHECK_HELD(before);
+        CHECK_HELD(parent, before);
         CHECK_EQ(user_expect(parent, sqe.user_data).result, ST_BAD_STATE);
         CHECK_EQ(user_release(parent, enter), ST_OK);
     }
@@ -450,7 +409,7 @@ TEST(spawn_quota, "a child whose limits do not suffice, wherever the build has c
                   "that is told")
 {
     start();
-    struct held before = held_now();
+    struct held before = held_now(parent);
     unsigned refusals = 0;
     for (uint64_t pages = 1; pages < 500; pages++) {
         struct wish wish = moving;
@@ -465,7 +424,7 @@ TEST(spawn_quota, "a child whose limits do not suffice, wherever the build has c
         CHECK_EQ(cqe.result, ST_QUOTA);
         CHECK_EQ(cqe.needed, LEDGER_CLASS_KERNEL_PAGES);
         CHECK(has(note));
-        CHECK_HELD(before);
+        CHECK_HELD(parent, before);
     }
     CHECK(refusals > 100);
     fixture_end();
@@ -475,7 +434,7 @@ TEST(spawn_no_frames,
      "a build that finds no frame at any point is refused QUOTA, and all is back when that is told")
 {
     start();
-    struct held before = held_now();
+    struct held before = held_now(parent);
     unsigned refusals = 0;
     for (unsigned n = 1; n < 1000; n++) {
         struct wish wish = moving;
@@ -491,7 +450,7 @@ TEST(spawn_no_frames,
         refusals++;
         REQUIRE_EQ(cqe.result, ST_QUOTA);
         CHECK(has(note));
-        CHECK_HELD(before);
+        CHECK_HELD(parent, before);
     }
     CHECK(refusals > 100);
     fixture_end();

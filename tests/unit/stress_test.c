@@ -596,13 +596,9 @@ static capos_cap_t make_launcher(struct user *user)
     static const enum LedgerClass classes[] = {LEDGER_CLASS_FRAMES, LEDGER_CLASS_KERNEL_PAGES,
                                                LEDGER_CLASS_VIRTUAL_PAGES, LEDGER_CLASS_CALLS,
                                                LEDGER_CLASS_SLOTS};
-    static struct kobj spawner_object;
-    static const struct kobj_ops spawner_ops = {.name = "spawner"};
     uint64_t words[64];
     struct capnp_builder builder;
-    kobj_init(&spawner_object, KTYPE_PROCESS_SPAWNER, &spawner_ops, NULL);
-    capos_cap_t spawner =
-        user_give(user, &spawner_object, KTYPE_PROCESS_SPAWNER, ProcessSpawner_FACET);
+    capos_cap_t spawner = user_give_root(user, KTYPE_PROCESS_SPAWNER);
     capos_cap_t image = user_image(user);
     capnp_builder_init(&builder, words, sizeof(words));
     ProcessSpawner_new_launcher_params_b params = ProcessSpawner_new_launcher_params_init(&builder);

@@ -20,23 +20,6 @@ static struct capos_sqe join(struct user *user, capos_cap_t handle)
     return sqe_wait(user, handle, CAPOS_EVENT_EXIT, 0);
 }
 
-/* Frames, slots, threads ... of a process, and of the machine. */
-struct held {
-    struct ledger_state ledger;
-    uint64_t frames;
-    size_t threads;
-};
-
-static struct held held_now(struct user *user)
-{
-    struct held held;
-    memset(&held, 0, sizeof(held));
-    held.ledger = ledger_state(user->process->ledger);
-    held.frames = frames_free_count();
-    held.threads = list_count(&user->process->threads);
-    return held;
-}
-
 static void step_only(unsigned cpu)
 {
     for (unsigned i = 0; i < 50; i++) {
@@ -44,12 +27,6 @@ static void step_only(unsigned cpu)
         (void)host_step(cpu);
     }
 }
-
-#define CHECK_HELD(user, before) \
-    do { \
-        struct held after_ = held_now(user); \
-        CHECK_MEM_EQ(&(before), &after_, sizeof(after_)); \
-    } while (0)
 
 TEST(
     thread_starts,
