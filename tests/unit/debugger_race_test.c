@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Debuggers that stop, resume and die against what they watch, on CPUs of their own. */
-#include "tests/unit/kernel_fixture.h"
+#include "tests/unit/kernel_race.h"
 #include "tests/unit/test.h"
 
 #include <sched.h>
@@ -18,20 +18,6 @@ static struct race {
     uint64_t message, result;
     _Atomic unsigned turns;
 } races[PAIRS];
-
-/* Puts an entry into the thread's ring, and what has completed out of it. */
-static void race_push(struct thread *thread, const struct capos_sqe *sqe)
-{
-    const struct arch_aspace *as = &thread->process->aspace.arch;
-    uint64_t at = thread->ring->user_address;
-    struct capos_ring_header *ring = host_user(as, at, true);
-    uint64_t tail = ring->sq_tail;
-    __atomic_store_n(&ring->cq_head, __atomic_load_n(&ring->cq_tail, __ATOMIC_ACQUIRE),
-                     __ATOMIC_RELEASE);
-    uint64_t slot = ring->sq_offset + tail % ring->sq_entries * sizeof(*sqe);
-    memcpy(host_user(as, at + slot, true), sqe, sizeof(*sqe));
-    __atomic_store_n(&ring->sq_tail, tail + 1, __ATOMIC_RELEASE);
-}
 
 static void race_boss(struct race *race, struct thread *thread, unsigned turn)
 {

@@ -8,7 +8,7 @@
  *
  * HANDOVER_CALLS in the environment says how many calls.
  */
-#include "tests/unit/kernel_fixture.h"
+#include "tests/unit/kernel_race.h"
 #include "tests/unit/test.h"
 
 #include "gen/endpoint.capnp.h"
@@ -20,7 +20,6 @@ enum { OWNER, SERVER_A, SERVER_B, CLIENT, RACERS };
 struct racer {
     struct user *user;
     unsigned seed;
-    uint64_t submitted;
     unsigned pending;
     bool used[SLOTS + 1];
     uint64_t returns; /* the id that slot SLOTS tries to answer */
@@ -38,57 +37,30 @@ static uint64_t buffer_of(unsigned slot)
     return USER_HEAP + slot * SLOT_BYTES;
 }
 
-static uint64_t *word_at(struct racer *racer, uint64_t address)
-{
-    return user_ptr(racer->user, address);
-}
-
 static void submit(struct racer *racer, struct capos_sqe sqe, unsigned slot)
 {
-    struct capos_ring_header *header = user_ring(racer->user);
-    const struct ring *ring = racer->user->thread->ring;
-    uint64_t at =
-        ring->user_address + ring->sq_offset + racer->submitted % ring->sq_entries * sizeof(sqe);
     sqe.user_data = slot;
-    const uint64_t *words = (const uint64_t *)(const void *)&sqe;
-    for (size_t i = 0; i < sizeof(sqe) / 8; i++) {
-        __atomic_store_n(word_at(racer, at + i * 8), words[i], __ATOMIC_RELAXED);
-    }
     racer->used[slot] = true;
     racer->pending++;
-    __atomic_store_n(&header->sq_tail, ++racer->submitted, __ATOMIC_RELEASE);
+    race_submit(racer->user, &sqe);
 }
 
-static bool reap(struct racer *racer, uint64_t *slot_out, int32_t *result_out)
+static bool reap(struct racer *racer, struct capos_cqe *out)
 {
-    struct user *user = racer->user;
-    const struct ring *ring = user->thread->ring;
-    struct capos_ring_header *header = user_ring(user);
-    if (user->cq_head == __atomic_load_n(&header->cq_tail, __ATOMIC_ACQUIRE)) {
+    if (!race_reap(racer->user, out)) {
         return false;
     }
-    uint64_t at = ring->user_address + ring->cq_offset +
-                  user->cq_head % ring->cq_entries * sizeof(struct capos_cqe);
-    *slot_out = __atomic_load_n(word_at(racer, at), __ATOMIC_RELAXED);
-    *result_out = (int32_t)__atomic_load_n(word_at(racer, at + 8), __ATOMIC_RELAXED);
-    __atomic_store_n(&header->cq_head, ++user->cq_head, __ATOMIC_RELEASE);
     racer->pending--;
-    racer->used[*slot_out] = false;
+    racer->used[out->user_data] = false;
     return true;
-}
-
-static void enter(struct racer *racer, unsigned count)
-{
-    host_syscall(racer->user->thread, CAPOS_SYS_ENTER, count, arch_time_ns() + 1000000);
 }
 
 static void owner_turn(struct racer *owner)
 {
-    uint64_t slot;
-    int32_t result;
-    while (reap(owner, &slot, &result)) {
-        CHECK(result >= 0);
-        atomic_add_relaxed(&moved, (uint64_t)result);
+    struct capos_cqe cqe;
+    while (reap(owner, &cqe)) {
+        CHECK(cqe.result >= 0);
+        atomic_add_relaxed(&moved, (uint64_t)cqe.result);
         atomic_add_relaxed(&handovers, 1);
     }
     if (owner->pending == 0) {
@@ -98,7 +70,7 @@ static void owner_turn(struct racer *owner)
         sqe.interface = handles[1 - from];
         submit(owner, sqe, 0);
     }
-    enter(owner, 1);
+    race_enter(owner->user, 1);
 }
 
 static void note_call(uint64_t id)
@@ -114,17 +86,15 @@ static void note_call(uint64_t id)
 
 static void server_reaps(struct racer *server)
 {
-    uint64_t slot;
-    int32_t result;
-    while (reap(server, &slot, &result)) {
-        if (slot < SLOTS) {
-            CHECK(result > 0);
-            note_call(
-                __atomic_load_n(word_at(server, buffer_of((unsigned)slot)), __ATOMIC_RELAXED));
-        } else if (result == ST_OK) {
+    struct capos_cqe cqe;
+    while (reap(server, &cqe)) {
+        if (cqe.user_data < SLOTS) {
+            CHECK(cqe.result > 0);
+            note_call(race_get(server->user, buffer_of((unsigned)cqe.user_data)));
+        } else if (cqe.result == ST_OK) {
             atomic_add_relaxed(&answered, 1);
         } else {
-            CHECK_EQ(result, ST_GONE);
+            CHECK_EQ(cqe.result, ST_GONE);
             atomic_add_relaxed(&gone, 1);
         }
     }
@@ -147,16 +117,15 @@ static void server_turn(struct racer *server, unsigned number)
         struct capos_sqe sqe = {.op = CAPOS_OP_RETURN, .interface = id};
         submit(server, sqe, SLOTS);
     }
-    enter(server, 0);
+    race_enter(server->user, 0);
 }
 
 /* An answer that came frees the id, which the client knows by its record alone: all that are known are looked at. */
 static void client_turn(struct racer *client)
 {
-    uint64_t slot;
-    int32_t result;
-    while (reap(client, &slot, &result)) {
-        CHECK_EQ(result, 0);
+    struct capos_cqe cqe;
+    while (reap(client, &cqe)) {
+        CHECK_EQ(cqe.result, 0);
         atomic_add_relaxed(&ended, 1);
     }
     if (client->pending == 0) {
@@ -175,7 +144,7 @@ static void client_turn(struct racer *client)
             atomic_add_relaxed(&begun, 1);
         }
     }
-    enter(client, 1);
+    race_enter(client->user, 1);
 }
 
 static void turn(struct thread *thread)
@@ -210,7 +179,6 @@ static void make_racers(void)
     object = user_pass_below(owner, user_mint(owner, endpoint, 1), racers[CLIENT].user, 1);
     for (unsigned i = 0; i < RACERS; i++) {
         racers[i].user->thread->arch.user = &racers[i];
-        racers[i].submitted = racers[i].user->sq_tail;
         racers[i].seed = i + 1;
     }
 }
@@ -232,12 +200,11 @@ TEST(handover_races,
     fixture_start_real(CPUS);
     make_racers();
     fixture_run(turn, all_reaped);
+    struct user *users[RACERS];
     for (unsigned i = 0; i < RACERS; i++) {
-        racers[i].user->gone = true;
+        users[i] = racers[i].user;
     }
-    for (unsigned i = 0; i < RACERS; i++) {
-        user_ended(racers[i].user);
-    }
+    race_ended(users, RACERS);
     printf("# %llu calls ended; %llu handovers moved %llu; %llu answered, %llu gone\n",
            (unsigned long long)atomic_load_relaxed(&ended),
            (unsigned long long)atomic_load_relaxed(&handovers),

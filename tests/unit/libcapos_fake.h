@@ -10,12 +10,8 @@
 #include "capos/start.h"
 #include "libcapos/internal.h"
 #include "status.capnp.h"
+#include "tests/unit/libcapos_memory.h"
 #include "tests/unit/test.h"
-
-enum { SQ = 16, CQ = 32, PAYLOAD_AT = 4096, RING_BYTES = 16384 };
-
-static _Alignas(4096) uint8_t memory[RING_BYTES];
-static struct capos_ring_header *const header = (struct capos_ring_header *)(void *)memory;
 
 /* The number of a capability, which no promise has. */
 #define CAP(n) (UINT64_C(1) << CAPOS_CAP_INDEX_BITS | (n))
@@ -49,17 +45,9 @@ static struct {
 
 static void setup(void)
 {
-    memset(memory, 0, sizeof(memory));
     memset(&kernel, 0, sizeof(kernel));
-    header->magic = CAPOS_RING_MAGIC;
-    header->version = CAPOS_RING_VERSION;
-    header->sq_entries = SQ;
-    header->cq_entries = CQ;
-    header->sq_offset = 512;
-    header->cq_offset = 512 + SQ * 64;
-    header->payload_offset = PAYLOAD_AT;
+    make_ring();
     header->payload_slots = CQ;
-    header->total_bytes = RING_BYTES;
     header->next_sequence = 7;
     kernel.expected_seq = 7;
     REQUIRE(capos_ring_open(memory, RING_BYTES));

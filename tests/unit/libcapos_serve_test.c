@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The service loop against a fake kernel that knows RECV, RETURN and RETURN_RECV. */
+#include "tests/unit/libcapos_memory.h"
 #include "tests/unit/test.h"
 
 #include "capos/serve.h"
@@ -8,10 +9,7 @@
 #include "libcapos/serve_slots.h"
 #include "status.capnp.h"
 
-enum { SQ = 16, CQ = 32, RING_BYTES = 16384, CALLS = 64, ENDPOINT = 9, INTERFACE = 0x1234 };
-
-static _Alignas(4096) uint8_t memory[RING_BYTES];
-static struct capos_ring_header *const header = (struct capos_ring_header *)(void *)memory;
+enum { CALLS = 64, ENDPOINT = 9, INTERFACE = 0x1234 };
 
 struct fake_call {
     uint64_t value;
@@ -288,17 +286,9 @@ static struct capos_server server;
 
 static void setup(void)
 {
-    memset(memory, 0, sizeof(memory));
     memset(&kernel, 0, sizeof(kernel));
     memset(&server, 0, sizeof(server));
-    header->magic = CAPOS_RING_MAGIC;
-    header->version = CAPOS_RING_VERSION;
-    header->sq_entries = SQ;
-    header->cq_entries = CQ;
-    header->sq_offset = 512;
-    header->cq_offset = 512 + SQ * 64;
-    header->payload_offset = 4096;
-    header->total_bytes = RING_BYTES;
+    make_ring();
     kernel.max_message = 64;
     kernel.max_caps = 2;
     kept_count = 0;

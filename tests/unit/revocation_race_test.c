@@ -9,7 +9,7 @@
  *
  * REVOKE_PAIRS in the environment says how many pairs (docs/reference/tests.md).
  */
-#include "tests/unit/kernel_fixture.h"
+#include "tests/unit/kernel_race.h"
 #include "tests/unit/test.h"
 
 #include <sched.h>
@@ -31,7 +31,6 @@ struct place {
 struct player {
     struct user *user;
     unsigned seed;
-    uint64_t submitted;
     unsigned pending;
     struct place places[SLOTS];
     /* callers */
@@ -63,62 +62,19 @@ static uint64_t buffer_of(unsigned slot)
     return USER_HEAP + slot * SLOT_BYTES;
 }
 
-static void put_word(struct player *player, uint64_t address, uint64_t word)
-{
-    __atomic_store_n((uint64_t *)user_ptr(player->user, address), word, __ATOMIC_RELAXED);
-}
-
-static uint64_t get_word(struct player *player, uint64_t address)
-{
-    return __atomic_load_n((uint64_t *)user_ptr(player->user, address), __ATOMIC_RELAXED);
-}
-
-static void put_words(struct player *player, uint64_t address, const void *from, size_t bytes)
-{
-    const uint64_t *words = from;
-    for (size_t i = 0; i < bytes / 8; i++) {
-        put_word(player, address + i * 8, words[i]);
-    }
-}
-
-/* Puts it into the SQ; user_data is the slot. */
+/* user_data is the slot. */
 static void submit(struct player *player, struct capos_sqe sqe, unsigned slot)
 {
-    struct capos_ring_header *header = user_ring(player->user);
-    const struct ring *ring = player->user->thread->ring;
-    uint64_t at =
-        ring->user_address + ring->sq_offset + player->submitted % ring->sq_entries * sizeof(sqe);
     sqe.user_data = slot;
-    put_words(player, at, &sqe, sizeof(sqe));
-    player->submitted++;
     player->pending++;
-    __atomic_store_n(&header->sq_tail, player->submitted, __ATOMIC_RELEASE);
+    race_submit(player->user, &sqe);
 }
 
 static bool reap(struct player *player, struct capos_cqe *out)
 {
-    struct user *user = player->user;
-    const struct ring *ring = user->thread->ring;
-    struct capos_ring_header *header = user_ring(user);
-    if (user->cq_head == __atomic_load_n(&header->cq_tail, __ATOMIC_ACQUIRE)) {
-        return false;
-    }
-    uint64_t at =
-        ring->user_address + ring->cq_offset + user->cq_head % ring->cq_entries * sizeof(*out);
-    uint64_t words[sizeof(*out) / 8];
-    for (unsigned i = 0; i < sizeof(*out) / 8; i++) {
-        words[i] = get_word(player, at + i * 8);
-    }
-    memcpy(out, words, sizeof(*out));
-    __atomic_store_n(&header->cq_head, ++user->cq_head, __ATOMIC_RELEASE);
-    player->pending--;
-    return true;
-}
-
-static void enter(struct player *player, unsigned wanted)
-{
-    uint64_t deadline_ns = arch_time_ns() + 1000000; /* to look up and see whether it is over */
-    host_syscall(player->user->thread, CAPOS_SYS_ENTER, wanted, deadline_ns);
+    bool some = race_reap(player->user, out);
+    player->pending -= some;
+    return some;
 }
 
 /* ---- the revoker ---- */
@@ -137,10 +93,10 @@ static void submit_derive(void)
     CHECK_EQ(capnp_finish(&builder, &len), CAPNP_OK);
     struct capos_sqe sqe = sqe_call(revoker.user, manager, CapabilityManager_ID,
                                     CapabilityManager_derive_ORDINAL, buffer_of(0), (uint32_t)len);
-    put_words(&revoker, buffer_of(0), words, len);
-    put_word(&revoker, buffer_of(0) + len,
+    race_put_words(revoker.user, buffer_of(0), words, len);
+    race_put(revoker.user, buffer_of(0) + len,
              __atomic_load_n(&user_ring(revoker.user)->next_sequence, __ATOMIC_RELAXED));
-    put_words(&revoker, buffer_of(0) + len + 8, &xfer, sizeof(xfer));
+    race_put_words(revoker.user, buffer_of(0) + len + 8, &xfer, sizeof(xfer));
     sqe.xfer_count = 1;
     sqe.result = buffer_of(1);
     sqe.result_len = 256;
@@ -184,8 +140,8 @@ static void revoker_turn(void)
         if (stage == DERIVED) {
             CHECK(cqe.result >= 0 && cqe.cap_count == 2);
             uint64_t at = buffer_of(1) + (uint64_t)cqe.result;
-            derived = get_word(&revoker, at);
-            handle = get_word(&revoker, at + sizeof(struct capos_cap_record));
+            derived = race_get(revoker.user, at);
+            handle = race_get(revoker.user, at + sizeof(struct capos_cap_record));
             stage = REVOKE;
         } else if (stage == REVOKED) {
             CHECK(cqe.result > 0);
@@ -212,7 +168,7 @@ static void revoker_turn(void)
         }
         struct capos_sqe sqe = sqe_call(revoker.user, handle, GrantHandle_ID,
                                         GrantHandle_revoke_ORDINAL, buffer_of(2), 8);
-        put_word(&revoker, buffer_of(2), 0);
+        race_put(revoker.user, buffer_of(2), 0);
         sqe.result = buffer_of(3);
         sqe.result_len = 64;
         submit(&revoker, sqe, 0);
@@ -223,7 +179,7 @@ static void revoker_turn(void)
         submit(&revoker, one, 0);
         submit(&revoker, two, 0);
     }
-    enter(&revoker, 1);
+    race_enter(revoker.user, 1);
 }
 
 /* ---- callers ---- */
@@ -250,7 +206,7 @@ static void begin_one(struct player *caller)
     bool signals = caller->pair % 2 == 0;
     if (!signals) {
         sqe = sqe_call(caller->user, caller->mine, FIXTURE_INTERFACE, 0, buffer_of(slot), 8);
-        put_word(caller, buffer_of(slot), caller->pair);
+        race_put(caller->user, buffer_of(slot), caller->pair);
         sqe.result = buffer_of(slot) + 128;
         sqe.result_len = 128;
     }
@@ -290,7 +246,7 @@ static void caller_turn(struct player *caller)
             begin_one(caller);
         }
     }
-    enter(caller, caller->pending != 0 && pick(caller, 2) == 0);
+    race_enter(caller->user, caller->pending != 0 && pick(caller, 2) == 0);
 }
 
 /* ---- the server ---- */
@@ -312,8 +268,8 @@ static void server_turn(void)
         }
         server.receives = false;
         if (cqe.result > 0) {
-            server.call_id = get_word(&server, buffer_of(0));
-            server.call_pair = get_word(&server, buffer_of(0) + sizeof(struct capos_received));
+            server.call_id = race_get(server.user, buffer_of(0));
+            server.call_pair = race_get(server.user, buffer_of(0) + sizeof(struct capos_received));
         }
     }
     if (server.call_id != 0) {
@@ -329,7 +285,7 @@ static void server_turn(void)
         server.receives = true;
         submit(&server, sqe, 0);
     }
-    enter(&server, 1);
+    race_enter(server.user, 1);
 }
 
 static void turn(struct thread *thread)
@@ -364,7 +320,6 @@ static void make_players(void)
     for (unsigned i = 0; i < 4; i++) {
         struct user *user = all[i]->user;
         user->thread->arch.user = all[i];
-        all[i]->submitted = user->sq_tail;
         all[i]->seed = i + 1;
     }
 }
@@ -385,12 +340,7 @@ TEST(revoke_races,
     make_players();
     fixture_run(turn, all_reaped);
     struct user *all[] = {revoker.user, server.user, callers[0].user, callers[1].user};
-    for (unsigned i = 0; i < 4; i++) {
-        all[i]->gone = true;
-    }
-    for (unsigned i = 0; i < 4; i++) {
-        user_ended(all[i]);
-    }
+    race_ended(all, 4);
     printf("# %llu pairs: %llu operations succeeded, %llu refused; %llu answered, %llu gone\n",
            (unsigned long long)atomic_load_relaxed(&done),
            (unsigned long long)atomic_load_relaxed(&succeeded),

@@ -32,33 +32,50 @@ static bool is_share(uint64_t part, uint64_t total, uint64_t num, uint64_t den)
     return off * 50 <= total;
 }
 
+/* What each gets of so much time; all together. */
+static uint64_t shares(struct sched_context *const of[], unsigned count, uint64_t ns,
+                       uint64_t got[])
+{
+    uint64_t total = 0;
+    for (unsigned i = 0; i < count; i++) {
+        got[i] = used(of[i]);
+    }
+    run_for(ns);
+    for (unsigned i = 0; i < count; i++) {
+        got[i] = used(of[i]) - got[i];
+        total += got[i];
+    }
+    return total;
+}
+
+/* In so much time, the two get the same. */
+static void check_equal(struct sched_context *one, struct sched_context *other, uint64_t ns)
+{
+    struct sched_context *const both[] = {one, other};
+    uint64_t got[2];
+    uint64_t total = shares(both, 2, ns, got);
+    CHECK(is_share(got[0], total, 1, 2));
+}
+
 TEST(scheduling_weights, "programs that never stop get time by their weights, within 2 % of it all")
 {
     enum { USERS = 3 };
     static const unsigned weights[USERS] = {100, 200, 700};
-    struct user *users[USERS];
     struct sched_context *contexts[USERS];
-    uint64_t before[USERS], total = 0;
+    uint64_t got[USERS];
     start(1);
     for (unsigned i = 0; i < USERS; i++) {
-        users[i] = user_new("hog");
+        struct user *user = user_new("hog");
         capos_cap_t cap = context(SCHEDULING_CLASS_NORMAL, weights[i], 0, 0);
         contexts[i] = behind(cap);
-        bind(users[i], cap);
+        bind(user, cap);
     }
     maker_blocks();
     run_for(200 * MS);
-    for (unsigned i = 0; i < USERS; i++) {
-        before[i] = used(contexts[i]);
-    }
-    run_for(10000 * MS);
-    for (unsigned i = 0; i < USERS; i++) {
-        before[i] = used(contexts[i]) - before[i];
-        total += before[i];
-    }
+    uint64_t total = shares(contexts, USERS, 10000 * MS, got);
     CHECK(total > 9900 * MS);
     for (unsigned i = 0; i < USERS; i++) {
-        CHECK(is_share(before[i], total, weights[i], 1000));
+        CHECK(is_share(got[i], total, weights[i], 1000));
     }
     fixture_end();
 }
@@ -75,11 +92,7 @@ static void crowd(unsigned cpus, unsigned threads)
     }
     maker_blocks();
     run_for(200 * MS);
-    uint64_t one_ns = used(&one->process->context), many_ns = used(&many->process->context);
-    run_for(10000 * MS);
-    one_ns = used(&one->process->context) - one_ns;
-    many_ns = used(&many->process->context) - many_ns;
-    CHECK(is_share(one_ns, one_ns + many_ns, 1, 2));
+    check_equal(&one->process->context, &many->process->context, 10000 * MS);
     fixture_end();
 }
 
@@ -107,36 +120,25 @@ TEST(scheduling_crowd_bound,
     }
     maker_blocks();
     run_for(200 * MS);
-    uint64_t one_ns = used(behind(one)), many_ns = used(behind(many));
-    run_for(10000 * MS);
-    one_ns = used(behind(one)) - one_ns;
-    many_ns = used(behind(many)) - many_ns;
-    CHECK(is_share(one_ns, one_ns + many_ns, 1, 2));
+    check_equal(behind(one), behind(many), 10000 * MS);
     fixture_end();
 }
 
 TEST(scheduling_processors, "three programs on two processors get two thirds of one each")
 {
     enum { USERS = 3 };
-    struct user *users[USERS];
-    uint64_t before[USERS], total = 0;
+    struct sched_context *contexts[USERS];
+    uint64_t got[USERS];
     start(2);
     for (unsigned i = 0; i < USERS; i++) {
-        users[i] = user_new("hog");
+        contexts[i] = &user_new("hog")->process->context;
     }
     maker_blocks();
     run_for(200 * MS);
-    for (unsigned i = 0; i < USERS; i++) {
-        before[i] = used(&users[i]->process->context);
-    }
-    run_for(10000 * MS);
-    for (unsigned i = 0; i < USERS; i++) {
-        before[i] = used(&users[i]->process->context) - before[i];
-        total += before[i];
-    }
+    uint64_t total = shares(contexts, USERS, 10000 * MS, got);
     CHECK(total > 19000 * MS);
     for (unsigned i = 0; i < USERS; i++) {
-        CHECK(is_share(before[i], total, 1, USERS));
+        CHECK(is_share(got[i], total, 1, USERS));
     }
     fixture_end();
 }
@@ -148,11 +150,7 @@ TEST(scheduling_no_saving, "who has slept gets its share from then on, and not w
     maker_blocks();
     user_enter_start(sleeper, 1, arch_time_ns() + 2000 * MS);
     run_for(2000 * MS);
-    uint64_t hog_ns = used(&hog->process->context), sleeper_ns = used(&sleeper->process->context);
-    run_for(1000 * MS);
-    hog_ns = used(&hog->process->context) - hog_ns;
-    sleeper_ns = used(&sleeper->process->context) - sleeper_ns;
-    CHECK(is_share(hog_ns, hog_ns + sleeper_ns, 1, 2));
+    check_equal(&hog->process->context, &sleeper->process->context, 1000 * MS);
     fixture_end();
 }
 

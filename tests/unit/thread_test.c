@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Several threads of one process: how they start and end, alone and with their process. */
-#include "tests/unit/kernel_fixture.h"
+#include "tests/unit/kernel_race.h"
 #include "tests/unit/test.h"
 
 #include <sched.h>
@@ -590,11 +590,6 @@ static void party_turn(struct thread *thread)
         host_syscall(thread, CAPOS_SYS_EXIT, turn, CAPOS_EXIT_THREAD);
         return;
     }
-    const struct arch_aspace *as = &thread->process->aspace.arch;
-    uint64_t at = thread->ring->user_address;
-    struct capos_ring_header *ring = host_user(as, at, true);
-    uint64_t tail = ring->sq_tail, head = __atomic_load_n(&ring->cq_tail, __ATOMIC_ACQUIRE);
-    __atomic_store_n(&ring->cq_head, head, __ATOMIC_RELEASE);
     struct capos_sqe sqe = {.op = CAPOS_OP_NOP, .user_data = turn};
     if (turn % 2 == 0) {
         sqe = (struct capos_sqe){.op = CAPOS_OP_CALL,
@@ -607,9 +602,7 @@ static void party_turn(struct thread *thread)
                                  .result_len = 64,
                                  .interface = ThreadSpawner_ID};
     }
-    uint64_t slot = ring->sq_offset + tail % ring->sq_entries * sizeof(sqe);
-    memcpy(host_user(as, at + slot, true), &sqe, sizeof(sqe));
-    __atomic_store_n(&ring->sq_tail, tail + 1, __ATOMIC_RELEASE);
+    race_push(thread, &sqe);
     host_syscall(thread, CAPOS_SYS_ENTER, 0, 0);
 }
 

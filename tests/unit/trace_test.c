@@ -138,15 +138,21 @@ static void round_trip(struct pair *p, uint16_t method)
     CHECK_EQ(client_gets(p->client, sqe.user_data).result, 0);
 }
 
+/* What a trace of `whom` holds of a call of the pair's. */
+static void trace_round_trip(struct pair *p, struct user *whom, uint16_t method)
+{
+    struct user *watcher = user_new("watcher");
+    capos_cap_t trace = trace_start(watcher, whom, 4);
+    round_trip(p, method);
+    read_all(watcher, trace, 0);
+    only_of(whom);
+}
+
 TEST(trace_of_client,
      "a caller's trace tells its entry, the delivery and the completion, and nothing of the server")
 {
     struct pair p = pair_start(2);
-    struct user *watcher = user_new("watcher");
-    capos_cap_t trace = trace_start(watcher, p.client, 4);
-    round_trip(&p, 5);
-    read_all(watcher, trace, 0);
-    only_of(p.client);
+    trace_round_trip(&p, p.client, 5);
     const struct capos_trace_record *submit = find(CAPOS_TRACE_SUBMIT, 0);
     CHECK_EQ(submit->op, CAPOS_OP_CALL);
     CHECK_EQ(submit->method, 5);
@@ -166,11 +172,7 @@ TEST(trace_of_server, "a server's trace tells the call that came, by key and id,
                       "nothing of the caller")
 {
     struct pair p = pair_start(2);
-    struct user *watcher = user_new("watcher");
-    capos_cap_t trace = trace_start(watcher, p.server, 4);
-    round_trip(&p, 3);
-    read_all(watcher, trace, 0);
-    only_of(p.server);
+    trace_round_trip(&p, p.server, 3);
     const struct capos_trace_record *came = find(CAPOS_TRACE_RECEIVE, 0);
     CHECK_EQ(came->cap, 7);
     CHECK_EQ(came->method, 3);
