@@ -9,15 +9,13 @@ enum { BUFFER_BYTES = 64 + 4096 + 64 };
 static uint8_t buffer[BUFFER_BYTES] __attribute__((aligned(64)));
 static uint8_t accepts; /* capabilities with a call: as the endpoint was made to take */
 
-static inline void fill_receive(struct capos_sqe *sqe, capos_cap_t serve)
+static inline struct capos_sqe *fill_receive(struct raw_ring *ring, uint8_t op, capos_cap_t serve)
 {
-    raw_clear(sqe);
-    sqe->op = CAPOS_OP_RECV;
-    sqe->flags = CAPOS_SQE_INLINE;
+    struct capos_sqe *sqe = raw_receive(ring, op, serve);
     sqe->accept_count = accepts;
-    sqe->cap = serve;
     sqe->result = (uint64_t)buffer;
     sqe->result_len = sizeof(buffer);
+    return sqe;
 }
 
 /* The answer to what was received, and the next receive. Capabilities that came go back. */
@@ -26,9 +24,7 @@ static inline void fill_answer(struct raw_ring *ring, capos_cap_t serve, bool in
     uint8_t *at = in_slot ? ring->payload : buffer;
     const struct capos_received *call = (const struct capos_received *)(void *)at;
     uint32_t params_len = call->params_len;
-    struct capos_sqe *sqe = raw_sqe(ring);
-    fill_receive(sqe, serve);
-    sqe->op = CAPOS_OP_RETURN_RECV;
+    struct capos_sqe *sqe = fill_receive(ring, CAPOS_OP_RETURN_RECV, serve);
     sqe->flags = in_slot ? CAPOS_SQE_INLINE : 0;
     sqe->params = (in_slot ? 0 : (uint64_t)buffer) + sizeof(*call);
     sqe->params_len = params_len;
@@ -48,7 +44,7 @@ int capos_main(void)
     struct raw_ring ring;
     raw_open(&ring);
     capos_cap_t serve = raw_cap("serve");
-    fill_receive(raw_sqe(&ring), serve);
+    (void)fill_receive(&ring, CAPOS_OP_RECV, serve);
     for (;;) {
         raw_publish(&ring);
         while (ring.header->cq_tail == ring.cq_head) {
@@ -59,7 +55,7 @@ int capos_main(void)
         raw_reaped(&ring);
         if (result == ST_RESULT_TOO_SMALL && accepts == 0) {
             accepts = 1;
-            fill_receive(raw_sqe(&ring), serve);
+            (void)fill_receive(&ring, CAPOS_OP_RECV, serve);
             continue;
         }
         raw_require(result >= (int32_t)sizeof(struct capos_received), 82);

@@ -14,7 +14,6 @@ static struct raw_ring ring;
 static capos_cap_t mint_object(capos_cap_t serve)
 {
     uint64_t words[16], result[16];
-    size_t len;
     struct capnp_builder builder;
     capnp_builder_init(&builder, words, sizeof(words));
     Endpoint_mint_params_b params = Endpoint_mint_params_init(&builder);
@@ -23,38 +22,19 @@ static capos_cap_t mint_object(capos_cap_t serve)
     Endpoint_mint_params_set_methods(params, Counter_FACET);
     Endpoint_mint_params_set_transfer_mode(params, TRANSFER_MODE_COPY);
     Endpoint_mint_params_set_scope(params, SESSION_SCOPE_CROSS_SESSION);
-    raw_require(capnp_finish(&builder, &len) == CAPNP_OK, 84);
-    struct capos_sqe sqe = {
-        .op = CAPOS_OP_CALL,
-        .method = Endpoint_mint_ORDINAL,
-        .accept_count = 1,
-        .cap = serve,
-        .interface = Endpoint_ID,
-        .params = (uint64_t)words,
-        .params_len = (uint32_t)len,
-        .result = (uint64_t)result,
-        .result_len = sizeof(result),
-    };
-    int32_t bytes = raw_run(&ring, &sqe);
+    struct capos_sqe call = {
+        .cap = serve, .interface = Endpoint_ID, .method = Endpoint_mint_ORDINAL};
+    uint32_t len = raw_finish(&builder);
+    int32_t bytes = raw_transact(&ring, call, words, len, NULL, 0, result);
     raw_require(bytes >= 0, 85);
-    return ((const struct capos_cap_record *)(const void *)((uint8_t *)result + bytes))->cap;
-}
-
-static inline void fill_receive(struct capos_sqe *sqe, capos_cap_t serve)
-{
-    raw_clear(sqe);
-    sqe->op = CAPOS_OP_RECV;
-    sqe->flags = CAPOS_SQE_INLINE;
-    sqe->accept_count = 1;
-    sqe->cap = serve;
+    return raw_records(result, bytes)->cap;
 }
 
 static inline void fill_answer(capos_cap_t serve, capos_cap_t object)
 {
     const struct capos_received *call = (const struct capos_received *)(void *)ring.payload;
-    struct capos_sqe *sqe = raw_sqe(&ring);
-    fill_receive(sqe, serve);
-    sqe->op = CAPOS_OP_RETURN_RECV;
+    struct capos_sqe *sqe = raw_receive(&ring, CAPOS_OP_RETURN_RECV, serve);
+    sqe->accept_count = 1;
     sqe->params = sizeof(*call);
     sqe->params_len = call->params_len;
     sqe->interface = call->call_id;
@@ -71,7 +51,7 @@ int capos_main(void)
     raw_open(&ring);
     capos_cap_t serve = raw_cap("serve");
     capos_cap_t object = mint_object(serve);
-    fill_receive(raw_sqe(&ring), serve);
+    raw_receive(&ring, CAPOS_OP_RECV, serve)->accept_count = 1;
     for (;;) {
         raw_publish(&ring);
         while (ring.header->cq_tail == ring.cq_head) {

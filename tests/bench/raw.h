@@ -10,6 +10,7 @@
 
 #include "abi/ring.h"
 #include "abi/syscall.h"
+#include "capabilities.capnp.h"
 #include "capos/start.h"
 #include "kernel_log.capnp.h"
 #include "status.capnp.h"
@@ -97,6 +98,56 @@ static inline void raw_require(bool condition, int code)
     }
 }
 
+/* The next SQE, clear but for its operation and what it is about. */
+static inline struct capos_sqe *raw_op(struct raw_ring *ring, uint8_t op, uint64_t about)
+{
+    struct capos_sqe *sqe = raw_sqe(ring);
+    raw_clear(sqe);
+    sqe->op = op;
+    sqe->cap = about;
+    return sqe;
+}
+
+/* A call in payload slot 0, whose answer goes there too; of no parameters until the caller says of which. */
+static inline struct capos_sqe *raw_call(struct raw_ring *ring, capos_cap_t cap, uint64_t interface,
+                                         uint16_t method)
+{
+    struct capos_sqe *sqe = raw_op(ring, CAPOS_OP_CALL, cap);
+    sqe->flags = CAPOS_SQE_INLINE;
+    sqe->method = method;
+    sqe->interface = interface;
+    sqe->result_len = CAPOS_PAYLOAD_SLOT_BYTES;
+    return sqe;
+}
+
+/* Receives (or answers and receives): in the payload slot, where the message has room there. */
+static inline struct capos_sqe *raw_receive(struct raw_ring *ring, uint8_t op, capos_cap_t serve)
+{
+    struct capos_sqe *sqe = raw_op(ring, op, serve);
+    sqe->flags = CAPOS_SQE_INLINE;
+    return sqe;
+}
+
+static inline void raw_signal(struct raw_ring *ring, capos_cap_t bell, uint64_t bits)
+{
+    raw_op(ring, CAPOS_OP_SIGNAL, bell)->params = bits;
+}
+
+/* Waits for an event; of a notification, for these bits of it. */
+static inline void raw_wait(struct raw_ring *ring, capos_cap_t cap, uint16_t event, uint64_t bits)
+{
+    struct capos_sqe *sqe = raw_op(ring, CAPOS_OP_WAIT, cap);
+    sqe->method = event;
+    sqe->params = bits;
+}
+
+/* Publishes what was filled and stays in the kernel until so many completions are there. */
+static inline void raw_submit(struct raw_ring *ring, uint32_t count)
+{
+    raw_publish(ring);
+    raw_require((raw_enter(count, CAPOS_FOREVER) & (int64_t)CAPOS_ENTER_READY_MASK) == count, 11);
+}
+
 /* One operation: submit, wait, reap. */
 static inline int32_t raw_run(struct raw_ring *ring, const struct capos_sqe *sqe)
 {
@@ -110,28 +161,74 @@ static inline int32_t raw_run(struct raw_ring *ring, const struct capos_sqe *sqe
     return result;
 }
 
+/* How many bytes a built message has. */
+static inline uint32_t raw_finish(struct capnp_builder *builder)
+{
+    size_t len;
+    raw_require(capnp_finish(builder, &len) == CAPNP_OK, 92);
+    return (uint32_t)len;
+}
+
+/*
+ * A call whose message is in `words`, with room for a transfer of each of `carried` behind it, and whose answer may
+ * bring capabilities. Returns the completion's result.
+ */
+static inline int32_t raw_transact(struct raw_ring *ring, struct capos_sqe call, uint64_t *words,
+                                   uint32_t len, const capos_cap_t carried[], uint8_t count,
+                                   uint64_t result[16])
+{
+    call.op = CAPOS_OP_CALL;
+    call.params = (uint64_t)words;
+    call.params_len = len;
+    call.xfer_count = count;
+    call.accept_count = 2;
+    call.result = (uint64_t)result;
+    call.result_len = 16 * sizeof(result[0]);
+    if (count != 0) {
+        struct capos_transfer *xfers = (struct capos_transfer *)(void *)&words[len / 8 + 1];
+        words[len / 8] = ring->sequence++;
+        for (unsigned i = 0; i < count; i++) {
+            xfers[i] = (struct capos_transfer){.cap = carried[i]};
+        }
+    }
+    return raw_run(ring, &call);
+}
+
+/* The capability records behind an answer of so many bytes. */
+static inline const struct capos_cap_record *raw_records(const uint64_t *result, int32_t bytes)
+{
+    return (const struct capos_cap_record *)(const void *)&result[bytes / 8];
+}
+
+/* One more capability for what a capability is for: CapabilityManager.attenuate. */
+static inline capos_cap_t raw_copy(struct raw_ring *ring, capos_cap_t manager, capos_cap_t cap)
+{
+    uint64_t words[8], result[16];
+    struct capnp_builder builder;
+    capnp_builder_init(&builder, words, sizeof(words) - 24);
+    CapabilityManager_attenuate_params_b params = CapabilityManager_attenuate_params_init(&builder);
+    CapabilityManager_attenuate_params_set_methods(params, 1);
+    struct capos_sqe call = {.cap = manager,
+                             .interface = CapabilityManager_ID,
+                             .method = CapabilityManager_attenuate_ORDINAL};
+    uint32_t len = raw_finish(&builder);
+    int32_t bytes = raw_transact(ring, call, words, len, &cap, 1, result);
+    raw_require(bytes > 0, 32);
+    return raw_records(result, bytes)->cap;
+}
+
 /* A line of the kernel log: what the harness reads. */
 static inline void raw_log(struct raw_ring *ring, capos_cap_t log, const char *text)
 {
-    uint64_t words[40];
-    size_t len;
+    uint64_t words[40], result[16];
     struct capnp_builder builder;
     capnp_builder_init(&builder, words, sizeof(words));
     KernelLog_append_params_b params = KernelLog_append_params_init(&builder);
     KernelLog_append_params_set_text(params, text, strlen(text));
-    raw_require(capnp_finish(&builder, &len) == CAPNP_OK, 92);
-    uint64_t result[2];
-    struct capos_sqe sqe = {
-        .op = CAPOS_OP_CALL,
-        .method = KernelLog_append_ORDINAL,
-        .cap = log,
-        .interface = KernelLog_ID,
-        .params = (uint64_t)words,
-        .params_len = (uint32_t)len,
-        .result = (uint64_t)result,
-        .result_len = sizeof(result),
-    };
-    raw_require(raw_run(ring, &sqe) >= 0, 93);
+    struct capos_sqe call = {
+        .cap = log, .interface = KernelLog_ID, .method = KernelLog_append_ORDINAL};
+    uint32_t len = raw_finish(&builder);
+    raw_require(raw_transact(ring, call, words, len, NULL, 0, result) >= 0, 93);
 }
 
 static inline uint64_t raw_cycles(void)

@@ -23,6 +23,9 @@ extern struct bench_caps {
 /* One measured operation: runs `n` times. */
 typedef void (*bench_fn)(uint32_t n);
 
+/* Least first. */
+void bench_sort(uint64_t *values, unsigned n);
+
 /* Prints the row: tenths of an instruction per operation, of each batch. Sorts the values. */
 void bench_report(const char *name, uint64_t values[BATCHES]);
 
@@ -58,20 +61,19 @@ void roundtrip(uint32_t n);
 /* Derives the timer: a capability under a grant of its own. */
 void derive(capos_cap_t *cap_out, capos_cap_t *grant_out);
 
-/* Derives and revokes; instructions of the revocation, from the filling of the SQE to the reaped completion. */
-uint64_t revoke_one(void);
+/* Derives and revokes `n` times a batch and prints the row: what a revocation takes. */
+void bench_revoke_ones(const char *name, unsigned n);
 
 /* ---- what several rows do; calls.c ---- */
 
-/* A call with at most one capability, whose message is in `words` with room for a transfer behind it; room for two
- * capabilities in the answer. Returns the completion's result. */
+/* raw_transact with at most one capability. */
 int32_t call_with(capos_cap_t cap, uint64_t interface, uint16_t method, uint64_t *words, size_t len,
                   capos_cap_t carried, uint64_t result[16]);
 
-/* The capability records behind an answer of so many bytes. */
-const struct capos_cap_record *records_of(const uint64_t *result, int32_t bytes);
-
 void release(capos_cap_t cap);
+
+/* Waits for the end of a thread or a process, and lets go of its handle. */
+void await_end(capos_cap_t handle);
 
 /* A notification of one's own ledger. */
 capos_cap_t new_bell(void);
@@ -93,11 +95,10 @@ capos_cap_t launch_holder(const char *program, capos_cap_t lease, capos_cap_t be
 /* Terminates it and waits for its end. */
 void end_holder(capos_cap_t process);
 
-/* Publishes and waits for so many completions, each with this result. */
+/* Submits and waits for so many completions, each with this result. */
 static inline void enter_and_reap(uint32_t count, int32_t expected)
 {
-    raw_publish(&ring);
-    raw_require((raw_enter(count, CAPOS_FOREVER) & (int64_t)CAPOS_ENTER_READY_MASK) == count, 11);
+    raw_submit(&ring, count);
     for (uint32_t i = 0; i < count; i++) {
         raw_require(raw_reap(&ring) == expected, 12);
     }

@@ -11,29 +11,8 @@
 int32_t call_with(capos_cap_t cap, uint64_t interface, uint16_t method, uint64_t *words, size_t len,
                   capos_cap_t carried, uint64_t result[16])
 {
-    struct capos_sqe sqe = {
-        .op = CAPOS_OP_CALL,
-        .method = method,
-        .xfer_count = carried != 0,
-        .accept_count = 2,
-        .cap = cap,
-        .interface = interface,
-        .params = (uint64_t)words,
-        .params_len = (uint32_t)len,
-        .result = (uint64_t)result,
-        .result_len = 128,
-    };
-    if (carried != 0) {
-        words[len / 8] = ring.sequence++;
-        *(struct capos_transfer *)(void *)&words[len / 8 + 1] =
-            (struct capos_transfer){.cap = carried};
-    }
-    return raw_run(&ring, &sqe);
-}
-
-const struct capos_cap_record *records_of(const uint64_t *result, int32_t bytes)
-{
-    return (const struct capos_cap_record *)(const void *)&result[bytes / 8];
+    struct capos_sqe call = {.cap = cap, .interface = interface, .method = method};
+    return raw_transact(&ring, call, words, (uint32_t)len, &carried, carried != 0, result);
 }
 
 void release(capos_cap_t cap)
@@ -49,7 +28,7 @@ capos_cap_t new_bell(void)
     int32_t bytes =
         call_with(caps.ledger, Ledger_ID, Ledger_new_notification_ORDINAL, words, 8, 0, result);
     raw_require(bytes > 0, 51);
-    return records_of(result, bytes)->cap;
+    return raw_records(result, bytes)->cap;
 }
 
 enum { HOLDER_GRANTS = 3 };
@@ -64,9 +43,7 @@ static void holder_grant(Grant_list_b list, uint32_t index, const char *name, ui
 
 capos_cap_t launch_idle(const char *program, capos_cap_t lease, capos_cap_t bell)
 {
-    uint64_t words[160];
-    uint64_t result[8];
-    size_t len;
+    uint64_t words[160], result[16];
     struct capnp_builder builder;
     capnp_builder_init(&builder, words, sizeof(words) - 64);
     Launcher_launch_params_b params = Launcher_launch_params_init(&builder);
@@ -79,39 +56,30 @@ capos_cap_t launch_idle(const char *program, capos_cap_t lease, capos_cap_t bell
     Grant_set_name(self, "capabilities", 12);
     Grant_set_interface(self, CapabilityManager_ID);
     Grant_set_self(self, SELF_OBJECT_CAPABILITY_MANAGER);
-    raw_require(capnp_finish(&builder, &len) == CAPNP_OK, 46);
-    uint64_t *area = &words[len / 8];
-    struct capos_transfer *xfers = (struct capos_transfer *)(void *)&area[1];
-    area[0] = ring.sequence++;
-    xfers[0] = (struct capos_transfer){.cap = lease};
-    xfers[1] = (struct capos_transfer){.cap = bell};
-    struct capos_sqe sqe = {
-        .op = CAPOS_OP_CALL,
-        .method = Launcher_launch_ORDINAL,
-        .xfer_count = 2,
-        .accept_count = 2,
-        .cap = caps.launcher,
-        .interface = Launcher_ID,
-        .params = (uint64_t)words,
-        .params_len = (uint32_t)len,
-        .result = (uint64_t)result,
-        .result_len = sizeof(result),
-    };
-    int32_t bytes = raw_run(&ring, &sqe);
+    const capos_cap_t carried[] = {lease, bell};
+    struct capos_sqe call = {
+        .cap = caps.launcher, .interface = Launcher_ID, .method = Launcher_launch_ORDINAL};
+    uint32_t len = raw_finish(&builder);
+    int32_t bytes = raw_transact(&ring, call, words, len, carried, 2, result);
     raw_require(bytes > 0, 100 - bytes);
-    return records_of(result, bytes)->cap;
+    return raw_records(result, bytes)->cap;
+}
+
+void await_end(capos_cap_t handle)
+{
+    struct capos_sqe wait = {.op = CAPOS_OP_WAIT, .method = CAPOS_EVENT_EXIT, .cap = handle};
+    raw_require(raw_run(&ring, &wait) == CAPOS_EVENT_EXIT, 50);
+    release(handle);
 }
 
 void end_holder(capos_cap_t process)
 {
     uint64_t words[4] = {0};
     uint64_t result[16];
-    struct capos_sqe wait = {.op = CAPOS_OP_WAIT, .method = CAPOS_EVENT_EXIT, .cap = process};
     raw_require(call_with(process, ProcessHandle_ID, ProcessHandle_terminate_ORDINAL, words, 8, 0,
                           result) > 0,
                 49);
-    raw_require(raw_run(&ring, &wait) == CAPOS_EVENT_EXIT, 50);
-    release(process);
+    await_end(process);
 }
 
 capos_cap_t spawn_thread(thread_fn entry, uint64_t argument, uint8_t *stack_top,
@@ -123,19 +91,15 @@ capos_cap_t spawn_thread(thread_fn entry, uint64_t argument, uint8_t *stack_top,
     params[2] = (uint64_t)stack_top - 8;
     params[3] = argument;
     params[4] = ring_entries;
-    struct capos_sqe *sqe = raw_sqe(&ring);
-    raw_clear(sqe);
-    sqe->op = CAPOS_OP_CALL;
-    sqe->flags = CAPOS_SQE_INLINE;
-    sqe->method = ThreadSpawner_spawn_ORDINAL;
+    struct capos_sqe *sqe =
+        raw_call(&ring, caps.threads, ThreadSpawner_ID, ThreadSpawner_spawn_ORDINAL);
     sqe->accept_count = 1;
-    sqe->cap = caps.threads;
-    sqe->interface = ThreadSpawner_ID;
     sqe->params_len = 40;
     sqe->result = CAPOS_PAYLOAD_SLOT_BYTES;
     sqe->result_len = 32;
     enter_and_reap(1, 16);
-    return records_of((const uint64_t *)(void *)(ring.payload + CAPOS_PAYLOAD_SLOT_BYTES), 16)->cap;
+    return raw_records((const uint64_t *)(void *)(ring.payload + CAPOS_PAYLOAD_SLOT_BYTES), 16)
+        ->cap;
 }
 
 void await_bell(capos_cap_t bell)

@@ -11,18 +11,17 @@ static capos_cap_t child, handler;
 static void launch_faulter(void)
 {
     uint64_t words[40], result[16];
-    size_t len;
     struct capnp_builder builder;
     capnp_builder_init(&builder, words, sizeof(words) - 24);
     Launcher_launch_params_b params = Launcher_launch_params_init(&builder);
     Launcher_launch_params_set_program(params, "bench/faulter", 13);
     Launcher_launch_params_set_name(params, "faulter", 7);
     Launcher_launch_params_set_watch(params, WATCH_FAULTS);
-    raw_require(capnp_finish(&builder, &len) == CAPNP_OK, 60);
-    bytes = call_with(caps.launcher, Launcher_ID, Launcher_launch_ORDINAL, words, len, 0, result);
+    bytes = call_with(caps.launcher, Launcher_ID, Launcher_launch_ORDINAL, words,
+                      raw_finish(&builder), 0, result);
     raw_require(bytes >= 0, 61);
-    child = records_of(result, bytes)[0].cap;
-    handler = records_of(result, bytes)[1].cap;
+    child = raw_records(result, bytes)[0].cap;
+    handler = raw_records(result, bytes)[1].cap;
 }
 
 /* The message of `next` without pointers: which thread to resume first. */
@@ -30,18 +29,14 @@ static void wait_for_fault(uint64_t resume)
 {
     next_words[0] = UINT64_C(2) << 32;
     next_words[1] = resume;
-    struct capos_sqe *sqe = raw_sqe(&ring);
-    raw_clear(sqe);
-    sqe->op = CAPOS_OP_CALL;
-    sqe->method = ProcessDebugger_next_ORDINAL;
-    sqe->cap = handler;
-    sqe->interface = ProcessDebugger_ID;
+    struct capos_sqe *sqe =
+        raw_call(&ring, handler, ProcessDebugger_ID, ProcessDebugger_next_ORDINAL);
+    sqe->flags = 0;
     sqe->params = (uint64_t)next_words;
     sqe->params_len = sizeof(next_words);
     sqe->result = (uint64_t)event;
     sqe->result_len = sizeof(event);
-    raw_publish(&ring);
-    raw_require((raw_enter(1, CAPOS_FOREVER) & (int64_t)CAPOS_ENTER_READY_MASK) == 1, 63);
+    raw_submit(&ring, 1);
     bytes = raw_reap(&ring);
     raw_require(bytes > 0, 64);
     raw_reaped(&ring);

@@ -6,7 +6,6 @@
 #include <stdatomic.h>
 
 #include "tests/bench/bench/bench.h"
-#include "capabilities.capnp.h"
 #include "counter.capnp.h"
 #include "endpoint.capnp.h"
 #include "ledger.capnp.h"
@@ -17,11 +16,16 @@ enum { MOST = 100000, THREADS_MOST = 10000 };
 static capos_cap_t held[MOST];
 static uint32_t size; /* of the point being measured */
 
+static const char *point_name(const char *curve)
+{
+    static char name[40];
+    fmt_format(name, sizeof(name), "%s.%u", curve, size);
+    return name;
+}
+
 static void measure_at(const char *curve, bench_fn run, uint32_t n)
 {
-    char name[40];
-    fmt_format(name, sizeof(name), "%s.%u", curve, size);
-    bench_measure(name, run, n);
+    bench_measure(point_name(curve), run, n);
 }
 
 /* ---- slots: a call through one capability after the other of a table with so many ---- */
@@ -29,32 +33,9 @@ static void measure_at(const char *curve, bench_fn run, uint32_t n)
 static void calls_through_all(uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++) {
-        struct capos_sqe *sqe = raw_sqe(&ring);
-        raw_clear(sqe);
-        sqe->op = CAPOS_OP_CALL;
-        sqe->flags = CAPOS_SQE_INLINE;
-        sqe->method = Timer_now_ORDINAL;
-        sqe->cap = held[i % size];
-        sqe->interface = Timer_ID;
-        sqe->result_len = CAPOS_PAYLOAD_SLOT_BYTES;
+        (void)raw_call(&ring, held[i % size], Timer_ID, Timer_now_ORDINAL);
         enter_and_reap(1, 16);
     }
-}
-
-static capos_cap_t one_more(capos_cap_t cap)
-{
-    uint64_t words[8];
-    uint64_t result[16];
-    size_t len;
-    struct capnp_builder builder;
-    capnp_builder_init(&builder, words, sizeof(words) - 24);
-    CapabilityManager_attenuate_params_b params = CapabilityManager_attenuate_params_init(&builder);
-    CapabilityManager_attenuate_params_set_methods(params, 1);
-    raw_require(capnp_finish(&builder, &len) == CAPNP_OK, 31);
-    int32_t bytes = call_with(caps.capabilities, CapabilityManager_ID,
-                              CapabilityManager_attenuate_ORDINAL, words, len, cap, result);
-    raw_require(bytes > 0, 32);
-    return records_of(result, bytes)->cap;
 }
 
 void growth_slots(void)
@@ -62,7 +43,7 @@ void growth_slots(void)
     uint32_t made = 0;
     for (size = 10; size <= MOST; size *= 10) {
         for (; made < size; made++) {
-            held[made] = one_more(caps.timer);
+            held[made] = raw_copy(&ring, caps.capabilities, caps.timer);
         }
         measure_at("growth.slots", calls_through_all, 20000);
     }
@@ -73,22 +54,6 @@ void growth_slots(void)
 
 /* ---- grants: a call through one derived capability after the other, and a revocation among so many ---- */
 
-static void measure_revocations(void)
-{
-    enum { ONES = 200 };
-    char name[40];
-    uint64_t values[BATCHES];
-    for (unsigned batch = 0; batch < BATCHES; batch++) {
-        uint64_t spent = 0;
-        for (unsigned i = 0; i < ONES; i++) {
-            spent += revoke_one();
-        }
-        values[batch] = spent * 10 / ONES;
-    }
-    fmt_format(name, sizeof(name), "growth.revoke.%u", size);
-    bench_report(name, values);
-}
-
 void growth_grants(void)
 {
     static capos_cap_t grants[MOST];
@@ -98,7 +63,7 @@ void growth_grants(void)
             derive(&held[made], &grants[made]);
         }
         measure_at("growth.grants", calls_through_all, 20000);
-        measure_revocations();
+        bench_revoke_ones(point_name("growth.revoke"), 200);
     }
     while (made > 0) {
         release(held[--made]);
@@ -122,23 +87,16 @@ static uint64_t far_away(uint64_t i)
     return UINT64_C(1000000000000000) + i * 1000;
 }
 
-static void fill_sleep(struct raw_ring *own, struct capos_sqe *sqe, uint32_t slot,
-                       uint64_t until_ns)
+static void fill_sleep(struct raw_ring *own, uint32_t slot, uint64_t until_ns)
 {
     uint64_t *params =
         (uint64_t *)(void *)(own->payload + (uint64_t)slot * CAPOS_PAYLOAD_SLOT_BYTES);
     params[0] = UINT64_C(1) << 32;
     params[1] = until_ns;
-    raw_clear(sqe);
-    sqe->op = CAPOS_OP_CALL;
-    sqe->flags = CAPOS_SQE_INLINE;
-    sqe->method = Timer_sleep_ORDINAL;
-    sqe->cap = caps.timer;
-    sqe->interface = Timer_ID;
+    struct capos_sqe *sqe = raw_call(own, caps.timer, Timer_ID, Timer_sleep_ORDINAL);
     sqe->params = (uint64_t)slot * CAPOS_PAYLOAD_SLOT_BYTES;
     sqe->params_len = 16;
     sqe->result = sqe->params;
-    sqe->result_len = CAPOS_PAYLOAD_SLOT_BYTES;
 }
 
 /* Rings the bell when so many sleeps are under way, then waits for the first of them. */
@@ -147,13 +105,9 @@ static void sleeps(uint64_t count, uint8_t *base)
     struct raw_ring own;
     raw_open_at(&own, base);
     for (uint32_t i = 0; i < count; i++) {
-        fill_sleep(&own, raw_sqe(&own), i, far_away(i));
+        fill_sleep(&own, i, far_away(i));
     }
-    struct capos_sqe *sqe = raw_sqe(&own);
-    raw_clear(sqe);
-    sqe->op = CAPOS_OP_SIGNAL;
-    sqe->cap = bell;
-    sqe->params = 1;
+    raw_signal(&own, bell, 1);
     raw_publish(&own);
     for (uint32_t ready = 1;; ready++) {
         (void)raw_enter(ready + 1, CAPOS_FOREVER);
@@ -164,13 +118,9 @@ static void sleep_and_cancel(uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++) {
         uint64_t position = ring.sq_tail;
-        fill_sleep(&ring, raw_sqe(&ring), 0, far_away(i * UINT64_C(7919) % SLEEPS_EACH));
-        struct capos_sqe *sqe = raw_sqe(&ring);
-        raw_clear(sqe);
-        sqe->op = CAPOS_OP_CANCEL;
-        sqe->cap = position;
-        raw_publish(&ring);
-        raw_require((raw_enter(2, CAPOS_FOREVER) & (int64_t)CAPOS_ENTER_READY_MASK) == 2, 33);
+        fill_sleep(&ring, 0, far_away(i * UINT64_C(7919) % SLEEPS_EACH));
+        (void)raw_op(&ring, CAPOS_OP_CANCEL, position);
+        raw_submit(&ring, 2);
         raw_require(raw_reap(&ring) == ST_CANCELLED, 34);
         raw_require(raw_reap(&ring) == ST_OK, 35);
         raw_reaped(&ring);
@@ -238,14 +188,9 @@ void growth_threads(void)
 static capos_cap_t endpoint, object;
 static _Atomic uint32_t left; /* clients that have not called again in this round */
 
-static void fill_call(struct capos_sqe *sqe)
+static void fill_call(struct raw_ring *own)
 {
-    raw_clear(sqe);
-    sqe->op = CAPOS_OP_CALL;
-    sqe->flags = CAPOS_SQE_INLINE;
-    sqe->cap = object;
-    sqe->interface = Counter_ID;
-    sqe->method = Counter_increment_ORDINAL;
+    struct capos_sqe *sqe = raw_call(own, object, Counter_ID, Counter_increment_ORDINAL);
     sqe->params_len = 32;
     sqe->result = CAPOS_PAYLOAD_SLOT_BYTES;
     sqe->result_len = 32;
@@ -257,20 +202,13 @@ static void calls_for_ever(uint64_t argument, uint8_t *base)
     (void)argument;
     raw_open_at(&own, base);
     for (;;) {
-        int64_t count = 1;
-        fill_call(raw_sqe(&own));
+        uint32_t count = 1;
+        fill_call(&own);
         if (atomic_fetch_sub_explicit(&left, 1, memory_order_relaxed) == 1) {
-            struct capos_sqe *sqe = raw_sqe(&own);
-            raw_clear(sqe);
-            sqe->op = CAPOS_OP_SIGNAL;
-            sqe->cap = bell;
-            sqe->params = 1;
+            raw_signal(&own, bell, 1);
             count = 2;
         }
-        raw_publish(&own);
-        raw_require((raw_enter((uint64_t)count, CAPOS_FOREVER) & (int64_t)CAPOS_ENTER_READY_MASK) ==
-                        count,
-                    36);
+        raw_submit(&own, count);
         while (count-- > 0) {
             int32_t result = raw_reap(&own);
             raw_require(result == 32 || result == ST_OK, 37);
@@ -286,11 +224,11 @@ static void make_object(void)
     int32_t bytes =
         call_with(caps.ledger, Ledger_ID, Ledger_new_endpoint_ORDINAL, words, 16, 0, result);
     raw_require(bytes > 0, 38);
-    endpoint = records_of(result, bytes)->cap;
+    endpoint = raw_records(result, bytes)->cap;
     uint64_t mint[8] = {UINT64_C(4) << 32, 1, Counter_ID, UINT64_MAX, 0};
     bytes = call_with(endpoint, Endpoint_ID, Endpoint_mint_ORDINAL, mint, 40, 0, result);
     raw_require(bytes > 0, 39);
-    object = records_of(result, bytes)->cap;
+    object = raw_records(result, bytes)->cap;
 }
 
 static uint8_t received[256] __attribute__((aligned(64)));
@@ -299,10 +237,8 @@ static uint8_t received[256] __attribute__((aligned(64)));
 static void receive(bool answering)
 {
     const struct capos_received *call = (const struct capos_received *)(void *)received;
-    struct capos_sqe *sqe = raw_sqe(&ring);
-    raw_clear(sqe);
-    sqe->op = answering ? CAPOS_OP_RETURN_RECV : CAPOS_OP_RECV;
-    sqe->cap = endpoint;
+    struct capos_sqe *sqe =
+        raw_op(&ring, answering ? CAPOS_OP_RETURN_RECV : CAPOS_OP_RECV, endpoint);
     sqe->result = (uint64_t)received;
     sqe->result_len = sizeof(received);
     if (answering) {
@@ -327,7 +263,6 @@ static void serve_rounds(uint32_t n)
 /* As bench_measure, with as many calls as whole rounds make. */
 static void measure_clients(void)
 {
-    char name[40];
     uint64_t values[BATCHES];
     uint32_t rounds = 20000 / (size - 1) + 1;
     serve_rounds(1);
@@ -336,8 +271,7 @@ static void measure_clients(void)
         serve_rounds(20000);
         values[batch] = (raw_cycles() - start) * 10 / ((uint64_t)rounds * (size - 1));
     }
-    fmt_format(name, sizeof(name), "growth.clients.%u", size);
-    bench_report(name, values);
+    bench_report(point_name("growth.clients"), values);
 }
 
 void growth_clients(void)

@@ -8,12 +8,7 @@ static uint8_t answer[4096 + 64] __attribute__((aligned(64)));
 
 static inline struct capos_sqe *fill_echo(uint64_t params, uint64_t result, uint32_t bytes)
 {
-    struct capos_sqe *sqe = raw_sqe(&ring);
-    raw_clear(sqe);
-    sqe->op = CAPOS_OP_CALL;
-    sqe->method = Counter_increment_ORDINAL;
-    sqe->cap = caps.echo;
-    sqe->interface = Counter_ID;
+    struct capos_sqe *sqe = raw_call(&ring, caps.echo, Counter_ID, Counter_increment_ORDINAL);
     sqe->params = params;
     sqe->params_len = bytes;
     sqe->result = result;
@@ -29,7 +24,7 @@ void roundtrip(uint32_t n)
     ring.payload[BYTES - 1] = 0x5a;
     for (uint32_t i = 0; i < n; i++) {
         back[BYTES - 1] = 0;
-        fill_echo(0, CAPOS_PAYLOAD_SLOT_BYTES, BYTES)->flags = CAPOS_SQE_INLINE;
+        (void)fill_echo(0, CAPOS_PAYLOAD_SLOT_BYTES, BYTES);
         enter_and_reap(1, BYTES);
         raw_require(*(volatile uint8_t *)&back[BYTES - 1] == 0x5a, 13);
     }
@@ -40,7 +35,7 @@ static void roundtrip_4k(uint32_t n)
     enum { BYTES = 4096 };
     for (uint32_t i = 0; i < n; i++) {
         answer[BYTES - 1] = 0;
-        (void)fill_echo((uint64_t)message, (uint64_t)answer, BYTES);
+        fill_echo((uint64_t)message, (uint64_t)answer, BYTES)->flags = 0;
         enter_and_reap(1, BYTES);
         raw_require(*(volatile uint8_t *)&answer[BYTES - 1] == message[BYTES - 1], 13);
     }
@@ -59,7 +54,6 @@ static void roundtrip_cap(uint32_t n)
             (struct capos_transfer){.cap = caps.spare, .mode = CAPOS_XFER_MOVE};
         struct capos_sqe *sqe = fill_echo(0, CAPOS_PAYLOAD_SLOT_BYTES, BYTES);
         sqe->cap = caps.carrier;
-        sqe->flags = CAPOS_SQE_INLINE;
         sqe->xfer_count = 1;
         sqe->accept_count = 1;
         sqe->result_len = BYTES + sizeof(*back);

@@ -12,15 +12,7 @@ static inline void page_call(uint16_t method, uint64_t words, uint64_t protectio
     slot[1] = CAPOS_MMAP_BASE;
     slot[2] = CAPOS_PAGE_BYTES;
     slot[3] = protection;
-    struct capos_sqe *sqe = raw_sqe(&ring);
-    raw_clear(sqe);
-    sqe->op = CAPOS_OP_CALL;
-    sqe->flags = CAPOS_SQE_INLINE;
-    sqe->method = method;
-    sqe->cap = caps.memory;
-    sqe->interface = VirtualMemory_ID;
-    sqe->params_len = 8 + (uint32_t)words * 8;
-    sqe->result_len = CAPOS_PAYLOAD_SLOT_BYTES;
+    raw_call(&ring, caps.memory, VirtualMemory_ID, method)->params_len = 8 + (uint32_t)words * 8;
     enter_and_reap(1, 8);
 }
 
@@ -39,18 +31,10 @@ static void pages(uint32_t n)
 static void reserve_page(void)
 {
     uint64_t params[3] = {UINT64_C(2) << 32, CAPOS_MMAP_BASE, CAPOS_PAGE_BYTES};
-    uint64_t result[8];
-    struct capos_sqe sqe = {
-        .op = CAPOS_OP_CALL,
-        .method = VirtualMemory_reserve_ORDINAL,
-        .cap = caps.memory,
-        .interface = VirtualMemory_ID,
-        .params = (uint64_t)params,
-        .params_len = sizeof(params),
-        .result = (uint64_t)result,
-        .result_len = sizeof(result),
-    };
-    raw_require(raw_run(&ring, &sqe) >= 0, 22);
+    uint64_t result[16];
+    raw_require(call_with(caps.memory, VirtualMemory_ID, VirtualMemory_reserve_ORDINAL, params,
+                          sizeof(params), 0, result) >= 0,
+                22);
 }
 
 void bench_page(void)

@@ -9,29 +9,20 @@ enum { DEPTH = 4, BYTES = 32 };
 /* Step i has payload slot i; the last wants what it said back. */
 static inline void fill_step(unsigned i, uint64_t position)
 {
-    struct capos_sqe *sqe = raw_sqe(&ring);
     bool last = i == DEPTH - 1;
-    raw_clear(sqe);
-    sqe->op = CAPOS_OP_CALL;
-    sqe->method = last ? Counter_increment_ORDINAL : Counter_child_ORDINAL;
-    sqe->flags = (uint16_t)(CAPOS_SQE_INLINE | (last ? 0 : CAPOS_SQE_KEEP | CAPOS_SQE_QUIET) |
-                            (i == 0 ? 0 : CAPOS_SQE_PIPELINE));
-    sqe->cap = i == 0 ? caps.opener : position - 1;
-    sqe->interface = Counter_ID;
+    struct capos_sqe *sqe = raw_call(&ring, i == 0 ? caps.opener : position - 1, Counter_ID,
+                                     last ? Counter_increment_ORDINAL : Counter_child_ORDINAL);
+    sqe->flags |= (uint16_t)((last ? 0 : CAPOS_SQE_KEEP | CAPOS_SQE_QUIET) |
+                             (i == 0 ? 0 : CAPOS_SQE_PIPELINE));
     sqe->params = i * CAPOS_PAYLOAD_SLOT_BYTES;
     sqe->params_len = BYTES;
     sqe->result = i * CAPOS_PAYLOAD_SLOT_BYTES;
-    sqe->result_len = CAPOS_PAYLOAD_SLOT_BYTES;
 }
 
 /* The answers are kept no longer than the calls on them. */
 static inline void fill_finish(uint64_t position)
 {
-    struct capos_sqe *sqe = raw_sqe(&ring);
-    raw_clear(sqe);
-    sqe->op = CAPOS_OP_FINISH;
-    sqe->flags = CAPOS_SQE_QUIET;
-    sqe->cap = position;
+    raw_op(&ring, CAPOS_OP_FINISH, position)->flags = CAPOS_SQE_QUIET;
 }
 
 static void pipeline(uint32_t n)
@@ -61,16 +52,10 @@ static void service(uint32_t n)
     params[0] = UINT64_C(1) << 32;
     params[1] = 0; /* by = 1 */
     for (uint32_t i = 0; i < n; i++) {
-        struct capos_sqe *sqe = raw_sqe(&ring);
-        raw_clear(sqe);
-        sqe->op = CAPOS_OP_CALL;
-        sqe->method = Counter_increment_ORDINAL;
-        sqe->flags = CAPOS_SQE_INLINE;
-        sqe->cap = caps.counted;
-        sqe->interface = Counter_ID;
+        struct capos_sqe *sqe =
+            raw_call(&ring, caps.counted, Counter_ID, Counter_increment_ORDINAL);
         sqe->params_len = 16;
         sqe->result = CAPOS_PAYLOAD_SLOT_BYTES;
-        sqe->result_len = CAPOS_PAYLOAD_SLOT_BYTES;
         enter_and_reap(1, 16);
         raw_require(before == 0 || value[1] == before + 1, 26);
         before = value[1];

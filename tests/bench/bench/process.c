@@ -21,7 +21,6 @@ static void add_grant(Grant_list_b list, uint32_t index, const char *name)
 static void build_launch(void)
 {
     static const char *const names[LAUNCH_GRANTS] = {"a", "b", "c", "d"};
-    size_t len;
     struct capnp_builder builder;
     capnp_builder_init(&builder, launch_words, sizeof(launch_words) - 24);
     Launcher_launch_params_b params = Launcher_launch_params_init(&builder);
@@ -31,42 +30,22 @@ static void build_launch(void)
     for (uint32_t i = 0; i < LAUNCH_GRANTS; i++) {
         add_grant(grants, i, names[i]);
     }
-    raw_require(capnp_finish(&builder, &len) == CAPNP_OK, 17);
-    launch_bytes = (uint32_t)len;
+    launch_bytes = raw_finish(&builder);
 }
 
 static capos_cap_t launch(void)
 {
-    uint64_t *area = &launch_words[launch_bytes / 8];
-    area[0] = ring.sequence++;
-    struct capos_transfer *xfer = (struct capos_transfer *)(void *)&area[1];
-    *xfer = (struct capos_transfer){.cap = caps.timer, .mode = CAPOS_XFER_COPY};
-    uint64_t result[8];
-    struct capos_sqe sqe = {
-        .op = CAPOS_OP_CALL,
-        .method = Launcher_launch_ORDINAL,
-        .xfer_count = 1,
-        .accept_count = 2,
-        .cap = caps.launcher,
-        .interface = Launcher_ID,
-        .params = (uint64_t)launch_words,
-        .params_len = launch_bytes,
-        .result = (uint64_t)result,
-        .result_len = sizeof(result),
-    };
-    int32_t result_code = raw_run(&ring, &sqe);
-    raw_require(result_code >= 0, 100 - result_code);
-    return ((const struct capos_cap_record *)(void *)&result[2])->cap;
+    uint64_t result[16];
+    int32_t bytes = call_with(caps.launcher, Launcher_ID, Launcher_launch_ORDINAL, launch_words,
+                              launch_bytes, caps.timer, result);
+    raw_require(bytes >= 0, 100 - bytes);
+    return raw_records(result, bytes)->cap;
 }
 
 static void processes(uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++) {
-        capos_cap_t child = launch();
-        struct capos_sqe wait = {.op = CAPOS_OP_WAIT, .method = CAPOS_EVENT_EXIT, .cap = child};
-        raw_require(raw_run(&ring, &wait) == CAPOS_EVENT_EXIT, 19);
-        struct capos_sqe release = {.op = CAPOS_OP_RELEASE, .cap = child};
-        raw_require(raw_run(&ring, &release) == ST_OK, 20);
+        await_end(launch());
     }
 }
 

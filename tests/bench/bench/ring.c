@@ -8,7 +8,7 @@ static inline void nops(uint32_t n, uint32_t batch)
 {
     for (uint32_t done = 0; done < n; done += batch) {
         for (uint32_t i = 0; i < batch; i++) {
-            raw_clear(raw_sqe(&ring));
+            (void)raw_op(&ring, CAPOS_OP_NOP, 0);
         }
         enter_and_reap(batch, ST_OK);
     }
@@ -25,23 +25,12 @@ static void nop_32(uint32_t n)
 }
 
 /* Timer.now by INLINE: the message of results goes to payload slot i. */
-static inline void fill_now(struct capos_sqe *sqe, uint32_t slot)
-{
-    raw_clear(sqe);
-    sqe->op = CAPOS_OP_CALL;
-    sqe->flags = CAPOS_SQE_INLINE;
-    sqe->method = Timer_now_ORDINAL;
-    sqe->cap = caps.timer;
-    sqe->interface = Timer_ID;
-    sqe->result = slot * CAPOS_PAYLOAD_SLOT_BYTES;
-    sqe->result_len = CAPOS_PAYLOAD_SLOT_BYTES;
-}
-
 static inline void calls(uint32_t n, uint32_t batch)
 {
     for (uint32_t done = 0; done < n; done += batch) {
         for (uint32_t i = 0; i < batch; i++) {
-            fill_now(raw_sqe(&ring), i);
+            struct capos_sqe *sqe = raw_call(&ring, caps.timer, Timer_ID, Timer_now_ORDINAL);
+            sqe->result = i * CAPOS_PAYLOAD_SLOT_BYTES;
         }
         enter_and_reap(batch, 16);
     }
@@ -73,22 +62,14 @@ static void cancels(uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++) {
         uint64_t position = ring.sq_tail;
-        struct capos_sqe *sqe = raw_sqe(&ring);
-        raw_clear(sqe);
-        sqe->op = CAPOS_OP_CALL;
-        sqe->method = Counter_increment_ORDINAL;
-        sqe->cap = caps.silent;
-        sqe->interface = Counter_ID;
+        struct capos_sqe *sqe = raw_call(&ring, caps.silent, Counter_ID, Counter_increment_ORDINAL);
+        sqe->flags = 0;
         sqe->params = (uint64_t)message;
         sqe->params_len = 32;
         sqe->result = (uint64_t)answer;
         sqe->result_len = 32;
-        sqe = raw_sqe(&ring);
-        raw_clear(sqe);
-        sqe->op = CAPOS_OP_CANCEL;
-        sqe->cap = position;
-        raw_publish(&ring);
-        raw_require((raw_enter(2, CAPOS_FOREVER) & (int64_t)CAPOS_ENTER_READY_MASK) == 2, 14);
+        (void)raw_op(&ring, CAPOS_OP_CANCEL, position);
+        raw_submit(&ring, 2);
         raw_require(raw_reap(&ring) == ST_CANCELLED, 15);
         raw_require(raw_reap(&ring) == ST_OK, 16);
         raw_reaped(&ring);

@@ -27,24 +27,9 @@ static _Atomic bool over;
 static _Atomic uint64_t stamp;
 static capos_cap_t bell;
 
-typedef void (*thread_fn)(uint64_t argument, uint8_t *base);
-
 static capos_cap_t start_thread(thread_fn entry, unsigned n)
 {
-    uint64_t words[7] = {UINT64_C(4) << 32, (uint64_t)entry,
-                         (uint64_t)stacks[n] + STACK_BYTES - 64 - 8, n, 16};
-    uint64_t result[16];
-    int32_t bytes = call_with(caps.threads, ThreadSpawner_ID, ThreadSpawner_spawn_ORDINAL, words,
-                              40, 0, result);
-    raw_require(bytes >= 0, 111);
-    return records_of(result, bytes)->cap;
-}
-
-static void end_thread(capos_cap_t handle)
-{
-    struct capos_sqe wait = {.op = CAPOS_OP_WAIT, .method = CAPOS_EVENT_EXIT, .cap = handle};
-    raw_require(raw_run(&ring, &wait) == CAPOS_EVENT_EXIT, 112);
-    release(handle);
+    return spawn_thread(entry, n, stacks[n] + STACK_BYTES - 64, 16);
 }
 
 static capos_cap_t new_context(unsigned class, unsigned weight, uint64_t budget_ns,
@@ -55,7 +40,7 @@ static capos_cap_t new_context(unsigned class, unsigned weight, uint64_t budget_
     int32_t bytes = call_with(caps.scheduling, SchedulingPolicy_ID,
                               SchedulingPolicy_new_context_ORDINAL, words, 32, 0, result);
     raw_require(bytes >= 0, 113);
-    return records_of(result, bytes)->cap;
+    return raw_records(result, bytes)->cap;
 }
 
 /* Of ThreadHandle, or of ThreadControl: the method is the same. 0: back to the process's. */
@@ -120,7 +105,7 @@ static void run_hogs(unsigned count, const capos_cap_t contexts[], uint64_t ran[
     }
     atomic_store(&over, true);
     for (unsigned i = 0; i < count; i++) {
-        end_thread(threads[i]);
+        await_end(threads[i]);
     }
 }
 
@@ -166,11 +151,7 @@ static void rings(uint64_t n, uint8_t *base)
         for (unsigned spin = 0; spin < 500 + i * 37 % 1000; spin++) {
             __asm__ volatile("");
         }
-        struct capos_sqe *sqe = raw_sqe(&own);
-        raw_clear(sqe);
-        sqe->op = CAPOS_OP_SIGNAL;
-        sqe->cap = bell;
-        sqe->params = 1;
+        raw_signal(&own, bell, 1);
         raw_publish(&own);
         atomic_store_explicit(&stamp, raw_cycles(), memory_order_relaxed);
         raw_require(raw_enter(0, 0) >= 0, 117);
@@ -180,35 +161,21 @@ static void rings(uint64_t n, uint8_t *base)
     capos_sys_exit_thread(0);
 }
 
-static void sort(uint64_t *values, unsigned n)
-{
-    for (unsigned i = 1; i < n; i++) {
-        uint64_t value = values[i];
-        unsigned j = i;
-        for (; j > 0 && values[j - 1] > value; j--) {
-            values[j] = values[j - 1];
-        }
-        values[j] = value;
-    }
-}
-
 /* This thread waits as an interactive one; the ringer is normal. */
 static void wakes(void)
 {
     static uint64_t took[WAKES];
     capos_cap_t lively = new_context(SCHEDULING_CLASS_INTERACTIVE, 100, 9 * MS, 10 * MS);
-    struct capos_sqe wait = {
-        .op = CAPOS_OP_WAIT, .method = CAPOS_EVENT_SIGNALLED, .cap = bell, .params = 1};
     atomic_store(&over, false);
     capos_cap_t ringer = start_thread(rings, 0);
     bind(caps.control, ThreadControl_ID, lively);
     for (unsigned i = 0; i < WAKES; i++) {
-        raw_require(raw_run(&ring, &wait) == CAPOS_EVENT_SIGNALLED, 119);
+        await_bell(bell);
         took[i] = raw_cycles() - atomic_load_explicit(&stamp, memory_order_relaxed);
     }
     atomic_store(&over, true);
-    end_thread(ringer);
-    sort(took, WAKES);
+    await_end(ringer);
+    bench_sort(took, WAKES);
     row("sched.wake.median", took[WAKES / 2], "instr");
     row("sched.wake.p99", took[WAKES * 99 / 100], "instr");
     row("sched.wake.max", took[WAKES - 1], "instr");
@@ -241,7 +208,7 @@ static void gaps(void)
     row("sched.gap", longest, "instr");
     row("sched.gap.beyond", longest > MS / 20 ? longest - MS / 20 : 0, "instr");
     atomic_store(&over, true);
-    end_thread(hog);
+    await_end(hog);
     release(urgent);
 }
 

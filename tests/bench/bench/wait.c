@@ -12,19 +12,9 @@ static capos_cap_t pong_bell;
 static void notifies(uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++) {
-        struct capos_sqe *sqe = raw_sqe(&ring);
-        raw_clear(sqe);
-        sqe->op = CAPOS_OP_SIGNAL;
-        sqe->cap = pong_bell;
-        sqe->params = 4;
-        sqe = raw_sqe(&ring);
-        raw_clear(sqe);
-        sqe->op = CAPOS_OP_WAIT;
-        sqe->method = CAPOS_EVENT_SIGNALLED;
-        sqe->cap = pong_bell;
-        sqe->params = 8;
-        raw_publish(&ring);
-        raw_require(raw_enter(2, CAPOS_FOREVER) == 2, 71);
+        raw_signal(&ring, pong_bell, 4);
+        raw_wait(&ring, pong_bell, CAPOS_EVENT_SIGNALLED, 8);
+        raw_submit(&ring, 2);
         raw_require(raw_reap(&ring) == ST_OK, 72);
         raw_require(raw_reap(&ring) == CAPOS_EVENT_SIGNALLED, 73);
         raw_reaped(&ring);
@@ -47,17 +37,9 @@ static _Atomic uint32_t ball; /* whose turn: 0 the first thread's, 1 the second'
 /* Waits for the thread and lets go of its handle, in one entry. */
 static void join(capos_cap_t handle)
 {
-    struct capos_sqe *sqe = raw_sqe(&ring);
-    raw_clear(sqe);
-    sqe->op = CAPOS_OP_WAIT;
-    sqe->method = CAPOS_EVENT_EXIT;
-    sqe->cap = handle;
-    sqe = raw_sqe(&ring);
-    raw_clear(sqe);
-    sqe->op = CAPOS_OP_RELEASE;
-    sqe->cap = handle;
-    raw_publish(&ring);
-    raw_require(raw_enter(2, CAPOS_FOREVER) == 2, 74);
+    raw_wait(&ring, handle, CAPOS_EVENT_EXIT, 0);
+    (void)raw_op(&ring, CAPOS_OP_RELEASE, handle);
+    raw_submit(&ring, 2);
     raw_require(raw_reap(&ring) + raw_reap(&ring) == CAPOS_EVENT_EXIT + ST_OK, 75);
     raw_reaped(&ring);
 }
@@ -84,18 +66,13 @@ void bench_thread(void)
 static inline void pass_ball(struct raw_ring *own, uint32_t to, uint32_t mine)
 {
     atomic_store_explicit(&ball, to, memory_order_release);
-    struct capos_sqe *sqe = raw_sqe(own);
-    raw_clear(sqe);
-    sqe->op = CAPOS_OP_UNPARK;
+    struct capos_sqe *sqe = raw_op(own, CAPOS_OP_UNPARK, 0);
     sqe->params = (uint64_t)&ball;
     sqe->interface = 1;
-    sqe = raw_sqe(own);
-    raw_clear(sqe);
-    sqe->op = CAPOS_OP_PARK;
+    sqe = raw_op(own, CAPOS_OP_PARK, 0);
     sqe->params = (uint64_t)&ball;
     sqe->interface = to;
-    raw_publish(own);
-    raw_require(raw_enter(2, CAPOS_FOREVER) == 2, 76);
+    raw_submit(own, 2);
     raw_require(raw_reap(own) >= 0, 77);
     raw_require(raw_reap(own) >= 0, 78);
     raw_reaped(own);
