@@ -2,10 +2,12 @@
 #include "apps/shell/loop.h"
 
 #include "abi/syscall.h"
+#include "apps/shell/names.h"
 #include "apps/shell/term.h"
 #include "capos/print.h"
 #include "capos/start.h"
 #include "lib/base/string.h"
+#include "time.client.h"
 
 static capos_cap_t terminal;
 static bool interrupted;
@@ -42,6 +44,24 @@ void loop_init(capos_cap_t capability)
     terminal = capability;
     interrupt_call.op.done = heard;
     listen();
+}
+
+bool loop_sleep(uint64_t ns, bool *was_interrupted)
+{
+    struct held *timer = names_find((struct span){"timer", 5});
+    uint64_t now_ns;
+    if (timer == NULL || timer->interface != Timer_ID || Timer_now(timer->cap, &now_ns) != ST_OK) {
+        term_error("a clock is needed: a capability named 'timer'");
+        return false;
+    }
+    CAPOS_CALL(call, Timer, sleep);
+    capos_call_begin(&call, timer->cap);
+    Timer_sleep_params_set_until_ns(Timer_sleep_begin(&call),
+                                    ns < UINT64_MAX - now_ns ? now_ns + ns : UINT64_MAX);
+    capos_params_finish(&call);
+    (void)loop_call(&call, was_interrupted);
+    capos_call_end(&call);
+    return true;
 }
 
 void loop_set_idle(void (*function)(void))

@@ -34,6 +34,9 @@ status_t loop_call(struct capos_call *call, bool *interrupted);
 /* The same for an operation: its result. */
 int32_t loop_op(struct capos_op *op, bool *interrupted);
 
+/* Waits so long, by the capability named 'timer', or until Ctrl-C. False: there is none, which is told. */
+bool loop_sleep(uint64_t ns, bool *interrupted);
+
 /* What to do between two turns while the person types (tell of programs that have ended). */
 void loop_set_idle(void (*idle)(void));
 

@@ -11,9 +11,9 @@
 #include "lib/base/string.h"
 #include "process.client.h"
 #include "terminal.client.h"
-#include "time.client.h"
 
 enum { ROWS_MAX = 64, ROW_NAME_BYTES = 32, PAGE_KIB = 4, ONCE_MS = 200, LIVE_MS = 1000 };
+#define NS_PER_MS UINT64_C(1000000)
 
 struct row {
     uint64_t id;
@@ -101,25 +101,6 @@ static void take(struct sample *sample)
     }
 }
 
-/* False: Ctrl-C, or there is no clock. */
-static bool pause_ms(uint64_t ms)
-{
-    struct held *timer = names_find((struct span){"timer", 5});
-    uint64_t now_ns;
-    bool interrupted = false;
-    if (timer == NULL || timer->interface != Timer_ID || Timer_now(timer->cap, &now_ns) != ST_OK) {
-        term_error("a clock is needed: a capability named 'timer'");
-        return false;
-    }
-    CAPOS_CALL(call, Timer, sleep);
-    capos_call_begin(&call, timer->cap);
-    Timer_sleep_params_set_until_ns(Timer_sleep_begin(&call), now_ns + ms * 1000000);
-    capos_params_finish(&call);
-    status_t status = loop_call(&call, &interrupted);
-    capos_call_end(&call);
-    return status == ST_OK && !interrupted;
-}
-
 static void show_row(const struct row *row, uint64_t permille)
 {
     term_printf("  %7llu  %-20s %-10s %3llu.%llu %% %7llu KiB %6llu %8llu %8llu\n",
@@ -153,12 +134,13 @@ void top_show(struct span word)
         return;
     }
     unsigned at = 0;
+    bool interrupted = false;
     take(&samples[at]);
     if (samples[at].count == 0) {
         term_error("you hold no process: 'spawn PROGRAM' starts one");
         return;
     }
-    while (pause_ms(once ? ONCE_MS : LIVE_MS)) {
+    while (loop_sleep((once ? ONCE_MS : LIVE_MS) * NS_PER_MS, &interrupted) && !interrupted) {
         struct held *terminal = names_find((struct span){"terminal", 8});
         take(&samples[!at]);
         if (!once && terminal != NULL) {

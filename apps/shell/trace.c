@@ -18,7 +18,6 @@
 #include "lib/base/string.h"
 #include "process.client.h"
 #include "status.capnp.h"
-#include "time.client.h"
 #include "trace.client.h"
 
 enum { OWN_PAGES = 2, PROCESS_PAGES = 16, SHOWN_MAX = 512, NAME_ROOM = 80 };
@@ -240,28 +239,10 @@ static void show_records(unsigned n, void (*show)(const struct capos_trace_recor
     }
 }
 
-static bool wait_for(uint64_t ns)
-{
-    struct held *timer = names_find((struct span){"timer", 5});
-    uint64_t now_ns;
-    bool interrupted = false;
-    if (timer == NULL || timer->interface != Timer_ID || Timer_now(timer->cap, &now_ns) != ST_OK) {
-        term_error("a clock is needed: a capability named 'timer'");
-        return false;
-    }
-    CAPOS_CALL(call, Timer, sleep);
-    capos_call_begin(&call, timer->cap);
-    Timer_sleep_params_set_until_ns(Timer_sleep_begin(&call),
-                                    ns < UINT64_MAX - now_ns ? now_ns + ns : UINT64_MAX);
-    capos_params_finish(&call);
-    (void)loop_call(&call, &interrupted);
-    capos_call_end(&call);
-    return true;
-}
-
 void trace_process(const struct command *command)
 {
     uint64_t ns = UINT64_MAX;
+    bool interrupted; /* as good an end as the other */
     struct held *held = names_need(command->cap);
     if (held == NULL) {
         return;
@@ -278,7 +259,7 @@ void trace_process(const struct command *command)
     if (trace == 0) {
         return;
     }
-    if (wait_for(ns)) {
+    if (loop_sleep(ns, &interrupted)) {
         read_records(trace, true);
         show_records(count, span_is(command->word, "raw") ? show_raw : show_record);
     }
