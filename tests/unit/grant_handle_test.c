@@ -286,40 +286,38 @@ TEST(revoke_long,
     fixture_end();
 }
 
+static void revoker_dies(unsigned cut)
+{
+    fixture_start_seed(1, cut + 1);
+    struct user *a = user_new("a"), *b = user_new("b");
+    capos_cap_t manager = manager_of(a), note = user_notification(a);
+    struct derived mine = derive(a, manager, note);
+    capos_cap_t copy = user_pass_below(a, mine.cap, b, Notification_FACET);
+    grow(a, manager, mine.cap, 200);
+    struct capos_sqe first = sqe_revoke(a, mine.grant);
+    struct grant *top = user_route(a, mine.cap);
+    user_submit(a, &first);
+    host_syscall(a->thread, CAPOS_SYS_ENTER, 1, CAPOS_FOREVER);
+    for (unsigned i = 0; i < cut; i++) {
+        (void)host_step(0);
+    }
+    bool begun = !grant_is_live(top);
+    CHECK_EQ(begun, cut != 0);
+    user_terminate(a);
+    fixture_settle();
+    CHECK_EQ(ring_bell(b, copy), begun ? ST_DISCONNECTED : ST_OK);
+    struct grant *at = top;
+    for (grant_ref(at); at != NULL; at = grant_next(top, at)) {
+        CHECK_EQ(grant_is_live(at), !begun);
+    }
+    grant_unref(top);
+    fixture_end();
+}
+
 TEST(revoke_dies, "a revoker that dies in the middle of it leaves nothing half-revoked")
 {
     for (unsigned cut = 0; cut < 12; cut++) {
-        if (fork() != 0) {
-            int how = 1;
-            wait(&how);
-            CHECK_EQ(how, 0);
-            continue;
-        }
-        fixture_start_seed(1, cut + 1);
-        struct user *a = user_new("a"), *b = user_new("b");
-        capos_cap_t manager = manager_of(a), note = user_notification(a);
-        struct derived mine = derive(a, manager, note);
-        capos_cap_t copy = user_pass_below(a, mine.cap, b, Notification_FACET);
-        grow(a, manager, mine.cap, 200);
-        struct capos_sqe first = sqe_revoke(a, mine.grant);
-        struct grant *top = user_route(a, mine.cap);
-        user_submit(a, &first);
-        host_syscall(a->thread, CAPOS_SYS_ENTER, 1, CAPOS_FOREVER);
-        for (unsigned i = 0; i < cut; i++) {
-            (void)host_step(0);
-        }
-        bool begun = !grant_is_live(top);
-        CHECK_EQ(begun, cut != 0);
-        user_terminate(a);
-        fixture_settle();
-        CHECK_EQ(ring_bell(b, copy), begun ? ST_DISCONNECTED : ST_OK);
-        struct grant *at = top;
-        for (grant_ref(at); at != NULL; at = grant_next(top, at)) {
-            CHECK_EQ(grant_is_live(at), !begun);
-        }
-        grant_unref(top);
-        fixture_end();
-        exit(test_failures != 0);
+        CHECK(test_apart(revoker_dies, cut));
     }
 }
 

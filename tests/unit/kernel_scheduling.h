@@ -57,18 +57,24 @@ static inline struct sched_context *behind(capos_cap_t cap)
 }
 
 /* Binds the caller to a context of its own, or (0) to its process's. */
-static inline struct capos_cqe set_context(struct user *user, capos_cap_t cap)
+/* setContext, the same of a ThreadHandle and of a ThreadControl; cap 0: back to the process's. */
+static inline struct capos_cqe set_context_by(struct user *user, capos_cap_t control,
+                                              uint64_t interface, uint16_t method, capos_cap_t cap)
 {
-    capos_cap_t control =
-        user_give(user, &user->process->obj, KTYPE_THREAD_CONTROL, ThreadControl_FACET);
     struct capos_transfer xfer = {.cap = cap};
     uint64_t words[32];
     struct capnp_builder builder;
     capnp_builder_init(&builder, words, sizeof(words));
     ThreadControl_set_context_params_b params = ThreadControl_set_context_params_init(&builder);
     ThreadControl_set_context_params_set_context(params, cap != 0 ? 0 : 0xffff);
-    return user_call(user, control, ThreadControl_ID, ThreadControl_set_context_ORDINAL, &builder,
-                     &xfer, cap != 0, NULL);
+    return user_call(user, control, interface, method, &builder, &xfer, cap != 0, NULL);
+}
+
+static inline struct capos_cqe set_context(struct user *user, capos_cap_t cap)
+{
+    capos_cap_t control =
+        user_give(user, &user->process->obj, KTYPE_THREAD_CONTROL, ThreadControl_FACET);
+    return set_context_by(user, control, ThreadControl_ID, ThreadControl_set_context_ORDINAL, cap);
 }
 
 static inline void bind(struct user *user, capos_cap_t cap)

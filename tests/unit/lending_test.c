@@ -3,9 +3,6 @@
  * called object's bound. */
 #include "tests/unit/kernel_scheduling.h"
 
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include "gen/endpoint.capnp.h"
 
 enum { MESSAGE = 64 };
@@ -206,29 +203,27 @@ TEST(lend_both, "a caller that waits for something else as well lends nothing")
     fixture_end();
 }
 
+static void client_ends(unsigned cpus)
+{
+    struct pair pair;
+    start(cpus);
+    meet(&pair, context(SCHEDULING_CLASS_NORMAL, 100, 0, 0));
+    maker_blocks();
+    call(&pair);
+    run_for(5 * MS);
+    user_terminate(pair.client);
+    uint64_t before = used(own(pair.server));
+    run_for(20 * MS);
+    CHECK(used(own(pair.server)) - before >= 19 * MS);
+    CHECK_EQ(answer(&pair), ST_GONE);
+    fixture_end();
+}
+
 TEST(lend_client_ends,
      "a caller that is ended takes its time along, while its server runs elsewhere")
 {
     for (unsigned cpus = 1; cpus <= 2; cpus++) {
-        pid_t child = fork();
-        if (child == 0) {
-            struct pair pair;
-            start(cpus);
-            meet(&pair, context(SCHEDULING_CLASS_NORMAL, 100, 0, 0));
-            maker_blocks();
-            call(&pair);
-            run_for(5 * MS);
-            user_terminate(pair.client);
-            uint64_t before = used(own(pair.server));
-            run_for(20 * MS);
-            CHECK(used(own(pair.server)) - before >= 19 * MS);
-            CHECK_EQ(answer(&pair), ST_GONE);
-            fixture_end();
-            exit(test_failures == 0 ? 0 : 1);
-        }
-        int status = 0;
-        waitpid(child, &status, 0);
-        CHECK_EQ(status, 0);
+        CHECK(test_apart(client_ends, cpus));
     }
 }
 

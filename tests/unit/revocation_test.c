@@ -458,40 +458,37 @@ TEST(revoke_mappings,
     fixture_end();
 }
 
-TEST(revoke_mapping_dies,
-     "a process that ends while what it mapped is taken away leaves nothing behind")
+static void mapper_dies(unsigned cut)
 {
     enum { PAGES = 300 };
     static char bytes[PAGES * PAGE_BYTES];
+    fixture_start_seed(1, cut);
+    struct user *a = user_new("a"), *b = user_new("b");
+    capos_cap_t memory = user_memory(a, bytes, sizeof(bytes), false);
+    capos_cap_t lent = user_pass_below(a, memory, b, MemoryObject_FACET);
+    struct grant *route = user_route(b, lent);
+    map_by(b, lent, MAPPED, PAGES);
+    struct revocation rev = {.step = 0};
+    bool done = false;
+    for (unsigned i = 0; i < cut && !done; i++) {
+        done = revocation_slice(&rev, route);
+    }
+    process_end(b->process, PROCESS_ENDED_TERMINATED, 0, NULL);
+    host_interrupt(0, ARCH_VECTOR_RESCHEDULE);
+    while (!done) {
+        (void)host_settle(20);
+        done = revocation_slice(&rev, route);
+    }
+    user_ended(b);
+    grant_unref(route);
+    fixture_end();
+}
+
+TEST(revoke_mapping_dies,
+     "a process that ends while what it mapped is taken away leaves nothing behind")
+{
     for (unsigned cut = 1; cut < 12; cut++) {
-        pid_t child = fork();
-        if (child != 0) {
-            int how = 1;
-            waitpid(child, &how, 0);
-            CHECK_EQ(how, 0);
-            continue;
-        }
-        fixture_start_seed(1, cut);
-        struct user *a = user_new("a"), *b = user_new("b");
-        capos_cap_t memory = user_memory(a, bytes, sizeof(bytes), false);
-        capos_cap_t lent = user_pass_below(a, memory, b, MemoryObject_FACET);
-        struct grant *route = user_route(b, lent);
-        map_by(b, lent, MAPPED, PAGES);
-        struct revocation rev = {.step = 0};
-        bool done = false;
-        for (unsigned i = 0; i < cut && !done; i++) {
-            done = revocation_slice(&rev, route);
-        }
-        process_end(b->process, PROCESS_ENDED_TERMINATED, 0, NULL);
-        host_interrupt(0, ARCH_VECTOR_RESCHEDULE);
-        while (!done) {
-            (void)host_settle(20);
-            done = revocation_slice(&rev, route);
-        }
-        user_ended(b);
-        grant_unref(route);
-        fixture_end();
-        exit(test_failures != 0);
+        CHECK(test_apart(mapper_dies, cut));
     }
 }
 

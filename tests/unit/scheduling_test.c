@@ -4,14 +4,7 @@
 
 static struct capos_cqe set_other(struct user *user, capos_cap_t handle, capos_cap_t cap)
 {
-    struct capos_transfer xfer = {.cap = cap};
-    uint64_t words[32];
-    struct capnp_builder builder;
-    capnp_builder_init(&builder, words, sizeof(words));
-    ThreadHandle_set_context_params_b params = ThreadHandle_set_context_params_init(&builder);
-    ThreadHandle_set_context_params_set_context(params, cap != 0 ? 0 : 0xffff);
-    return user_call(user, handle, ThreadHandle_ID, ThreadHandle_set_context_ORDINAL, &builder,
-                     &xfer, cap != 0, NULL);
+    return set_context_by(user, handle, ThreadHandle_ID, ThreadHandle_set_context_ORDINAL, cap);
 }
 
 static struct capos_cqe end_context(capos_cap_t cap)

@@ -162,19 +162,17 @@ static unsigned setting(const char *name, unsigned otherwise)
     return text != NULL ? (unsigned)strtoul(text, NULL, 10) : otherwise;
 }
 
+static void one_seed(unsigned seed)
+{
+    run_stepped(1 + seed % 4, seed, setting("STRESS_STEPS", 40), seed % 3);
+}
+
 TEST(stress_seeds,
      "forty short lives of random programs, each of another seed, leave nothing behind")
 {
     unsigned first = setting("STRESS_SEED", 10);
     for (unsigned seed = first; seed < first + 40; seed++) {
-        pid_t child = fork();
-        if (child == 0) {
-            run_stepped(1 + seed % 4, seed, setting("STRESS_STEPS", 40), seed % 3);
-            exit(test_failures == 0 ? 0 : 1);
-        }
-        int status = 0;
-        waitpid(child, &status, 0);
-        if (status != 0) {
+        if (!test_apart(one_seed, seed)) {
             printf("# seed %u\n", seed);
             FAIL("a seed failed");
         }

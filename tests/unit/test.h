@@ -140,6 +140,20 @@ static inline bool test_check_str(const char *left, const char *right, const cha
                           "CHECK_STR_EQ(" #left ", " #right ")"))
 #define FAIL(text) test_fail(__FILE__, __LINE__, (text))
 
+/* Runs one of several like trials in a process of its own, for what can be made once in a process. False: it failed. */
+static inline bool test_apart(void (*trial)(unsigned with), unsigned with)
+{
+    int status = -1;
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        test_failures = 0;
+        trial(with);
+        exit(test_failures == 0 ? 0 : 1);
+    }
+    return child > 0 && waitpid(child, &status, 0) == child && status == 0;
+}
+
 /* Note the failure and leave the test (only in a function that returns nothing). */
 #define REQUIRE(condition) \
     do { \

@@ -382,38 +382,36 @@ TEST(thread_last, "the last thread's exit is the exit of the process, with its c
     fixture_end();
 }
 
-TEST(thread_process_exit, "a process ends with all its threads, wherever they run or wait")
+static void process_exits(unsigned how)
 {
     enum { THREADS = 9, CPUS = 4 };
-    for (unsigned how = 0; how < 3; how++) {
-        pid_t child = fork();
-        if (child == 0) {
-            struct user *others[THREADS];
-            capos_cap_t handle;
-            fixture_start(CPUS);
-            struct user *user = user_new("first");
-            capos_cap_t spawner = user_spawner(user), note = user_notification(user);
-            for (unsigned i = 0; i < THREADS; i++) {
-                others[i] = user_thread(user, spawner, &handle);
-                struct capos_sqe wait = sqe_wait(others[i], note, CAPOS_EVENT_SIGNALLED, 1);
-                user_submit(others[i], &wait);
-                if (i % 3 == 0) {
-                    user_enter_start(others[i], 1, CAPOS_FOREVER);
-                }
-            }
-            if (how == 0) {
-                user_exit(user, 3);
-            } else if (how == 1) {
-                user_exit(others[THREADS - 1], 3);
-            } else {
-                user_terminate(user);
-            }
-            fixture_end();
-            exit(test_failures == 0 ? 0 : 1);
+    struct user *others[THREADS];
+    capos_cap_t handle;
+    fixture_start(CPUS);
+    struct user *user = user_new("first");
+    capos_cap_t spawner = user_spawner(user), note = user_notification(user);
+    for (unsigned i = 0; i < THREADS; i++) {
+        others[i] = user_thread(user, spawner, &handle);
+        struct capos_sqe wait = sqe_wait(others[i], note, CAPOS_EVENT_SIGNALLED, 1);
+        user_submit(others[i], &wait);
+        if (i % 3 == 0) {
+            user_enter_start(others[i], 1, CAPOS_FOREVER);
         }
-        int status = 0;
-        waitpid(child, &status, 0);
-        CHECK_EQ(status, 0);
+    }
+    if (how == 0) {
+        user_exit(user, 3);
+    } else if (how == 1) {
+        user_exit(others[THREADS - 1], 3);
+    } else {
+        user_terminate(user);
+    }
+    fixture_end();
+}
+
+TEST(thread_process_exit, "a process ends with all its threads, wherever they run or wait")
+{
+    for (unsigned how = 0; how < 3; how++) {
+        CHECK(test_apart(process_exits, how));
     }
 }
 
