@@ -62,6 +62,34 @@ class Context:
         if not held:
             raise Failure(f"{sentence}" + (f"\n  {detail}" if detail else ""))
 
+    def usage(self, guest, call="@ledger.usage()"):
+        """What a ledger, the shell's or another, says is in use: class -> number. What was logged is counted for a second
+        only, and left out."""
+        text = guest.command(call)
+        rows = {name: int(used) for name, used in re.findall(r"ledgerClass: (\w+), used: (\d+)", text)}
+        self.require(rows, f"{call} names classes and what is used", text)
+        rows.pop("logBytes", None)
+        return rows
+
+    def settled(self, guest, read):
+        """What read() gives when it gives the same three times in a row: what has ended gives back a little later."""
+        found = [read()]
+        while len(found) < 3 or not found[-1] == found[-2] == found[-3]:
+            self.require(len(found) < 100, "what is used comes to rest", f"{found[-3:]}")
+            guest.pump_for(0.1)
+            found.append(read())
+        return found[-1]
+
+    def comes_to(self, guest, read, wanted, sentence):
+        """read() gives what is wanted, at once or a little later."""
+        found = read()
+        for _ in range(100):
+            if found == wanted:
+                break
+            guest.pump_for(0.1)
+            found = read()
+        self.check(found == wanted, sentence, f"wanted {wanted}\nfound  {found}")
+
     def shutdown(self, guest, line="control.shutdown", seconds=20.0):
         """Ask the shell to switch off and see that the machine does so by itself."""
         guest.send(f"@{line}()\r")

@@ -199,14 +199,15 @@ class Guest:
         while time.monotonic() < until and not self._note_end():
             self.pump(until - time.monotonic())
 
-    def expect(self, pattern, seconds=30.0):
-        """Wait until the console shows the pattern after what was expected last; the match."""
+    def expect(self, pattern, seconds=30.0, since=None):
+        """Wait until the console shows the pattern after what was expected last, or since a place noted before (a length of
+        the console: for what may come between the outputs of other commands); the match."""
         compiled = re.compile(pattern.encode() if isinstance(pattern, str) else pattern)
         until = self._from_now(seconds)
         while True:
-            match = compiled.search(self.console, self.seen)
+            match = compiled.search(self.console, self.seen if since is None else since)
             if match:
-                self.seen = match.end()
+                self.seen = max(self.seen, match.end())
                 return match
             if self._note_end():
                 raise Failure(f"the machine ended ({self.ended}) before the console showed {pattern!r}")

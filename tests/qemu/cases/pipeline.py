@@ -1,16 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Calls in a row at the prompt."""
 
-import re
-
 from case import case
-
-
-def slots(t, guest):
-    text = guest.command("@ledger.usage()")
-    found = re.search(r"ledgerClass: slots, used: (\d+)", text)
-    t.require(found, "@ledger.usage() tells of slots", text)
-    return int(found[1])
 
 
 @case("shell.pipeline", "calls in a row are typed, take no slot on the way, and name the call that fails", weight=5)
@@ -18,7 +9,7 @@ def pipeline(t):
     guest = t.boot(cpus=2, deadline_s=120, quiet_s=40)
     guest.prompt(seconds=60)
     guest.command("@counter.read()")
-    before = slots(t, guest)
+    before = t.settled(guest, lambda: t.usage(guest)["slots"])
     for command, wanted in (
             ('@counter.child("a").child("b").child("c").increment(by=3)', ["value = 3"]),
             ('@counter.child("c").counter.read()', ["value = 0"]),
@@ -37,10 +28,8 @@ def pipeline(t):
         printed = guest.command(command)
         for text in wanted:
             t.check(text in printed, f"`{command}` prints {text}", printed)
-    after = slots(t, guest)
+    t.comes_to(guest, lambda: t.usage(guest)["slots"], before + 1, "only the last answer's capability took a slot")
     guest.command("drop @capability1")
-    t.check(after == before + 1, "only the last answer's capability took a slot",
-            f"{before} became {after}")
     for command, wanted in (
             ("e = @ledger.newEndpoint(maxMessageBytes=64, maxCaps=0)", ["@e"]),
             ("o = @e.mint(key=0x77, interface=1, methods=1)", ["@o"]),

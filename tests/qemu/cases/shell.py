@@ -6,14 +6,6 @@ import re
 from case import case
 
 
-def usage(t, guest, call="@ledger.usage()"):
-    """What a ledger, the shell's or another, says is in use: class -> number."""
-    text = guest.command(call)
-    rows = dict(re.findall(r"ledgerClass: (\w+), used: (\d+)", text))
-    t.require(rows, f"{call} names classes and what is used", text)
-    return {name: int(value) for name, value in rows.items()}
-
-
 @case("shell.session", "a person lists, asks, calls, runs, kills, sees a service come back, and shuts down", weight=10)
 def session(t):
     guest = t.boot(cpus=2, deadline_s=120, quiet_s=40)
@@ -172,12 +164,10 @@ def leaks(t):
             t.require("ended from outside" in printed, "kill tells how the program ended", printed)
 
     round_of(5)  # caches fill
-    before = usage(t, guest)
-    round_of(25)
-    first = usage(t, guest)
-    round_of(25)
-    after = usage(t, guest)
-    t.check(after == before, "nothing grew", f"before {before}, after 25 {first}, after 50 {after}")
+    before = t.settled(guest, lambda: t.usage(guest))
+    for times in (25, 50):
+        round_of(25)
+        t.comes_to(guest, lambda: t.usage(guest), before, f"after {times} nothing grew")
     t.shutdown(guest)
 
 
@@ -187,25 +177,22 @@ def restarts(t):
     guest.prompt(seconds=60)
 
     def of_system():
-        # What ended gives back a little later; the kernel's own pages are counted whole.
+        # The kernel's own pages are counted whole.
         exact = ("slots", "servedObjects", "grants", "calls", "processes", "threads", "frames")
-        found = usage(t, guest, "@control.usage()")
+        found = t.usage(guest, "@control.usage()")
         return {name: found[name] for name in exact}
 
     guest.command('@control.restart(service="counter")')
-    before, whole = usage(t, guest), of_system()
+    before = t.settled(guest, lambda: t.usage(guest))
+    whole = t.settled(guest, of_system)
     for number in range(20):
         printed = guest.command('@control.restart(service="counter")')
         t.require("done" in printed, f"restart {number + 1} is done", printed)
         printed = guest.command("@counter.increment()")
         t.require(re.search(r"\b1\b", printed) is not None, "the counter counts from 0 again", printed)
-    t.check(usage(t, guest) == before, "the shell's ledger is as it was")
-    for _ in range(50):
-        if of_system() == whole:
-            break
-        guest.pump_for(0.1)
-    t.check(of_system() == whole, "the system's ledger is as it was", f"before {whole}\nafter  {of_system()}")
-    t.check(usage(t, guest, '@control.usage(service="counter")')["slots"] < 20, "a service's ledger is told")
+    t.comes_to(guest, lambda: t.usage(guest), before, "the shell's ledger is as it was")
+    t.comes_to(guest, of_system, whole, "the system's ledger is as it was")
+    t.check(t.usage(guest, '@control.usage(service="counter")')["slots"] < 20, "a service's ledger is told")
     t.check("found = false" in guest.command('@control.usage(service="nobody")'), "nobody's is not")
     t.shutdown(guest)
 

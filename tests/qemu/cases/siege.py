@@ -7,15 +7,6 @@ import re
 from case import build_file, case
 
 
-def usage(t, guest):
-    """What the shell's ledger says is in use: class -> number. What was logged is counted for a second only."""
-    text = guest.command("@ledger.usage()")
-    rows = dict(re.findall(r"ledgerClass: (\w+), used: (\d+)", text))
-    t.require(rows, "@ledger.usage() names classes and what is used", text)
-    rows.pop("logBytes", None)
-    return rows
-
-
 def siege_case(name, sentence, cpus, kernel, weight):
     @case(name, sentence, weight=weight)
     def run(t):
@@ -52,11 +43,10 @@ def stdio(t):
     guest = t.boot(archive="test", cmdline="manifest=manifest/stdio", cpus=2, deadline_s=300, quiet_s=60)
     guest.prompt(seconds=60)
     guest.command("run hello")
-    before = usage(t, guest)
+    before = t.settled(guest, lambda: t.usage(guest))
 
     def unharmed(what):
-        now = usage(t, guest)
-        t.check(now == before, f"after {what} the shell uses what it used before", f"before {before}\nafter  {now}")
+        t.comes_to(guest, lambda: t.usage(guest), before, f"after {what} the shell uses what it used before")
 
     for mode in ("malformed", "noise", "outside", "sizes", "presents", "results", "cancel", "flood", "die", "limits",
                  "two-reads"):
@@ -106,14 +96,14 @@ def liar(t):
     guest.prompt(seconds=60)
     for _ in range(12):
         guest.command("@bad.services()")
-    before = usage(t, guest)
+    before = t.settled(guest, lambda: t.usage(guest))
     for number in range(120):
         printed = guest.command(("@bad.services()", "@bad.usage()", '@bad.restart(service="x")')[number % 3])
         t.check(printed.strip() != "", "every answer is told of", printed)
         t.check("owned" not in printed or r"\u{9b}\u{202e}" in printed.split("owned")[1].splitlines()[0],
                 "controls are shown, escaped", printed)
         t.check(not re.search(r"^(?!error).*\\x7f", printed, re.MULTILINE), "no text begins a line of its own", printed)
-    t.check(usage(t, guest) == before, "the shell keeps nothing of it", f"before {before}\nafter  {usage(t, guest)}")
+    t.comes_to(guest, lambda: t.usage(guest), before, "the shell keeps nothing of it")
     guest.send("@bad.shutdown()\r")
     guest.expect(r"shutdown\(\)", seconds=10)
     guest.pump_for(0.3)
@@ -124,7 +114,7 @@ def liar(t):
     t.check("DISCONNECTED" in printed, "a service that ends in the midst of a call is told", printed)
     printed = guest.command("@bad.services()")
     t.check("DISCONNECTED" not in printed, "its successor answers", printed)
-    t.check(usage(t, guest) == before, "and nothing is left of the one before")
+    t.comes_to(guest, lambda: t.usage(guest), before, "and nothing is left of the one before")
     shown = bytes(guest.console)
     for raw in (b"\x1b]", b"\xc2\x9b", b"\xe2\x80\xae", b"\x08", b"\x07"):
         t.check(raw not in shown, f"the screen never gets {raw!r}")
