@@ -216,7 +216,8 @@ int capos_main(void)
     for (;;) {
         if (init.goal == GOAL_RUN) {
             services_start_waiting();
-        } else {
+        }
+        if (init.goal != GOAL_RUN) { /* perhaps only now: by a service that could not be started */
             capos_push();
             services_shut_down();
         }

@@ -38,7 +38,9 @@ def archive_of(t, *services):
         file.write(TOP % ", ".join(services))
     with open(base + ".program", "wb") as file:
         file.write(falling_program())
-    entries = ["init=build/stripped/init", f"manifest={base}.bin", f"bin/falling={base}.program"]
+    with open(base + ".broken", "wb") as file:
+        file.write(falling_program()[:100])
+    entries = ["init=build/stripped/init", f"manifest={base}.bin", f"bin/falling={base}.program", f"bin/broken={base}.broken"]
     entries += [f"bin/{name.split('/')[-1]}=build/stripped/{name}" for name in PROGRAMS]
     for command in (["manifest", "-o", base + ".bin", "-I.", "--no-local", base + ".capnp"],
                     ["archive", "-o", base + ".archive", "--hash", base + ".archive.sha256"] + entries):
@@ -114,6 +116,15 @@ def late(t):
     in_order(t, log, r"late: not ready within 200 ms: terminated", r"late: ended: terminated",
              r"late: starting it again \(1 of 1", r"late: not ready within 200 ms", r"late: ended 2 times",
              r"after: starts without late, which has failed")
+
+
+@case("supervise.hopeless", "a service that can never be started is over at once, and what its end means for the system happens", weight=3)
+def hopeless(t):
+    log = run(t, "off", service("first", "sleeper", TIMER), service("broken", "broken", restart="always", onExit="shutdown"),
+              service("late", "hello", needs='["broken"]'))
+    in_order(t, log, r"first: started as process", r"broken has ended for good: the system goes down", r"first: ended: terminated",
+             r"all services have ended; powering off")
+    t.check("late: started" not in log, "nothing is started any more", log[-2500:])
 
 
 @case("supervise.order", "the system goes down in the reverse of the order it came up; who never asked to be told is ended", weight=3)
