@@ -12,22 +12,22 @@ KLIB_OBJECTS := $(patsubst %,$(O)/obj/kernel/%.o,$(basename $(LIB_SOURCES))) \
 	$(patsubst %.c,$(O)/obj/kernel/bearssl/%.o,$(BEARSSL_SOURCES))
 KGEN_OBJECTS := $(patsubst build/gen/%.c,$(O)/obj/kernel/gen/%.o,$(GEN_KERNEL_SOURCES))
 
-$(O)/obj/kernel/lib/%.o: lib/%.c mk/flags.mk | $(DEPS)
+$(O)/obj/kernel/lib/%.o: lib/%.c mk/flags.mk mk/kernel.mk | $(DEPS)
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(KERNEL_CFLAGS) $(KERNEL_SIZE_$(*F)) $(LIB_INCLUDE) $(LIB_EXTRA_$(*D)) $(DEPFLAGS) -c $< -o $@
 
-$(O)/obj/kernel/bearssl/%.o: $(BEARSSL)/%.c mk/flags.mk | $(DEPS)
+$(O)/obj/kernel/bearssl/%.o: $(BEARSSL)/%.c mk/flags.mk mk/kernel.mk | $(DEPS)
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(KERNEL_CODE) $(BEARSSL_CFLAGS) $(DEPFLAGS) -c $< -o $@
 
-$(O)/obj/kernel/gen/%.o: build/gen/%.c mk/flags.mk | $(DEPS)
+$(O)/obj/kernel/gen/%.o: build/gen/%.c mk/flags.mk mk/kernel.mk | $(DEPS)
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(KERNEL_CFLAGS) -Os $(KERNEL_INCLUDE) $(DEPFLAGS) -c $< -o $@
 
-$(O)/obj/kernel/kernel/%.o: kernel/%.c mk/flags.mk | $(DEPS)
+$(O)/obj/kernel/kernel/%.o: kernel/%.c mk/flags.mk mk/kernel.mk | $(DEPS)
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(KERNEL_CFLAGS) $(KERNEL_SIZE_$(*F)) $(KERNEL_SIZE_$*) $(KERNEL_INCLUDE) $(DEPFLAGS) -c $< -o $@
@@ -39,7 +39,7 @@ KERNEL_COLD := acpi apic archive boot bootmem cmdline elf gdt idt irq layout log
 	kernel_trace pending thread aspace aspace_op aspace_pages defer pipeline spawn_request karray fmt
 $(foreach name,$(KERNEL_COLD),$(eval KERNEL_SIZE_$(name) := -Os))
 
-$(O)/obj/kernel/kernel/%.o: kernel/%.S mk/flags.mk | $(DEPS)
+$(O)/obj/kernel/kernel/%.o: kernel/%.S mk/flags.mk mk/kernel.mk | $(DEPS)
 	$(call say,AS,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -g $(MAPPATH) $(KERNEL_CODE) $(DEBUG_DEFINE) $(KERNEL_INCLUDE) $(DEPFLAGS) -c $< -o $@

@@ -270,7 +270,6 @@ static status_t grant_line(struct build *build, uint32_t line, int *budget)
     entry->facet = cap.facet;
     entry->transfer_mode = cap.mode;
     entry->reserved = 0;
-    entry->reserved = 0;
     process_note_serving(child, &cap);
     table_install(&child->table, id, &cap, CAP_HOP_SPAWN);
     return ST_OK;

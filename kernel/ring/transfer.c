@@ -20,7 +20,7 @@ static bool read_at(struct op *op, uint64_t offset, void *to, uint64_t len)
     if (from == NULL) {
         return false;
     }
-    memcpy(to, from + offset, len);
+    copy_shared(to, from + offset, len);
     return true;
 }
 
