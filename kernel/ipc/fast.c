@@ -9,6 +9,8 @@
  *
  *   fast_call    CALL, INLINE, no transfer: the first receive of the endpoint is INLINE, its thread waits
  *                on this CPU. The call is INFLIGHT, the receive done, the caller BLOCKED.
+ *   call_object  The same of a kernel object: found by the same look-up, and called as ring/call.c does, which
+ *                need not look it up again.
  *   fast_answer  RETURN_RECV, INLINE, no transfer: the call's thread waits on this CPU. The call is done,
  *                a receive QUEUED, the server BLOCKED.
  *
@@ -28,6 +30,7 @@
 #include "object/process.h"
 #include "ring/bill.h"
 #include "ring/buffer.h"
+#include "ring/op.h"
 #include "ring/record_inline.h"
 #include "sched/cpu.h"
 
@@ -120,31 +123,31 @@ struct target {
     uint64_t caller[2];
 };
 
-static ALWAYS_INLINE bool find_target(struct ring *ring, const struct words *w, struct target *out)
+/* The slot is one that may be called so. Table locked. */
+static ALWAYS_INLINE bool is_meant(const struct cap_slot *slot, const struct words *w)
 {
-    struct cap_table *table = &ring->process->table;
-    uint64_t method = w->w0 >> 32 & 0x3f;
-    bool good = false;
-    lock_acquire(&table->lock);
-    const struct cap_slot *slot = table_usable_slot(table, w->cap);
-    if (LIKELY(slot != NULL && slot->ktype == 0 && slot->interface == w->interface &&
-               (slot->facet >> method & 1) != 0)) {
-        struct served *served = served_of(slot->object);
-        out->served = served;
-        out->endpoint = served->endpoint;
-        out->route = slot->route;
-        out->facet = slot->facet;
-        out->caller[0] = slot->caller[0];
-        out->caller[1] = slot->caller[1];
-        good = LIKELY(grant_is_live(served->obj.mint) &&
-                      params_len(w) <= out->endpoint->max_message_bytes);
-        if (LIKELY(good)) {
-            kobj_ref(&served->obj);
-            grant_ref(out->route);
-        }
+    return LIKELY(slot != NULL && slot->interface == w->interface &&
+                  (slot->facet >> (w->w0 >> 32 & 0x3f) & 1) != 0);
+}
+
+/* Table locked. */
+static ALWAYS_INLINE bool take_target(const struct cap_slot *slot, const struct words *w,
+                                      struct target *out)
+{
+    struct served *served = served_of(slot->object);
+    out->served = served;
+    out->endpoint = served->endpoint;
+    out->route = slot->route;
+    out->facet = slot->facet;
+    out->caller[0] = slot->caller[0];
+    out->caller[1] = slot->caller[1];
+    if (UNLIKELY(!grant_is_live(served->obj.mint) ||
+                 params_len(w) > out->endpoint->max_message_bytes || (w->w0 & WORD0_ACCEPT) != 0)) {
+        return false;
     }
-    lock_release(&table->lock);
-    return good;
+    kobj_ref(&served->obj);
+    grant_ref(out->route);
+    return true;
 }
 
 /* The receive that the call meets, when all is simple. The endpoint is locked. */
@@ -243,31 +246,65 @@ static ALWAYS_INLINE bool deliver(struct ring *ring, const struct words *w,
     return done;
 }
 
-static bool fast_call(struct ring *ring, const struct words *w, uint64_t position)
+/* The table is locked, and let go here. */
+NOINLINE static enum fast call_object(struct ring *ring, const struct words *w,
+                                      const struct cap_slot *slot, const uint8_t *message,
+                                      const uint8_t *result, uint64_t position)
+{
+    struct capability cap;
+    table_copy_out(slot, &cap);
+    lock_release(&ring->process->table.lock);
+    struct op op = {ring, ring->process, position, &ring->spare->sqe};
+    uint64_t *sqe = (uint64_t *)(void *)op.sqe;
+    sqe[0] = w->w0;
+    sqe[1] = w->cap;
+    sqe[2] = w->user_data;
+    sqe[3] = (uintptr_t)message;
+    sqe[4] = (uintptr_t)result;
+    sqe[5] = w->lens;
+    sqe[6] = w->interface;
+    sqe[7] = 0;
+    ring->began = (uint32_t)arch_cycles();
+    call_kernel_checked(&op, &cap);
+    return FAST_TAKEN;
+}
+
+static enum fast fast_call(struct ring *ring, const struct words *w, uint64_t position)
 {
     struct target target;
     struct record *receive;
+    struct cap_table *table = &ring->process->table;
     uint64_t result_len = w->lens >> 32;
     const uint8_t *message = ring_inline(ring, w->params, params_len(w));
     uint8_t *result = ring_inline(ring, w->result, result_len);
-    if (UNLIKELY(message == NULL || result == NULL || !find_target(ring, w, &target))) {
-        return false;
+    if (UNLIKELY(message == NULL || result == NULL)) {
+        return FAST_NOT;
+    }
+    lock_acquire(&table->lock);
+    const struct cap_slot *slot = table_usable_slot(table, w->cap);
+    bool meant = is_meant(slot, w);
+    if (meant && UNLIKELY(slot->ktype != 0)) {
+        return call_object(ring, w, slot, message, result, position);
+    }
+    bool good = meant && take_target(slot, w, &target);
+    lock_release(&table->lock);
+    if (UNLIKELY(!good)) {
+        return FAST_NOT;
     }
     if (UNLIKELY(!deliver(ring, w, &target, message, result, position, &receive))) {
         kobj_unref(&target.served->obj);
         grant_unref(target.route);
-        return false;
+        return FAST_NOT;
     }
     struct grant *route = receive->route;
     struct kobj *held = receive->held;
     uint32_t promised = receive->promised;
-    struct cap_table *table = &receive->ring->process->table;
     if (UNLIKELY(promised != 0)) {
-        table_unpromise(table, promised);
+        table_unpromise(&receive->ring->process->table, promised);
     }
     grant_unref(route);
     kobj_unref(held);
-    return true;
+    return FAST_RESUMED;
 }
 
 /* ---- RETURN_RECV ---- */
@@ -429,11 +466,20 @@ static bool fast_answer(struct ring *ring, const struct words *w, uint64_t posit
     return false;
 }
 
-bool ipc_fast(struct ring *ring, uint64_t position)
+enum fast ipc_fast(struct ring *ring, uint64_t position)
 {
+    if (UNLIKELY(atomic_load_relaxed(&ring->general) != 0 || ring->spare == NULL ||
+                 atomic_load_relaxed(&cpu_this()->job_count) != 0)) {
+        return FAST_NOT;
+    }
     const uint8_t *shared = ring_sqe(ring, position);
+    uint64_t w0 = ring_load(shared);
+    bool is_call = (w0 & ~(WORD0_METHOD | WORD0_ACCEPT)) == WORD0(CAPOS_OP_CALL);
+    if (!is_call && (w0 & ~WORD0_ACCEPT) != WORD0(CAPOS_OP_RETURN_RECV)) {
+        return FAST_NOT;
+    }
     struct words w = {
-        .w0 = ring_load(shared),
+        .w0 = w0,
         .cap = ring_load(shared + 8),
         .user_data = ring_load(shared + 16),
         .params = ring_load(shared + 24),
@@ -443,16 +489,11 @@ bool ipc_fast(struct ring *ring, uint64_t position)
     };
     const uint64_t unaligned = 7 | UINT64_C(7) << 32;
     if (UNLIKELY((w.lens & unaligned) != 0 || params_len(&w) > FAST_BYTES ||
-                 ring_load(shared + 56) != 0 || ring->spare == NULL ||
-                 atomic_load_relaxed(&ring->general) != 0 ||
-                 atomic_load_relaxed(&cpu_this()->job_count) != 0)) {
-        return false;
+                 ring_load(shared + 56) != 0)) {
+        return FAST_NOT;
     }
-    if ((w.w0 & ~WORD0_METHOD) == WORD0(CAPOS_OP_CALL)) {
+    if (is_call) {
         return fast_call(ring, &w, position);
     }
-    if ((w.w0 & ~WORD0_ACCEPT) == WORD0(CAPOS_OP_RETURN_RECV)) {
-        return fast_answer(ring, &w, position);
-    }
-    return false;
+    return fast_answer(ring, &w, position) ? FAST_RESUMED : FAST_NOT;
 }

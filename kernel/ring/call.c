@@ -281,6 +281,13 @@ NOINLINE static void call_kernel(struct op *op, const struct capability *cap,
     call_kernel_at(op, &call, xfers);
 }
 
+static const struct op_transfers no_transfers;
+
+void call_kernel_checked(struct op *op, const struct capability *cap)
+{
+    call_kernel(op, cap, &no_transfers);
+}
+
 static ALWAYS_INLINE void call_slot(struct op *op, const struct op_transfers *xfers)
 {
     status_t status;
@@ -351,10 +358,9 @@ NOINLINE static void call_with_transfers(struct op *op)
 
 void op_call(struct op *op)
 {
-    static const struct op_transfers none;
     if (UNLIKELY(op->sqe->xfer_count != 0)) {
         call_with_transfers(op);
     } else {
-        call_slot(op, &none);
+        call_slot(op, &no_transfers);
     }
 }

@@ -452,10 +452,13 @@ static ALWAYS_INLINE enum drain drain_single(struct ring *ring, struct capos_rin
 {
     bool ordinary = has_room(ring);
     if (!ordinary || take_short(ring, tail - 1, tail, 1) != tail) {
-        if (ordinary && will_wait(ring, min_complete, deadline_ns) && ipc_fast(ring, tail - 1)) {
+        enum fast fast = ordinary && will_wait(ring, min_complete, deadline_ns)
+                             ? ipc_fast(ring, tail - 1)
+                             : FAST_NOT;
+        if (LIKELY(fast == FAST_RESUMED)) {
             return DRAIN_RESUMED;
         }
-        if (UNLIKELY(take_long(ring, tail - 1, tail, ordinary) != tail)) {
+        if (fast == FAST_NOT && UNLIKELY(take_long(ring, tail - 1, tail, ordinary) != tail)) {
             return ring->refusing ? DRAIN_MORE : DRAIN_STALLED;
         }
         if (UNLIKELY(defer_any_ready(ring))) {

@@ -35,6 +35,10 @@ void op_handover(struct op *op);
 /* call.c: a CALL of this capability; takes over its refs. */
 void call_capability(struct op *op, struct capability *cap);
 
+/* call.c: a CALL without transfers of a kernel object, whose interface, facet and lengths were found good and whose
+ * INLINE places are resolved; takes over the capability's refs. */
+void call_kernel_checked(struct op *op, const struct capability *cap);
+
 /* Completion without a record: the drain made sure of a CQ slot. Nothing is posted, and the slot not claimed,
  * when a QUIET entry succeeds. */
 void op_post(struct op *op, int32_t result, uint16_t flags, uint16_t cap_count, uint64_t extra);

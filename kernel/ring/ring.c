@@ -150,6 +150,17 @@ void ring_put(struct ring *ring)
     atomic_sub_release(&ring->refs, 1);
 }
 
+COLD uint8_t *ring_inline_far(struct ring *ring, uint64_t offset, uint64_t size_bytes)
+{
+    uint64_t area = (uint64_t)ring->cq_entries * CAPOS_PAYLOAD_SLOT_BYTES;
+    if (offset >= area || offset % 8 != 0 ||
+        offset % CAPOS_PAYLOAD_SLOT_BYTES + size_bytes > CAPOS_PAYLOAD_SLOT_BYTES) {
+        return NULL;
+    }
+    uint64_t at = ring->payload_offset + offset; /* a slot never straddles a page */
+    return karray_page(&ring->shared, (uint32_t)(at / PAGE_BYTES)) + at % PAGE_BYTES;
+}
+
 void ring_set_traced(struct ring *ring, bool traced)
 {
     uint32_t near = KARRAY_DIRECTORY * PAGE_BYTES - ring->payload_offset;

@@ -229,25 +229,16 @@ static ALWAYS_INLINE void ring_publish(struct ring *ring, uint64_t tail)
     atomic_store_release(&ring->cq_tail, tail);
 }
 
-/* Address of byte `offset` of the shared pages; entries and payload slots never straddle a page. */
-static ALWAYS_INLINE void *ring_at(struct ring *ring, uint64_t offset)
-{
-    uint32_t index = (uint32_t)(offset / PAGE_BYTES);
-    uint8_t *page = LIKELY(index < KARRAY_DIRECTORY) ? ring->shared.directory[0][index]
-                                                     : karray_page(&ring->shared, index);
-    return page + offset % PAGE_BYTES;
-}
-
 /* Kernel address of a byte range of the payload area for INLINE, or NULL when it is not inside one
- * payload slot or not 8-aligned. */
+ * payload slot or not 8-aligned. size_bytes is below 2^63. */
+uint8_t *ring_inline_far(struct ring *ring, uint64_t offset, uint64_t size_bytes);
 static ALWAYS_INLINE uint8_t *ring_inline(struct ring *ring, uint64_t offset, uint64_t size_bytes)
 {
-    uint64_t area = (uint64_t)ring->cq_entries * CAPOS_PAYLOAD_SLOT_BYTES;
-    if (UNLIKELY(offset >= area || size_bytes > CAPOS_PAYLOAD_SLOT_BYTES || offset % 8 != 0 ||
-                 offset % CAPOS_PAYLOAD_SLOT_BYTES + size_bytes > CAPOS_PAYLOAD_SLOT_BYTES)) {
-        return NULL;
+    if (LIKELY(offset < atomic_load_relaxed(&ring->payload_near) && offset % 8 == 0 &&
+               offset % CAPOS_PAYLOAD_SLOT_BYTES + size_bytes <= CAPOS_PAYLOAD_SLOT_BYTES)) {
+        return ring_entry(ring, ring->payload_offset + offset);
     }
-    return ring_at(ring, ring->payload_offset + offset);
+    return ring_inline_far(ring, offset, size_bytes);
 }
 
 /* What ring_wake is given when cap_enter is to be made again: there is more to drain. */

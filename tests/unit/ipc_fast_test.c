@@ -15,6 +15,7 @@
 #include "tests/unit/test.h"
 
 #include "gen/endpoint.capnp.h"
+#include "gen/ledger.capnp.h"
 #include "ipc/endpoint.h"
 #include "ipc/fast.h"
 #include "object/notification.h"
@@ -180,6 +181,30 @@ static void client_calls(void)
     enter(&client, &sqe, stray);
 }
 
+/* A kernel object goes a special way, too: its ledger, asked for a notification or, with a word of the message or the
+ * entry changed, for who knows what. */
+static void client_calls_kernel(void)
+{
+    bool stray = strays();
+    struct capos_sqe sqe = user_sqe(client.user, CAPOS_OP_CALL);
+    sqe.cap = client.user->ledger;
+    sqe.interface = stray && chance(8) == 0 ? FIXTURE_INTERFACE : Ledger_ID;
+    sqe.method =
+        stray && chance(3) == 0 ? (uint16_t)chance(12) : (uint16_t)Ledger_new_notification_ORDINAL;
+    sqe.params_len = stray && chance(3) == 0 ? some_length(true) : 8;
+    sqe.result_len = stray && chance(3) == 0 ? (uint32_t)chance(7) * 8 : 256;
+    sqe.accept_count = stray && chance(3) == 0 ? 0 : 1;
+    sqe.deadline_ns = stray && chance(4) == 0 ? host_time_ns() + 1000 : 0;
+    bool is_inline = !stray || chance(4) != 0;
+    sqe.flags = is_inline ? CAPOS_SQE_INLINE : 0;
+    sqe.params = is_inline ? 0 : client.buffer;
+    sqe.result = is_inline ? SLOT : client.buffer;
+    uint8_t *at = is_inline ? slot_of(&client, 0) : user_ptr(client.user, client.buffer);
+    memset(at, 0, 256);
+    at[chance(64)] = stray && chance(2) == 0 ? (uint8_t)chance(256) : 0;
+    enter(&client, &sqe, stray);
+}
+
 static void server_receives(void)
 {
     bool stray = strays();
@@ -215,10 +240,16 @@ static void client_cancels(void)
 
 static void step(void)
 {
-    switch (chance(12)) {
+    switch (chance(14)) {
     case 0:
         if (!client.blocked) {
             client_cancels();
+        }
+        break;
+    case 12:
+    case 13:
+        if (!client.blocked) {
+            client_calls_kernel();
         }
         break;
     case 1:
