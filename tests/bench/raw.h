@@ -14,6 +14,7 @@
 #include "capos/start.h"
 #include "kernel_log.capnp.h"
 #include "status.capnp.h"
+#include "time.capnp.h"
 #include "lib/base/fmt.h"
 #include "lib/base/string.h"
 
@@ -148,6 +149,21 @@ static inline void raw_submit(struct raw_ring *ring, uint32_t count)
     raw_require((raw_enter(count, CAPOS_FOREVER) & (int64_t)CAPOS_ENTER_READY_MASK) == count, 11);
 }
 
+/* Publishes what was filled and looks for a completion for quite a while before it waits for one in the kernel. */
+static inline void raw_poll(struct raw_ring *ring)
+{
+    raw_publish(ring);
+    raw_require(raw_enter(0, 0) >= 0, 96);
+    for (unsigned looks = 0;
+         __atomic_load_n(&ring->header->cq_tail, __ATOMIC_ACQUIRE) == ring->cq_head; looks++) {
+        if (looks < 1000000) {
+            __asm__ volatile("pause");
+        } else {
+            raw_require(raw_enter(1, CAPOS_FOREVER) >= 0, 97);
+        }
+    }
+}
+
 /* One operation: submit, wait, reap. */
 static inline int32_t raw_run(struct raw_ring *ring, const struct capos_sqe *sqe)
 {
@@ -229,6 +245,16 @@ static inline void raw_log(struct raw_ring *ring, capos_cap_t log, const char *t
         .cap = log, .interface = KernelLog_ID, .method = KernelLog_append_ORDINAL};
     uint32_t len = raw_finish(&builder);
     raw_require(raw_transact(ring, call, words, len, NULL, 0, result) >= 0, 93);
+}
+
+/* Timer.now. */
+static inline uint64_t raw_now_ns(struct raw_ring *ring, capos_cap_t timer)
+{
+    (void)raw_call(ring, timer, Timer_ID, Timer_now_ORDINAL);
+    raw_submit(ring, 1);
+    raw_require(raw_reap(ring) == 16, 95);
+    raw_reaped(ring);
+    return *(volatile uint64_t *)(void *)(ring->payload + 8);
 }
 
 static inline uint64_t raw_cycles(void)
