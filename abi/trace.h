@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The flight recorder's records, as KernelTrace.read gives them: 64 bytes each, oldest first. No bytes of
- * messages are ever in one.
+ * The flight recorder's records, as KernelTrace.read gives them: 64 bytes each, oldest first. Bytes of messages are in
+ * those of kind MESSAGE alone, and there are such only of processes whose spawner has said `recordable`.
  */
 #ifndef CAPOS_ABI_TRACE_H
 #define CAPOS_ABI_TRACE_H
@@ -27,8 +27,14 @@ enum capos_trace_kind {
     CAPOS_TRACE_FAULT = 7, /* cap: address; interface: instruction; value: the machine's code */
     CAPOS_TRACE_START = 8, /* the thread was made */
     CAPOS_TRACE_END = 9,   /* and has ended; value: exit code; op 1: with its process */
-    CAPOS_TRACE_KINDS = 10,
+    CAPOS_TRACE_MESSAGE =
+        10, /* what the entry at `position` sends, as it lay when the entry was taken: op: how many bytes,
+                                 method: from which on; they are in cap, interface and value */
+    CAPOS_TRACE_KINDS = 11,
 };
+
+/* Of a message so many bytes are recorded at most, so many in a record. */
+enum { CAPOS_TRACE_MESSAGE_BYTES = 96, CAPOS_TRACE_PIECE_BYTES = 24 };
 
 struct capos_trace_record {
     uint64_t time_ns;

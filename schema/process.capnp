@@ -49,7 +49,7 @@ interface ProcessSpawner $A.kernel $A.kernelType(5) $A.transfer(none) $A.scope(s
 
   spawn @0 (name :Text, image :UInt16 $A.capability("MemoryObject"), grants :List(Grant), limits :List(Limit), ringEntries :UInt32, stackBytes :UInt64,
             ledger :UInt16 = 0xffff $A.capability("Ledger"), session :UInt16 = 0xffff $A.capability("SessionRef"), watch :Watch,
-            context :UInt16 = 0xffff $A.capability("SchedulingContext"))
+            context :UInt16 = 0xffff $A.capability("SchedulingContext"), recordable :Bool)
       -> (process :UInt16 $A.capability("ProcessHandle"), debugger :UInt16 = 0xffff $A.capability("ProcessDebugger"))
       $A.maxParams(16384) $A.paramCaps(62) $A.resultCaps(2) $A.mayBlock
       $A.statuses(["badArgument", "badImage", "notSealed", "notTransferable", "quota", "exists", "badState"]);
@@ -60,6 +60,7 @@ interface ProcessSpawner $A.kernel $A.kernelType(5) $A.transfer(none) $A.scope(s
   # With session it works in that one, and whatever its scope may be given to it; else in the spawner's.
   # What watch asks for comes as debugger (0xffff: none), and cannot be had later.
   # With context its threads run on that one, else on one of the process's own: class normal, weight 100.
+  # recordable: who records the child (ProcessHandle.trace) sees the beginnings of the messages that it sends, too.
 
   newLauncher @1 (programs :List(Program), limits :List(Limit), maxChildren :UInt32,
                   ledger :UInt16 = 0xffff $A.capability("Ledger"), session :UInt16 = 0xffff $A.capability("SessionRef"), watch :Watch)
@@ -75,13 +76,13 @@ struct Program { name @0 :Text; image @1 :UInt16 $A.capability("MemoryObject"); 
 interface Launcher $A.kernel $A.kernelType(6) $A.transfer(copy) $A.scope(sameSession) {
   # Starts programs from a fixed set, under fixed limits.
 
-  launch @0 (program :Text, name :Text, grants :List(Grant), watch :Watch)
+  launch @0 (program :Text, name :Text, grants :List(Grant), watch :Watch, recordable :Bool)
       -> (process :UInt16 $A.capability("ProcessHandle"), debugger :UInt16 = 0xffff $A.capability("ProcessDebugger"))
       $A.maxParams(16384) $A.paramCaps(62) $A.resultCaps(2) $A.mayBlock
       $A.statuses(["badArgument", "noMethod", "notFound", "notTransferable", "quota", "exists", "busy", "badState"]);
   # Start one of the bound programs with exactly these grants. busy: maxChildren are alive, or have
   # ended and a handle of them is still held. badState: the session is closed.
-  # noMethod: this launcher does not give what watch asks for.
+  # noMethod: this launcher does not give what watch asks for. recordable: as of ProcessSpawner.spawn.
 
   programs @1 () -> (names :List(Text)) $A.maxResults(8192);
 }

@@ -144,6 +144,8 @@ static const char general_help[] =
     "  run PROGRAM with { NAME: @CAP, NAME: @CAP as FACET, move NAME: @CAP }\n"
     "                                 start a program with exactly these, and wait for its end\n"
     "  spawn PROGRAM with { ... }     the same, in the background\n"
+    "  run PROGRAM recordable with { ... }\n"
+    "                                 and let 'trace' show what it says, too; also with spawn\n"
     "  ps, wait @PROCESS, kill @PROCESS\n"
     "  debug PROGRAM with { ... }     start it, stopped before its first instruction, to look into "
     "it\n"

@@ -91,6 +91,7 @@ static status_t launch(const struct command *command, const struct resolved_gran
     Launcher_launch_params_set_name(params, name.ptr, name.len);
     Launcher_launch_params_set_watch(params,
                                      command->verb == VERB_DEBUG ? WATCH_DEBUG : WATCH_NONE);
+    Launcher_launch_params_set_recordable(params, command->recordable);
     unsigned count = command->grant_count;
     Grant_list_b list = Launcher_launch_params_init_grants(params, count + (stream != 0 ? 1 : 0));
     for (unsigned i = 0; i < count; i++) {

@@ -208,6 +208,10 @@ static bool program(struct parser *p)
             return false;
         }
     }
+    if (parser_is_word(p, "recordable")) {
+        command->recordable = true;
+        parser_advance(p);
+    }
     if (parser_is_word(p, "with")) {
         command->with_given = true;
         parser_advance(p);
@@ -215,8 +219,9 @@ static bool program(struct parser *p)
             return false;
         }
     }
-    return p->token.kind == TOKEN_END ? !p->failed
-                                      : parser_expected(p, "'as', 'with' or the end of the line");
+    return p->token.kind == TOKEN_END
+               ? !p->failed
+               : parser_expected(p, "'as', 'recordable', 'with' or the end of the line");
 }
 
 static bool help(struct parser *p)
@@ -429,7 +434,7 @@ bool parse_line(const char *line, size_t len, struct command *command, struct pa
     command->program = command->as = (struct span){0};
     command->args = command->lasts = NULL;
     command->step_count = 0;
-    command->with_given = command->timed = command->traced = false;
+    command->with_given = command->recordable = command->timed = command->traced = false;
     command->grant_count = 0;
     command->node_count = 0;
     command->text_bytes = 0;

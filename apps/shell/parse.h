@@ -124,6 +124,7 @@ struct command {
     struct node *lasts;  /* derive: for how long; NULL when not given */
     unsigned step_count; /* of a call: those behind the first */
     struct call_step steps[PARSE_MAX_STEPS - 1];
+    bool recordable; /* run, spawn, debug: what it says may be recorded */
     bool with_given;
     bool timed;  /* a call: tell what it took */
     bool traced; /* a call: show what the recorder has of it */

@@ -298,6 +298,13 @@ static bool is_block(struct dyn_struct s, DescribedField_r field, struct capnp_s
     return memchr(value.text.ptr, '\n', value.text.len) != NULL;
 }
 
+void show_line(struct fmt_sink *sink, struct dyn_struct s, struct capnp_struct from,
+               struct show_caps *caps)
+{
+    struct show show = {sink, caps};
+    show_fields(&show, s, from, 0);
+}
+
 void show_results(struct fmt_sink *sink, struct dyn_struct results, struct capnp_struct from,
                   struct show_caps *caps)
 {

@@ -30,6 +30,10 @@ struct show_caps {
 void show_results(struct fmt_sink *sink, struct dyn_struct results, struct capnp_struct from,
                   struct show_caps *caps);
 
+/* The fields of a message in a line: "name: value, name: value". */
+void show_line(struct fmt_sink *sink, struct dyn_struct s, struct capnp_struct from,
+               struct show_caps *caps);
+
 /* A text in quotation marks, with what does not belong in a line escaped. */
 void show_quoted(struct fmt_sink *sink, const char *bytes, size_t count);
 

@@ -12,6 +12,7 @@
 #include "apps/shell/loop.h"
 #include "apps/shell/names.h"
 #include "apps/shell/registry.h"
+#include "apps/shell/show.h"
 #include "apps/shell/term.h"
 #include "apps/shell/value.h"
 #include "capos/ring.h"
@@ -39,11 +40,24 @@ static bool is_held(uint64_t interface)
     return false;
 }
 
+/* NULL: no descriptor of it is known, or worth asking for. */
+static const struct described *described_of(uint64_t interface)
+{
+    bool known = registry_known_name(interface) != NULL || is_held(interface);
+    return known ? registry_get(interface) : NULL;
+}
+
+/* A capability that a message brings has no name here. */
+static const char *no_name(struct show_caps *caps, uint64_t index)
+{
+    (void)caps, (void)index;
+    return "a capability";
+}
+
 /* "Counter.increment", or numbers. */
 static void method_name(uint64_t interface, uint16_t ordinal, char *out, size_t size)
 {
-    bool known = registry_known_name(interface) != NULL || is_held(interface);
-    const struct described *described = known ? registry_get(interface) : NULL;
+    const struct described *described = described_of(interface);
     if (described == NULL) {
         fmt_format(out, size, "0x%llx.%u", (unsigned long long)interface, ordinal);
         return;
@@ -66,6 +80,59 @@ static void say_caps(unsigned caps)
     if (caps != 0) {
         term_printf(", %u %s", caps, caps == 1 ? "capability" : "capabilities");
     }
+}
+
+/* What was recorded of the message that this entry sends; how many bytes. Its records follow it. */
+static unsigned message_of(const struct capos_trace_record *rec, uint64_t *words)
+{
+    unsigned bytes = 0;
+    for (const struct capos_trace_record *at = rec + 1; at < &records[count]; at++) {
+        if (at->thread != rec->thread || at->kind == CAPOS_TRACE_RUN) {
+            continue;
+        }
+        if (at->kind != CAPOS_TRACE_MESSAGE || at->position != rec->position ||
+            at->method != bytes || at->op > CAPOS_TRACE_PIECE_BYTES ||
+            bytes + at->op > CAPOS_TRACE_MESSAGE_BYTES) {
+            break;
+        }
+        memcpy(&words[bytes / 8], &at->cap, at->op);
+        bytes += at->op;
+    }
+    return bytes;
+}
+
+/* By the descriptor of the method, when the whole message is there. */
+static bool say_fields(const struct capos_trace_record *rec, const uint64_t *words, unsigned bytes)
+{
+    struct show_caps no_caps = {no_name, registry_known_name};
+    const struct described *described = described_of(rec->interface);
+    DescribedMethod_r method;
+    struct capnp_struct params;
+    if (rec->op != CAPOS_OP_CALL || described == NULL || bytes != (uint32_t)rec->value ||
+        !dyn_method_numbered(described->descriptor, rec->method, &method) ||
+        dyn_read(words, bytes, &params) != CAPNP_OK) {
+        return false;
+    }
+    struct dyn_struct fields = dyn_params(described->descriptor, method);
+    if (DescribedField_list_len(DescribedStruct_get_fields(fields.st)) != 0) {
+        term_printf(": ");
+        show_line(&term_sink, fields, params, &no_caps);
+    }
+    return true;
+}
+
+static void say_message(const struct capos_trace_record *rec)
+{
+    uint64_t words[CAPOS_TRACE_MESSAGE_BYTES / 8];
+    unsigned bytes = message_of(rec, words);
+    if (bytes == 0 || say_fields(rec, words, bytes)) {
+        return;
+    }
+    term_printf(":");
+    for (unsigned i = 0; i < bytes / 8; i++) {
+        term_printf(" %016llx", (unsigned long long)words[i]);
+    }
+    term_printf(bytes < (uint32_t)rec->value ? " ..." : "");
 }
 
 static void say_submit(const struct capos_trace_record *rec)
@@ -92,6 +159,7 @@ static void say_submit(const struct capos_trace_record *rec)
         term_printf(", %u bytes", (unsigned)rec->value);
     }
     say_caps(rec->caps);
+    say_message(rec);
 }
 
 static void say_complete(const struct capos_trace_record *rec)
@@ -157,8 +225,12 @@ static void say(const struct capos_trace_record *rec)
     }
 }
 
+/* What an entry sends is told with it. */
 static void show_record(const struct capos_trace_record *rec)
 {
+    if (rec->kind == CAPOS_TRACE_MESSAGE) {
+        return;
+    }
     uint64_t us = (rec->time_ns - records[0].time_ns) / 1000;
     term_printf("  %4llu.%06llu  %llu/%-5llu ", (unsigned long long)us / 1000000,
                 (unsigned long long)us % 1000000, (unsigned long long)rec->process,

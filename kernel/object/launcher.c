@@ -157,6 +157,7 @@ status_t ProcessSpawner_kernel_spawn(struct invocation *inv, ProcessSpawner_spaw
         .ring_entries = ProcessSpawner_spawn_params_get_ring_entries(params),
         .stack_bytes = ProcessSpawner_spawn_params_get_stack_bytes(params),
         .watch = ProcessSpawner_spawn_params_get_watch(params),
+        .recordable = ProcessSpawner_spawn_params_get_recordable(params),
     };
     (void)results;
     uint16_t image = ProcessSpawner_spawn_params_get_image(params);
@@ -308,6 +309,7 @@ status_t Launcher_kernel_launch(struct invocation *inv, Launcher_launch_params_r
         .route = inv->target.route,
         .launcher = launcher,
         .watch = Launcher_launch_params_get_watch(params),
+        .recordable = Launcher_launch_params_get_recordable(params),
     };
     memcpy(req.limits, launcher->limits, sizeof(req.limits));
     req.image = find_program(launcher, Launcher_launch_params_get_program(params));

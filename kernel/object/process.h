@@ -81,6 +81,7 @@ struct process {
     struct thread *exit_passed; /* [j] the last that this stage is through with */
     bool built_aspace;          /* [I] what the exit job has to take down */
     bool built_table;           /* [I] */
+    bool recordable;            /* [I] its spawner lets recorders see what it sends */
     bool owns_ledger;           /* [I] it was carved for this process, and closes with it */
     bool is_init;               /* [I] the machine halts, readably, when it ends */
     bool silent;                /* [I] never ran: nothing is reported */

@@ -503,6 +503,7 @@ status_t spawn_begin(const struct spawn_request *req, struct build **out)
     build->stack_bytes = stack_bytes;
     build->ring_entries = req->ring_entries != 0 ? req->ring_entries : SPAWN_DEFAULT_RING;
     build->child->launcher = req->launcher;
+    build->child->recordable = req->recordable;
     if (req->context != NULL) {
         process_run_on(build->child, req->context);
     }

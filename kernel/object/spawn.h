@@ -31,6 +31,7 @@ struct spawn_request {
     uint64_t limits[LEDGER_CLASSES];
     uint32_t ring_entries;
     uint64_t stack_bytes;
+    bool recordable;                /* the child's messages may be recorded */
     enum Watch watch;               /* what the caller gets of a debugger */
     struct launcher *launcher;      /* told when the child is gone; a ref is taken; or NULL */
     const struct capability *given; /* what transfers are, when the kernel itself spawns */

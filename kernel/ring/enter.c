@@ -284,6 +284,25 @@ static ALWAYS_INLINE bool has_room(struct ring *ring)
     return LIKELY(ring->claimed - ring->cq_head_seen < ring->cq_ordinary) || ring_reclaim(ring);
 }
 
+/* The beginning of what the entry sends: its parameters, or an answer. */
+COLD static void record_message(struct op *op)
+{
+    const struct capos_sqe *sqe = op->sqe;
+    bool sends =
+        sqe->op == CAPOS_OP_CALL || sqe->op == CAPOS_OP_RETURN || sqe->op == CAPOS_OP_RETURN_RECV;
+    uint32_t bytes = sends ? sqe->params_len & ~7u : 0;
+    bytes = bytes < CAPOS_TRACE_MESSAGE_BYTES ? bytes : CAPOS_TRACE_MESSAGE_BYTES;
+    for (uint32_t at = 0; at < bytes; at += CAPOS_TRACE_PIECE_BYTES) {
+        uint64_t words[CAPOS_TRACE_PIECE_BYTES / 8] = {0};
+        uint32_t some = bytes - at < sizeof(words) ? bytes - at : (uint32_t)sizeof(words);
+        if (!op_peek_params(op, at, words, some)) {
+            return; /* the operation says what is wrong */
+        }
+        trace_event(op->ring, TRACE_WHAT(CAPOS_TRACE_MESSAGE, some, at, 0), op->position, words[0],
+                    words[1], words[2]);
+    }
+}
+
 /* For the flight recorder. */
 static ALWAYS_INLINE void record_submission(struct op *op)
 {
@@ -292,6 +311,9 @@ static ALWAYS_INLINE void record_submission(struct op *op)
         trace_event(op->ring, TRACE_WHAT(CAPOS_TRACE_SUBMIT, sqe->op, sqe->method, sqe->xfer_count),
                     op->position, sqe->cap, sqe->interface,
                     sqe->params_len | (uint64_t)(sqe->flags & CAPOS_SQE_FLAGS_ALL) << 32);
+        if (op->process->recordable) {
+            record_message(op);
+        }
         sqe->flags |= SQE_TRACED;
     }
 }

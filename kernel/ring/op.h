@@ -79,6 +79,10 @@ bool op_spend_number(struct op *op);
 /* The same without a completion: false, nothing was spent. */
 bool op_try_spend_number(struct op *op);
 
+/* Bytes at params + offset of an SQE whose INLINE places are not resolved yet; false: not readable. len and offset are
+ * multiples of 8. The thread's address space is the one that is loaded. */
+bool op_peek_params(struct op *op, uint64_t offset, void *to, uint64_t len);
+
 /* Parameters of op->sqe, an INLINE one's resolved (ring/buffer.h), into kernel memory; false: not
  * readable. Lengths are multiples of 8. */
 bool op_read_params(struct op *op, void *to, uint32_t len);

@@ -7,9 +7,7 @@
 #include "object/process.h"
 #include "ring/buffer.h"
 
-/* Bytes at params + offset, before op_resolve_inline. The thread's address space is the one that is
- * loaded. */
-static bool read_at(struct op *op, uint64_t offset, void *to, uint64_t len)
+bool op_peek_params(struct op *op, uint64_t offset, void *to, uint64_t len)
 {
     if ((op->sqe->flags & CAPOS_SQE_INLINE) == 0) {
         uint64_t address;
@@ -69,7 +67,7 @@ static uint64_t area_offset(const struct op *op)
 bool op_try_spend_number(struct op *op)
 {
     uint64_t number;
-    if (!read_at(op, area_offset(op), &number, sizeof(number)) ||
+    if (!op_peek_params(op, area_offset(op), &number, sizeof(number)) ||
         number != op->ring->next_sequence) {
         return false;
     }
@@ -125,7 +123,7 @@ static status_t capture_all(struct op *op, uint32_t n, struct op_transfers *out)
     status_t status = ST_OK;
     for (uint32_t some; status == ST_OK && n != 0; n -= some) {
         some = n < AT_ONCE ? n : AT_ONCE;
-        status = read_at(op, offset, xfers, some * sizeof(xfers[0]))
+        status = op_peek_params(op, offset, xfers, some * sizeof(xfers[0]))
                      ? capture_some(op, xfers, some, out)
                      : ST_BAD_ADDRESS;
         offset += some * sizeof(xfers[0]);

@@ -176,7 +176,11 @@ TEST(parse_run, "grants are read with their mode and facet")
     CHECK(command.grants[3].move);
     CHECK(parse("spawn \"counter-client\" with {}"));
     CHECK_EQ(command.grant_count, 0);
-    CHECK(command.with_given);
+    CHECK(command.with_given && !command.recordable);
+    CHECK(parse("spawn hello as x recordable with {}"));
+    CHECK(command.recordable && command.with_given);
+    CHECK(parse("run hello"));
+    CHECK(!command.recordable);
     CHECK(parse("run counter-client with { move: @a }"));
     CHECK_STR_EQ(str(command.grants[0].name), "move");
 }
@@ -206,7 +210,7 @@ TEST(parse_messages, "a mistake is told where it is and what was expected")
     check_message("@a.b(\xc3\xa4)", 5, "letters beyond a-z stand in quoted text only");
     check_message("run", 3, "expected the name of a program, but the line ends here");
     check_message("run hello timer", 10,
-                  "expected 'as', 'with' or the end of the line, found timer");
+                  "expected 'as', 'recordable', 'with' or the end of the line, found timer");
     check_message("run hello with { timer }", 23,
                   "expected ':' and a capability, as name: @capability, found }");
     check_message("@ timer", 2, "expected a name right behind the @, found timer");

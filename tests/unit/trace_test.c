@@ -265,6 +265,92 @@ TEST(trace_nested, "who traces himself does not hide from who is above him")
     fixture_end();
 }
 
+/* What the records of the entry at `position` hold of its message; how many bytes. */
+static uint32_t message_of(uint64_t position, uint8_t bytes[CAPOS_TRACE_MESSAGE_BYTES])
+{
+    uint32_t have = 0;
+    for (unsigned i = 0; i < count; i++) {
+        const struct capos_trace_record *rec = &records[i];
+        if (rec->kind == CAPOS_TRACE_MESSAGE && rec->position == position) {
+            CHECK_EQ(rec->method, have);
+            CHECK(rec->op <= CAPOS_TRACE_PIECE_BYTES &&
+                  have + rec->op <= CAPOS_TRACE_MESSAGE_BYTES);
+            memcpy(&bytes[have], &rec->cap, rec->op);
+            have += rec->op;
+        }
+    }
+    return have;
+}
+
+/* Says so many bytes to its ledger, by a buffer or a payload slot, and reads what is recorded of it. */
+static uint32_t recorded(struct user *watcher, capos_cap_t trace, struct user *user,
+                         const uint8_t *says, uint32_t len, bool is_inline,
+                         uint8_t got[CAPOS_TRACE_MESSAGE_BYTES])
+{
+    struct capos_sqe sqe = sqe_call(user, user->ledger, Ledger_ID, 0, 0, len);
+    struct capos_ring_header *ring = user_ring(user);
+    uint64_t slot = user->thread->ring->user_address + ring->payload_offset;
+    sqe_result(user, &sqe, 256, 1);
+    sqe.flags = is_inline ? CAPOS_SQE_INLINE : 0;
+    sqe.params = is_inline ? 0 : user_message(user, says, len);
+    sqe.result = is_inline ? CAPOS_PAYLOAD_SLOT_BYTES : sqe.result;
+    memcpy(user_ptr(user, slot), says, len);
+    uint64_t next = read_all(watcher, trace, 0);
+    uint64_t position = user_submit(user, &sqe);
+    user_enter_start(user, 1, CAPOS_FOREVER);
+    (void)user_expect(user, sqe.user_data);
+    (void)read_all(watcher, trace, next);
+    return message_of(position, got);
+}
+
+TEST(trace_messages, "of what a process says nothing is recorded, unless its spawner has allowed "
+                     "it; then its beginning")
+{
+    uint8_t says[200], got[CAPOS_TRACE_MESSAGE_BYTES];
+    fixture_start(1);
+    struct user *watcher = user_new("watcher");
+    struct user *user = user_new("user");
+    capos_cap_t trace = trace_start(watcher, user, 8);
+    for (unsigned i = 0; i < sizeof(says); i++) {
+        says[i] = (uint8_t)(i + 1);
+    }
+    CHECK_EQ(recorded(watcher, trace, user, says, 40, false, got), 0);
+    CHECK_EQ(recorded(watcher, trace, user, says, 40, true, got), 0);
+    CHECK_EQ(of_kind(CAPOS_TRACE_MESSAGE), 0);
+    user->process->recordable = true;
+    static const uint32_t lengths[][2] = {{8, 8}, {24, 24}, {40, 40}, {96, 96}, {200, 96}};
+    for (unsigned i = 0; i < 10; i++) {
+        const uint32_t *length = lengths[i / 2];
+        CHECK_EQ(recorded(watcher, trace, user, says, length[0], i % 2 == 1, got), length[1]);
+        CHECK_MEM_EQ(got, says, length[1]);
+    }
+    fixture_end();
+}
+
+TEST(trace_message_unreadable,
+     "a message that cannot be read is not recorded, and refused as it is without a recorder")
+{
+    fixture_start(1);
+    struct user *watcher = user_new("watcher");
+    struct user *user = user_new("user");
+    user->process->recordable = true;
+    capos_cap_t trace = trace_start(watcher, user, 8);
+    static const uint64_t bad[] = {8, UINT64_MAX - 7, UINT64_C(0xffff800000000000)};
+    for (unsigned i = 0; i < 2 * sizeof(bad) / sizeof(bad[0]); i++) {
+        struct capos_sqe sqe = sqe_call(user, user->ledger, Ledger_ID,
+                                        Ledger_new_memory_object_ORDINAL, bad[i / 2], 16);
+        sqe_result(user, &sqe, 256, 1);
+        sqe.flags = i % 2 == 1 ? CAPOS_SQE_INLINE : 0;
+        sqe.result = i % 2 == 1 ? 0 : sqe.result;
+        sqe.params = i == 1 ? 8 * CAPOS_PAYLOAD_SLOT_BYTES - 8 : sqe.params;
+        CHECK_EQ(user_do(user, &sqe).result, ST_BAD_ADDRESS);
+    }
+    (void)read_all(watcher, trace, 0);
+    CHECK_EQ(of_kind(CAPOS_TRACE_MESSAGE), 0);
+    CHECK_EQ(of_kind(CAPOS_TRACE_SUBMIT), 6);
+    fixture_end();
+}
+
 TEST(trace_lost,
      "the last records are kept, and how many were lost is told; a place made up does no harm")
 {

@@ -76,6 +76,7 @@ def decode_alone(t):
             (line(2, 0, 0, 3, 77, 0, -3), 0, "     0.000000  7/8     #3 NO_METHOD, bill 77\n"),
             (line(7, 0, 0, 0, 16, 32, 0), 0, "     0.000000  7/8     faulted at 0x20, address 0x10\n"),
             (line(9, 1, 0, 0, 0, 0, -1), 0, "     0.000000  7/8     ended with its process, code -1\n"),
+            (line(10, 16, 24, 3, 1, 0x0a0b, 0), 0, "     0.000000  7/8     #3 says, from byte 24: 0100000000000000 0b0a000000000000\n"),
             ("nothing here\n", 1, ""),
             (line(5, 0, 0, 0, 0, 0, 0)[:-20] + "\n", 1, "a damaged record")):
         got, printed = decode(t, text)
@@ -102,6 +103,14 @@ def trace(t):
     raw = guest.command("trace raw @job2 for 3s")
     t.check(re.search(r"CALL Timer.sleep, \d+ bytes\n(.|\n)*waits\n(.|\n)*runs on CPU \d\n", decode(t, raw)[1]) is not None,
             "what raw prints is decoded on the host", raw)
+    t.check(re.search(r"bytes:", printed) is None, "what a program says is not shown", printed)
+    guest.command("job3 = spawn sleeper recordable with { timer: @timer }")
+    printed = guest.command("trace @job3 for 3s")
+    t.check(re.search(r"CALL Timer.sleep, 16 bytes: untilNs: \d+ ns", printed) is not None, "unless it was started as recordable",
+            printed)
+    raw = guest.command("trace raw @job3 for 3s")
+    t.check(re.search(r"CALL Timer.sleep, 16 bytes\n.* says, from byte 0: 00000000010000\d\d ", decode(t, raw)[1]) is not None,
+            "which raw and its decoder show as bytes", decode(t, raw)[1])
     t.check("error" in guest.command("trace @counter for 1s"), "only processes are traced")
     t.check("expected" in guest.command("trace"), "trace says what it expects")
     t.shutdown(guest)
