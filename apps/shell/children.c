@@ -242,7 +242,7 @@ static bool adopt(struct child *child, const struct command *command, capos_cap_
 {
     const char *why;
     char origin[ORIGIN_BYTES];
-    fmt_format(origin, sizeof(origin), "started here: %.*s", SPAN_ARGS(command->program));
+    fmt_format(origin, sizeof(origin), ORIGIN_STARTED "%.*s", SPAN_ARGS(command->program));
     child->held =
         names_add(command->assign, "ProcessHandle", process, ProcessHandle_ID, origin, &why);
     if (child->held == NULL) {

@@ -40,11 +40,30 @@ struct held *names_find_cap(capos_cap_t cap)
     return NULL;
 }
 
+/* Who types the name of a program means the process, which has another name. */
+static struct held *started_from(struct span program)
+{
+    const size_t skip = sizeof(ORIGIN_STARTED) - 1;
+    for (struct held *held = names_next(NULL); held != NULL; held = names_next(held)) {
+        if (strncmp(held->origin, ORIGIN_STARTED, skip) == 0 &&
+            span_is(program, held->origin + skip)) {
+            return held;
+        }
+    }
+    return NULL;
+}
+
 struct held *names_need(struct span name)
 {
     struct held *held = names_find(name);
     if (held != NULL) {
         return held;
+    }
+    held = started_from(name);
+    if (held != NULL) {
+        term_error("you hold nothing named @%.*s; the program %.*s runs as @%s", SPAN_ARGS(name),
+                   SPAN_ARGS(name), held->name);
+        return NULL;
     }
     struct nearest nearest;
     nearest_begin(&nearest, name);

@@ -49,6 +49,9 @@ void names_remove(struct held *held);
 /* The same for a name, with a message that tells the nearest when there is none. */
 struct held *names_need(struct span name);
 
+/* The origin of a process that this shell has started; behind it comes the program. */
+#define ORIGIN_STARTED "started here: "
+
 /* Asks the kernel again what each of them is: facet, origin, alive. Needs `capabilities`. */
 void names_refresh(void);
 

@@ -165,6 +165,7 @@ def person_many(t):
     all_in(t, guest, "spawn sleeper", ["error: 8 programs run already; wait for one, or kill one"])
     all_in(t, guest, "drop @p0", ["the program behind @p0 goes on; nothing here can end it any more"])
     all_in(t, guest, "spawn sleeper", ["error: 8 programs started here have a stdio already; wait for one to end"])
+    all_in(t, guest, "kill @sleeper", ["you hold nothing named @sleeper; the program sleeper runs as @p[1-7]"])
     all_in(t, guest, "kill @p1", [r"@p1 \(sleeper\) was ended from outside"])
     all_in(t, guest, "p1 = spawn sleeper", ["@p1 is sleeper"])
     all_in(t, guest, "kill @p1", [r"@p1 \(sleeper\) was ended from outside"])
