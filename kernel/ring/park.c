@@ -68,15 +68,15 @@ void park_unlink(struct kobj *obj, struct record *rec)
  * process, without refs. */
 static status_t find_word(struct op *op, unsigned ordinal, struct capability *out)
 {
-    uint64_t caller[2];
-    *out = (struct capability){.object = &op->process->obj};
+    out->object = &op->process->obj;
+    out->route = NULL;
     if (op->sqe->params % sizeof(uint32_t) != 0 || op->sqe->interface > UINT32_MAX) {
         return ST_BAD_ARGUMENT;
     }
     if (op->sqe->cap == 0) {
         return ST_OK;
     }
-    status_t status = table_get(&op->process->table, op->sqe->cap, out, caller);
+    status_t status = table_get(&op->process->table, op->sqe->cap, out, NULL);
     if (status != ST_OK) {
         return status;
     }
@@ -128,19 +128,26 @@ void op_park(struct op *op)
         op_complete(op, status);
         return;
     }
-    struct record *rec = record_alloc(op->ring, op->position, cap.object, cap.route);
-    if (rec == NULL) {
-        op_complete(op, ST_DISCONNECTED);
-    } else {
-        tree_node_init(&rec->parked);
-        record_arm(rec, op->sqe->deadline_ns);
-        int32_t result =
-            park_or_answer(cap.object, rec, op->sqe->params, (uint32_t)op->sqe->interface);
-        if (result != 0) {
-            record_finish(rec, result, 0, 0, 0);
-        }
+    if (cap.route == NULL) {
+        kobj_ref(cap.object);
     }
-    put_word(&cap);
+    /* The record takes over the refs. Until it is parked nobody but this drain ends it. */
+    struct record *rec =
+        record_alloc_held(op->ring, op->position, cap.object, cap.object, cap.route);
+    if (rec == NULL) {
+        kobj_unref(cap.object);
+        if (cap.route != NULL) {
+            grant_unref(cap.route);
+        }
+        op_complete(op, ST_DISCONNECTED);
+        return;
+    }
+    tree_node_init(&rec->parked);
+    record_arm(rec, op->sqe->deadline_ns);
+    int32_t result = park_or_answer(cap.object, rec, op->sqe->params, (uint32_t)op->sqe->interface);
+    if (result != 0) {
+        record_finish(rec, result, 0, 0, 0);
+    }
 }
 
 void op_unpark(struct op *op)

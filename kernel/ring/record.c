@@ -247,9 +247,9 @@ void record_post(struct record *rec, int32_t result, uint16_t flags, uint16_t ca
     }
     lock_release(&ring->lock);
     if (route != NULL) {
-        grant_unref(route);
+        grant_unref_inline(route);
     }
-    kobj_unref(held);
+    kobj_unref_inline(held);
     if (wake) { /* last: who is woken may look at what it is charged for */
         ring_wake(ring, answer);
     }

@@ -281,9 +281,7 @@ void wait_arm(struct record *rec)
     struct kobj *obj = rec->target;
     rec->armed = true;
     rec->ring->claimed++;
-    kobj_ref(obj);
     wait_begin(obj, rec);
-    kobj_unref(obj);
 }
 
 /* Where the waiters of a capability queue: a served object's end comes with its endpoint. */
@@ -308,12 +306,9 @@ void op_wait(struct op *op)
         return;
     }
     struct kobj *obj = waited_on(&cap);
-    kobj_ref(cap.object);
-    grant_ref(cap.route);
+    /* The record takes over the refs. Until it waits nobody but this drain ends it. */
     struct record *rec = record_alloc_held(op->ring, op->position, obj, cap.object, cap.route);
     if (rec == NULL) {
-        struct capability again = cap;
-        capability_put(&again);
         capability_put(&cap);
         op_complete(op, ST_DISCONNECTED);
         return;
@@ -325,27 +320,30 @@ void op_wait(struct op *op)
     } else {
         wait_begin(obj, rec);
     }
-    capability_put(&cap);
 }
 
 void op_signal(struct op *op)
 {
-    struct capability cap;
-    uint64_t caller[2];
-    status_t status = table_get(&op->process->table, op->sqe->cap, &cap, caller);
-    if (status != ST_OK) {
+    struct cap_table *table = &op->process->table;
+    status_t status = ST_OK;
+    const struct cap_slot *slot = table_open(table, op->sqe->cap, &status);
+    if (slot == NULL) {
         op_complete(op, status);
         return;
     }
-    if (cap.ktype != KTYPE_NOTIFICATION) {
+    struct kobj *obj = slot->object;
+    if (slot->ktype != KTYPE_NOTIFICATION) {
         status = ST_WRONG_INTERFACE;
-    } else if ((cap.facet >> Notification_signal_ORDINAL & 1) == 0) {
+    } else if ((slot->facet >> Notification_signal_ORDINAL & 1) == 0) {
         status = ST_NO_METHOD;
+    } else {
+        kobj_ref(obj); /* the route is not needed any more: as of now the signal is allowed */
     }
+    table_close(table);
     if (status == ST_OK) {
-        notification_signal(cap.object, op->sqe->params);
+        notification_signal(obj, op->sqe->params);
+        kobj_unref_inline(obj);
     }
-    capability_put(&cap);
     op_complete(op, status);
 }
 

@@ -58,6 +58,31 @@ TEST(notification_wakes, "a SIGNAL from another process wakes the first waiter t
     fixture_end();
 }
 
+TEST(notification_refs,
+     "a WAIT refers once to its object and once to its route until it ends, a SIGNAL not at all")
+{
+    fixture_start(1);
+    struct user *user = user_new("refs"), *other = user_new("other");
+    struct capability held;
+    capos_cap_t cap = user_notification(user);
+    capos_cap_t signaller = user_pass(user, cap, other, NotificationSignaller_FACET);
+    CHECK_EQ(user_look(user, cap, &held), ST_OK);
+    uint32_t object_refs = atomic_load_relaxed(&held.object->refs);
+    uint32_t route_refs = atomic_load_relaxed(&held.route->refs);
+    struct capos_sqe wait = sqe_wait(user, cap, CAPOS_EVENT_SIGNALLED, 1);
+    user_start(user, &wait);
+    CHECK_EQ(atomic_load_relaxed(&held.object->refs), object_refs + 1);
+    CHECK_EQ(atomic_load_relaxed(&held.route->refs), route_refs + 1);
+    CHECK_EQ(signal_bits(other, signaller, 2), ST_OK);
+    CHECK_EQ(atomic_load_relaxed(&held.object->refs), object_refs + 1);
+    CHECK_EQ(atomic_load_relaxed(&held.route->refs), route_refs + 1);
+    CHECK_EQ(signal_bits(other, signaller, 1), ST_OK);
+    CHECK_EQ(user_expect(user, wait.user_data).signal, 1);
+    CHECK_EQ(atomic_load_relaxed(&held.object->refs), object_refs);
+    CHECK_EQ(atomic_load_relaxed(&held.route->refs), route_refs);
+    fixture_end();
+}
+
 TEST(notification_facets, "a facet without the method is refused NO_METHOD and nothing happens")
 {
     fixture_start(1);

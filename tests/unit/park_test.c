@@ -198,6 +198,32 @@ TEST(park_shared, "processes that share a memory object park at its words, where
     fixture_end();
 }
 
+TEST(park_refs, "a park refers once to the memory object and once to its route until it ends, an "
+                "answer at once leaves none")
+{
+    uint64_t words[1024] = {[5] = 7};
+    fixture_start(1);
+    struct user *user = user_new("refs"), *other = user_new("other");
+    struct capability held;
+    capos_cap_t cap = user_memory(user, words, sizeof(words), false);
+    capos_cap_t theirs = user_pass(user, cap, other, MemoryObject_FACET);
+    CHECK_EQ(user_look(user, cap, &held), ST_OK);
+    uint32_t object_refs = atomic_load_relaxed(&held.object->refs);
+    uint32_t route_refs = atomic_load_relaxed(&held.route->refs);
+    struct capos_sqe sqe = sqe_park(user, cap, 40, 8);
+    CHECK_EQ(user_do(user, &sqe).result, CAPOS_PARK_CHANGED);
+    CHECK_EQ(atomic_load_relaxed(&held.object->refs), object_refs);
+    CHECK_EQ(atomic_load_relaxed(&held.route->refs), route_refs);
+    uint64_t tag = start_park(user, cap, 40, 7);
+    CHECK_EQ(atomic_load_relaxed(&held.object->refs), object_refs + 1);
+    CHECK_EQ(atomic_load_relaxed(&held.route->refs), route_refs + 1);
+    CHECK_EQ(unpark(other, theirs, 40, 1), 1);
+    CHECK_EQ(user_expect(user, tag).result, CAPOS_PARK_WOKEN);
+    CHECK_EQ(atomic_load_relaxed(&held.object->refs), object_refs);
+    CHECK_EQ(atomic_load_relaxed(&held.route->refs), route_refs);
+    fixture_end();
+}
+
 TEST(park_ends, "a park ends by CANCEL and by its deadline, and is then found by no UNPARK")
 {
     fixture_start(1);
