@@ -169,11 +169,12 @@ void op_unpark(struct op *op)
         }
         woken[count] = CONTAINER_OF(node, struct record, parked);
         (void)record_claim_locked(woken[count], atomic_load_relaxed(&woken[count]->generation));
+        record_let_go_locked(woken[count]);
         count++;
     }
     lock_release(&cap.object->lock);
     for (unsigned i = 0; i < count; i++) {
-        record_finish(woken[i], ST_OK, 0, 0, 0);
+        record_post(woken[i], ST_OK, 0, 0, 0);
     }
     put_word(&cap);
     op_complete(op, (int32_t)count);

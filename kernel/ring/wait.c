@@ -66,6 +66,14 @@ static int32_t outcome_locked(struct kobj *obj, const struct record *rec, uint64
     return (int32_t)events;
 }
 
+/* An event ends it, and it has nothing but its completion to settle: no transfers, no promised slots, no answer. So
+ * its target lets go of it as it is claimed. */
+static ALWAYS_INLINE bool ends_plainly(const struct record *rec)
+{
+    return rec->sqe.op == CAPOS_OP_PARK ||
+           (rec->sqe.op == CAPOS_OP_WAIT && (rec->sqe.flags & CAPOS_SQE_MULTISHOT) == 0);
+}
+
 /* One slice of a round: looks at waiters behind *at, which moves along, as far as they were there when
  * the round began. True: there are no more of them. */
 static bool scan_locked(struct kobj *obj, struct list_node **at, uint64_t round,
@@ -85,6 +93,9 @@ static bool scan_locked(struct kobj *obj, struct list_node **at, uint64_t round,
             continue;
         }
         (void)record_claim_locked(rec, atomic_load_relaxed(&rec->generation));
+        if (LIKELY(ends_plainly(rec))) {
+            record_let_go_locked(rec);
+        }
         out->list[out->count].rec = rec;
         out->list[out->count].result = result;
         out->list[out->count++].signal = signal;
@@ -114,7 +125,14 @@ static void tell(struct record *rec, int32_t result, uint64_t signal)
 static void wake(struct kobj *obj, const struct wakenings *wakenings)
 {
     for (unsigned i = 0; i < wakenings->count; i++) {
-        tell(wakenings->list[i].rec, wakenings->list[i].result, wakenings->list[i].signal);
+        struct record *rec = wakenings->list[i].rec;
+        int32_t result = wakenings->list[i].result;
+        uint64_t signal = wakenings->list[i].signal;
+        if (LIKELY(ends_plainly(rec))) {
+            record_post(rec, result, result > 0 ? CAPOS_CQE_SIGNAL : 0, 0, result > 0 ? signal : 0);
+        } else {
+            tell(rec, result, signal);
+        }
     }
     settle(obj);
 }
