@@ -23,6 +23,7 @@
 struct kernel_call {
     struct invocation inv;
     const struct kernel_method *method;
+    uint32_t slots_bytes; /* of the result: for the records of its capabilities */
     uint64_t caps_taken;
     struct capability caps[INVOKE_MAX_PARAM_CAPS];
 };
@@ -68,10 +69,10 @@ static uint32_t result_slots(const struct op *op, const struct kernel_method *me
     return fewer ? op->sqe->accept_count : method->result_caps;
 }
 
-static uint32_t result_bytes_needed(const struct op *op, const struct kernel_method *method)
+/* The fixed part of the results, without the records. */
+static uint32_t result_bytes_fixed(const struct kernel_method *method)
 {
-    return (1 + (uint32_t)method->results_data_words + method->results_pointers) * 8 +
-           result_slots(op, method) * (uint32_t)sizeof(struct capos_cap_record);
+    return (1 + (uint32_t)method->results_data_words + method->results_pointers) * 8;
 }
 
 static void drop_param_caps(struct kernel_call *call)
@@ -189,8 +190,7 @@ static status_t run_handler(struct op *op, struct kernel_call *call, struct capn
 {
     struct cpu *cpu = cpu_this();
     const struct kernel_method *method = call->method;
-    uint32_t room =
-        op->sqe->result_len - result_slots(op, method) * (uint32_t)sizeof(struct capos_cap_record);
+    uint32_t room = op->sqe->result_len - call->slots_bytes;
     capnp_builder_init(results, cpu->results,
                        room < method->results_max_bytes ? room : method->results_max_bytes);
     STEP(what((uintptr_t)method->invoke));
@@ -204,7 +204,7 @@ static status_t run_handler(struct op *op, struct kernel_call *call, struct capn
 }
 
 static status_t prepare_call(struct op *op, const struct op_transfers *xfers,
-                             struct kernel_call *call)
+                             struct kernel_call *call, uint32_t needed)
 {
     if (xfers->count > call->method->param_caps) {
         return ST_BAD_TRANSFER;
@@ -215,10 +215,7 @@ static status_t prepare_call(struct op *op, const struct op_transfers *xfers,
     if (!op_read_params(op, cpu_this()->params, op->sqe->params_len)) {
         return ST_BAD_ADDRESS;
     }
-    if (!op_probe_result(op, result_bytes_needed(op, call->method))) {
-        return ST_BAD_ADDRESS;
-    }
-    return ST_OK;
+    return op_probe_result(op, needed) ? ST_OK : ST_BAD_ADDRESS;
 }
 
 static void finish_call(struct op *op, const struct op_transfers *xfers, struct kernel_call *call,
@@ -251,16 +248,17 @@ static void call_kernel_at(struct op *op, struct kernel_call *call,
 {
     start_invocation(op, call);
     status_t status = find_method(op, &call->inv.target, &call->method);
-    uint32_t needed = status == ST_OK ? result_bytes_needed(op, call->method) : 0;
-    if (status == ST_OK &&
-        (op->sqe->result_len < needed || op->sqe->accept_count < result_slots(op, call->method))) {
-        op_end_transfers(op, xfers, false);
-        op_complete_needed(op, ST_RESULT_TOO_SMALL, needed);
-        capability_put(&call->inv.target);
-        return;
-    }
-    if (status == ST_OK) {
-        status = prepare_call(op, xfers, call);
+    if (LIKELY(status == ST_OK)) {
+        uint32_t slots = result_slots(op, call->method);
+        call->slots_bytes = slots * (uint32_t)sizeof(struct capos_cap_record);
+        uint32_t needed = result_bytes_fixed(call->method) + call->slots_bytes;
+        if (UNLIKELY(op->sqe->result_len < needed || op->sqe->accept_count < slots)) {
+            op_end_transfers(op, xfers, false);
+            op_complete_needed(op, ST_RESULT_TOO_SMALL, needed);
+            capability_put(&call->inv.target);
+            return;
+        }
+        status = prepare_call(op, xfers, call, needed);
     }
     struct capnp_builder results;
     results.status = CAPNP_OK;

@@ -54,11 +54,13 @@ static inline struct capnp_struct_b capnp_init_root(struct capnp_builder *b, uin
 {
     enum { SMALL_WORDS = 8 };
     uint32_t words = (uint32_t)data_words + ptr_count;
-    if (words == 0 || words > SMALL_WORDS || b->status != CAPNP_OK ||
-        words + 1 > b->capacity_words) {
+    if (words > SMALL_WORDS || b->status != CAPNP_OK || words + 1 > b->capacity_words) {
         return capnp_init_root_general(b, data_words, ptr_count);
     }
-    store_le64(b->base, (uint64_t)data_words << 32 | (uint64_t)ptr_count << 48);
+    /* A struct without words points at its own pointer: null would mean absent. */
+    const uint64_t itself = UINT64_C(0x3fffffff) << 2;
+    store_le64(b->base,
+               words == 0 ? itself : (uint64_t)data_words << 32 | (uint64_t)ptr_count << 48);
     for (uint32_t i = 1; i <= words; i++) {
         store_le64(b->base + i * CAPNP_WORD, 0);
     }
