@@ -13,7 +13,7 @@
 #include "system_control.client.h"
 #include "time.client.h"
 
-enum { PROCESSES_MAX = 8, END_MS = 20000, KILL_AFTER_MS = 60, RESTART_AFTER_MS = 80 };
+enum { PROCESSES_MAX = 8, END_MS = 60000, KILL_AFTER_MS = 60, RESTART_AFTER_MS = 80 };
 
 static unsigned passed, failed;
 static bool besieger; /* else a process of a case */

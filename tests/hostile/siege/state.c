@@ -12,8 +12,8 @@
 enum {
     KEPT = 16,
     NAME_BYTES = 32,
-    SETTLE_MS = 5000,
-    ANSWER_MS = 20000, /* so long in vain: it hangs */
+    SETTLE_MS = 60000,
+    ANSWER_MS = 60000, /* so long in vain: it hangs */
     CLASSES = LEDGER_CLASS_COUNT,
 };
 

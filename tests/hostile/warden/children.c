@@ -171,7 +171,7 @@ void end_child(struct child *child)
     }
     if (!child->ended) {
         (void)ProcessHandle_terminate(child->process);
-        child->ended = capos_op_wait(&child->wait, warden_now_ns() + UINT64_C(3000000000));
+        child->ended = capos_op_wait(&child->wait, warden_now_ns() + UINT64_C(60000000000));
     }
     read_record(child);
     (void)capos_release_now(child->process);

@@ -330,7 +330,7 @@ static bool right_image(char *detail)
     fresh_image();
     status_t status = try_image(true, &child);
     if (status == ST_OK) {
-        (void)capos_op_wait(&child.wait, warden_now_ns() + UINT64_C(2000000000));
+        (void)capos_op_wait(&child.wait, warden_now_ns() + UINT64_C(60000000000));
         look_after(&child);
     }
     end_child(&child);

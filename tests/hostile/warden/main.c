@@ -29,7 +29,7 @@
 
 #define MS UINT64_C(1000000)
 
-enum { SETTLE_MS = 5000, DETAIL_BYTES = WARDEN_DETAIL_BYTES };
+enum { SETTLE_MS = 60000, DETAIL_BYTES = WARDEN_DETAIL_BYTES };
 
 struct warden warden;
 int64_t child_run(const char *name);
@@ -178,7 +178,7 @@ static bool neighbour_answers(void)
     op.sqe.params_len = sizeof(message);
     op.sqe.result = (uintptr_t)answer;
     op.sqe.result_len = sizeof(answer);
-    op.sqe.deadline_ns = warden_now_ns() + 2000 * MS;
+    op.sqe.deadline_ns = warden_now_ns() + 60000 * MS;
     int32_t result = capos_op_run(&op);
     return result == (int32_t)sizeof(message) && memcmp(message, answer, sizeof(message)) == 0;
 }

@@ -21,7 +21,7 @@
 
 #define MS UINT64_C(1000000)
 
-enum { HANG_MS = 8000, DETAIL_BYTES = WARDEN_DETAIL_BYTES };
+enum { HANG_MS = 60000, DETAIL_BYTES = WARDEN_DETAIL_BYTES };
 
 /* What a running case has of its own. */
 struct stage {

@@ -197,7 +197,7 @@ static int64_t large_rings(void)
             join(cqe.first_cap, i);
         }
         usage_now(&now);
-        for (unsigned n = 0; n < 2000 && memcmp(&before, &now, sizeof(now)) != 0; n++) {
+        for (unsigned n = 0; n < 60000 && memcmp(&before, &now, sizeof(now)) != 0; n++) {
             sleep_ms(1); /* it is given back in slices, too */
             usage_now(&now);
         }

@@ -9,13 +9,8 @@ from guest import plain
 
 
 def say(guest, line, seconds=30.0):
-    """Type a line; what it prints. The line's own echo is waited for: text of programs in the background draws the
-    prompt again, and that prompt is not the end of this line."""
-    guest.send(line + "\r")
-    guest.expect(rb"(?:\x1b\[[0-9;]*[A-Za-z])*".join(re.escape(c.encode()) for c in line[:40]), 10)
-    guest.expect("\r\n", 10)
-    lines = guest.prompt(seconds).splitlines()
-    return "\n".join(lines[:-1])
+    """Type a line; what it prints."""
+    return guest.command(line, seconds)
 
 
 def all_in(t, guest, command, wanted, seconds=30.0):
