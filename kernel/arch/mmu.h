@@ -68,6 +68,15 @@ MUST_CHECK bool arch_map_prepare(struct arch_aspace *as, struct uaddr start, siz
 /* Maps one page, prepared, not mapped now. prot: enum arch_prot bits. */
 void arch_map_page(struct arch_aspace *as, struct uaddr page, struct paddr frame, unsigned prot);
 
+/* The place of one small page in its table, so that the walk is made once: good as long as the space is locked. NULL:
+ * a table is missing. */
+struct arch_leaf;
+struct arch_leaf *arch_leaf(const struct arch_aspace *as, struct uaddr page);
+/* As arch_map_page, arch_hide_page (the frame; PADDR_NONE: nothing was mapped) and arch_unmap_page. */
+void arch_leaf_map(struct arch_leaf *leaf, struct paddr frame, unsigned prot);
+struct paddr arch_leaf_hide(struct arch_leaf *leaf);
+void arch_leaf_clear(struct arch_leaf *leaf);
+
 /* Large pages: ARCH_LARGE_BYTES mapped by one entry, page and frame at multiples of that. Only the functions that
  * say so work on one; to the others, but for arch_translate, arch_page_state and arch_next_mapped, it is not mapped. */
 #define ARCH_LARGE_BYTES (UINT64_C(1) << 21)
@@ -114,7 +123,7 @@ bool arch_page_state(const struct arch_aspace *as, struct uaddr page, unsigned *
                      bool *dirty_out);
 
 /* After unmap or protect: forgets the range here, at once, and asks every other CPU that has `as`
- * loaded to do so. Returns a ticket. Never waits. Large npages forget everything. */
+ * loaded to do so. Returns a ticket, 0 when it is done already. Never waits. Large npages forget everything. */
 uint64_t arch_tlb_shoot(struct arch_aspace *as, struct uaddr start, size_t npages);
 
 /* True when every CPU has forgotten what was removed before arch_tlb_shoot returned `ticket`. */

@@ -46,12 +46,6 @@ static uint64_t take_bits(uint64_t *random, unsigned count)
     return taken;
 }
 
-bool range_ok(uint64_t address, uint64_t size_bytes)
-{
-    return size_bytes != 0 && page_aligned(address) && page_aligned(size_bytes) &&
-           arch_user_range_ok(uaddr(address), size_bytes);
-}
-
 bool protection_bits(enum Protection protection, unsigned *bits_out)
 {
     switch (protection) {
@@ -80,12 +74,6 @@ struct region *region_overlapping(struct aspace *as, uint64_t start, uint64_t en
     }
     region = region_of_node(tree_lower_bound(&as->regions, start));
     return region != NULL && region_start(region) < end ? region : NULL;
-}
-
-struct region *region_holding(struct aspace *as, uint64_t start, uint64_t end)
-{
-    struct region *region = region_of_node(tree_at_or_below(&as->regions, start));
-    return region != NULL && region->end >= end ? region : NULL;
 }
 
 static bool gap_fits(uint64_t start, uint64_t end, uint64_t size_bytes)

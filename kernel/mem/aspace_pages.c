@@ -6,7 +6,7 @@
 #include "mem/region.h"
 #include "object/memory_object.h"
 
-static bool work_ok(uint64_t address, uint64_t size_bytes)
+static ALWAYS_INLINE bool work_ok(uint64_t address, uint64_t size_bytes)
 {
     return range_ok(address, size_bytes) && size_bytes >> PAGE_SHIFT <= ASPACE_MAX_PAGES;
 }
@@ -17,7 +17,8 @@ static bool is_busy(const struct region *region)
 }
 
 /* ST_OK: work may begin on pages of this region. */
-static status_t ready(const struct aspace *as, const struct region *region, bool kind_ok)
+static ALWAYS_INLINE status_t ready(const struct aspace *as, const struct region *region,
+                                    bool kind_ok)
 {
     if (as->dying || region == NULL || !kind_ok) {
         return ST_BAD_STATE;
@@ -110,8 +111,60 @@ static status_t commit_few(struct aspace *as, struct region *region, uint64_t st
     return status;
 }
 
-/* Decommits a few pages, or, when a CPU is to be waited for, goes as far as that: `as->op`, which is free,
- * does the rest. The lock is held. */
+/* The same of one. */
+static status_t commit_one(struct aspace *as, struct region *region, uint64_t at,
+                           struct arch_leaf *leaf, unsigned prot)
+{
+    if (UNLIKELY(ledger_charge(as->ledger, LEDGER_CLASS_FRAMES, 1) != ST_OK)) {
+        return ST_QUOTA;
+    }
+    struct paddr frame = frame_alloc_zeroed();
+    if (UNLIKELY(paddr_is_none(frame))) {
+        ledger_refund(as->ledger, LEDGER_CLASS_FRAMES, 1);
+        return ledger_refuse(LEDGER_CLASS_FRAMES);
+    }
+    span_grow(region, at, at + PAGE_BYTES);
+    arch_leaf_map(leaf, frame, prot);
+    region->committed++;
+    as->committed_pages++;
+    return ST_OK;
+}
+
+/* Another CPU is to be waited for: `as->op`, which is free, goes on with what was hidden up to `marked`. */
+COLD static status_t decommit_later(struct aspace *as, struct region *region, uint64_t start,
+                                    uint64_t end, uint64_t marked, uint64_t ticket,
+                                    struct aspace_op **out)
+{
+    *out = aspace_op_new(as, decommit_stages, start, end);
+    (*out)->marked = marked;
+    (*out)->ticket = ticket;
+    list_push_back(&(*out)->regions, &region->link);
+    return ST_PENDING;
+}
+
+/* One page of a reservation, of which one is committed at least, with a single walk to it. The lock is held. */
+static status_t decommit_one(struct aspace *as, struct region *region, uint64_t at,
+                             struct aspace_op **out)
+{
+    struct arch_leaf *leaf = arch_leaf(&as->arch, uaddr(at));
+    struct paddr frame = LIKELY(leaf != NULL) ? arch_leaf_hide(leaf) : PADDR_NONE;
+    if (LIKELY(!paddr_is_none(frame))) {
+        found_forget(as);
+        uint64_t ticket = arch_tlb_shoot(&as->arch, uaddr(at), 1);
+        if (UNLIKELY(ticket != 0) && !arch_tlb_done(&as->arch, ticket)) {
+            return decommit_later(as, region, at, at + PAGE_BYTES, at + PAGE_BYTES, ticket, out);
+        }
+        arch_leaf_clear(leaf);
+        frame_free(frame);
+        region->committed--;
+        as->committed_pages--;
+        ledger_refund(as->ledger, LEDGER_CLASS_FRAMES, 1);
+    }
+    span_shrink(region, at, at + PAGE_BYTES);
+    return ST_OK;
+}
+
+/* Decommits a few pages, or, when a CPU is to be waited for, goes as far as that. The lock is held. */
 static status_t decommit_few(struct aspace *as, struct region *region, uint64_t start, uint64_t end,
                              struct aspace_op **out)
 {
@@ -123,11 +176,19 @@ static status_t decommit_few(struct aspace *as, struct region *region, uint64_t 
         span_shrink(region, start, end);
         return ST_OK;
     }
-    *out = aspace_op_new(as, decommit_stages, start, end);
-    (*out)->marked = marked;
-    (*out)->ticket = ticket;
-    list_push_back(&(*out)->regions, &region->link);
-    return ST_PENDING;
+    return decommit_later(as, region, start, end, marked, ticket, out);
+}
+
+/* Commits pages that are known to be empty, if that needs no table; ST_NOT_FOUND: it does. */
+static status_t commit_at_once(struct aspace *as, struct region *region, uint64_t start,
+                               uint64_t end, unsigned prot)
+{
+    if (LIKELY(end - start == PAGE_BYTES)) {
+        struct arch_leaf *leaf = arch_leaf(&as->arch, uaddr(start));
+        return LIKELY(leaf != NULL) ? commit_one(as, region, start, leaf, prot) : ST_NOT_FOUND;
+    }
+    return tables_for(as, start, end) == 0 ? commit_few(as, region, start, end, prot)
+                                           : ST_NOT_FOUND;
 }
 
 status_t aspace_commit(struct aspace *as, uint64_t address, uint64_t size_bytes,
@@ -142,10 +203,12 @@ status_t aspace_commit(struct aspace *as, uint64_t address, uint64_t size_bytes,
     struct region *region = region_holding(as, address, end);
     status_t status = ready(as, region, region != NULL && region->kind == REGION_RESERVED);
     if (LIKELY(status == ST_OK && size_bytes <= FEW_PAGES * PAGE_BYTES) &&
-        known_empty(region, address, end) && tables_for(as, address, end) == 0) {
-        status = commit_few(as, region, address, end, prot);
-        lock_release(&as->lock);
-        return status;
+        known_empty(region, address, end)) {
+        status_t done = commit_at_once(as, region, address, end, prot);
+        if (LIKELY(done != ST_NOT_FOUND)) {
+            lock_release(&as->lock);
+            return done;
+        }
     }
     if (status == ST_OK) {
         status = begin(as, commit_stages, address, end, size_bytes >> PAGE_SHIFT,
@@ -197,7 +260,8 @@ status_t aspace_decommit(struct aspace *as, uint64_t address, uint64_t size_byte
         uint64_t stop = region->committed != 0 ? min_u64(end, region->span_end) : address;
         uint64_t start = min_u64(max_u64(address, region->span_start), max_u64(stop, address));
         if (LIKELY(start < stop && stop - start <= FEW_PAGES * PAGE_BYTES && !as->op_used)) {
-            status = decommit_few(as, region, start, stop, out);
+            status = stop - start == PAGE_BYTES ? decommit_one(as, region, start, out)
+                                                : decommit_few(as, region, start, stop, out);
             lock_release(&as->lock);
             return status;
         }

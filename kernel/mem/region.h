@@ -85,7 +85,11 @@ static inline uint64_t region_pages(const struct region *region)
 }
 
 /* Size not 0, page multiples, in the user range. */
-bool range_ok(uint64_t address, uint64_t size_bytes);
+static ALWAYS_INLINE bool range_ok(uint64_t address, uint64_t size_bytes)
+{
+    return size_bytes != 0 && page_aligned(address | size_bytes) &&
+           arch_user_range_ok(uaddr(address), size_bytes);
+}
 
 /* arch_prot bits of a protection; false: not one that pages can have. */
 bool protection_bits(enum Protection protection, unsigned *bits_out);
@@ -104,7 +108,11 @@ static inline void found_forget(struct aspace *as)
 struct region *region_overlapping(struct aspace *as, uint64_t start, uint64_t end);
 
 /* The region that holds the whole range; NULL when there is none. */
-struct region *region_holding(struct aspace *as, uint64_t start, uint64_t end);
+static inline struct region *region_holding(struct aspace *as, uint64_t start, uint64_t end)
+{
+    struct region *region = region_of_node(tree_at_or_below(&as->regions, start));
+    return region != NULL && region->end >= end ? region : NULL;
+}
 
 /* ST_OK: the range is free; *address 0: a place was chosen. ST_EXISTS, ST_BAD_STATE (dying). */
 enum zone { ZONE_PROGRAM, ZONE_RINGS };

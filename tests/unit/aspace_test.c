@@ -301,6 +301,37 @@ TEST(aspace_quarantine, "a frame that another CPU may remember is not reused bef
     finish();
 }
 
+TEST(aspace_quarantine_one,
+     "one page, too, keeps its frame until the other CPU has let go of it, and then it is free")
+{
+    start();
+    (void)reserve(BASE, 16);
+    CHECK_EQ(do_commit(&as, BASE, P, PROTECTION_READ_WRITE), ST_OK);
+    CHECK_EQ(do_commit(&as, BASE + 8 * P, P, PROTECTION_READ_WRITE), ST_OK);
+    uint64_t free_before = frames_free_count();
+    other_cpu(&as.arch);
+    CHECK_EQ(do_decommit(&as, BASE, P), ST_OK);
+    CHECK(job_pending());
+    CHECK_EQ(used(LEDGER_CLASS_FRAMES), 2);
+    CHECK_EQ(frames_free_count(), free_before);
+    uint8_t byte = 1;
+    CHECK_EQ(aspace_read(&as, BASE, &byte, 1), ST_BAD_ADDRESS);
+    REFUSES(do_commit(&as, BASE, P, PROTECTION_READ), ST_BUSY);
+    REFUSES(do_decommit(&as, BASE + 8 * P, P), ST_BUSY);
+    do {
+        other_cpu_forgets();
+    } while (job_run_slice());
+    CHECK_EQ(used(LEDGER_CLASS_FRAMES), 1);
+    CHECK_EQ(frames_free_count(), free_before + 1);
+    CHECK_EQ(aspace_read(&as, BASE + 8 * P, &byte, 1), ST_OK);
+    other_cpu(NULL);
+    CHECK_EQ(do_decommit(&as, BASE + 8 * P, P), ST_OK);
+    CHECK(!job_pending()); /* nobody else has it: at once */
+    CHECK_EQ(used(LEDGER_CLASS_FRAMES), 0);
+    CHECK_EQ(frames_free_count(), free_before + 2);
+    finish();
+}
+
 TEST(aspace_quarantine_empty,
      "taking nothing out of a space that another CPU has loaded leaves nothing waiting")
 {
@@ -475,6 +506,12 @@ static status_t op_commit_few(void)
     return do_commit(&as, BASE + 30 * P, 5 * P, PROTECTION_READ_WRITE);
 }
 
+/* Its tables are there. */
+static status_t op_commit_one(void)
+{
+    return do_commit(&as, BASE + 40 * P, P, PROTECTION_READ_WRITE);
+}
+
 static status_t op_map(void)
 {
     uint64_t at;
@@ -498,6 +535,7 @@ TEST(aspace_no_memory,
     fail_everywhere(op_reserve);
     fail_everywhere(op_commit);
     fail_everywhere(op_commit_few);
+    fail_everywhere(op_commit_one);
     fail_everywhere(op_object);
     fail_everywhere(op_map);
     fail_everywhere(op_decommit);

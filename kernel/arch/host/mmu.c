@@ -239,23 +239,51 @@ void arch_split_large(struct arch_aspace *as, struct uaddr page, arch_table_take
     atomic_store_release(entry, fresh.v | ENTRY_PRESENT);
 }
 
+static entry_t *entry_of(struct arch_leaf *place)
+{
+    return (entry_t *)(void *)place;
+}
+
+struct arch_leaf *arch_leaf(const struct arch_aspace *as, struct uaddr page)
+{
+    int level;
+    return (struct arch_leaf *)(void *)walk(as, page.v, &level);
+}
+
+void arch_leaf_map(struct arch_leaf *place, struct paddr frame, unsigned prot)
+{
+    if (atomic_swap_acq_rel(entry_of(place), frame.v | prot_bits(prot)) != 0) {
+        panic("mapping a page that is mapped");
+    }
+}
+
+struct paddr arch_leaf_hide(struct arch_leaf *place)
+{
+    uint64_t old = atomic_load_relaxed(entry_of(place));
+    if (old == 0) {
+        return PADDR_NONE;
+    }
+    atomic_store_release(entry_of(place), (old & ENTRY_FRAME) | ENTRY_HIDDEN);
+    return paddr(old & ENTRY_FRAME);
+}
+
+void arch_leaf_clear(struct arch_leaf *place)
+{
+    atomic_store_release(entry_of(place), 0);
+}
+
+bool arch_hide_page(struct arch_aspace *as, struct uaddr page)
+{
+    struct arch_leaf *place = arch_leaf(as, page);
+    return place != NULL && !paddr_is_none(arch_leaf_hide(place));
+}
+
 struct paddr arch_unmap_page(struct arch_aspace *as, struct uaddr page)
 {
     int level;
     entry_t *entry = walk(as, page.v, &level);
     uint64_t old = entry != NULL ? atomic_swap_acq_rel(entry, 0) : 0;
     return old != 0 ? paddr(old & ENTRY_FRAME) : PADDR_NONE;
-}
-
-bool arch_hide_page(struct arch_aspace *as, struct uaddr page)
-{
-    int level;
-    entry_t *entry = walk(as, page.v, &level);
-    uint64_t old = entry != NULL ? atomic_load_relaxed(entry) : 0;
-    if (old != 0) {
-        atomic_store_release(entry, (old & ENTRY_FRAME) | ENTRY_HIDDEN);
-    }
-    return old != 0;
 }
 
 struct uaddr arch_next_mapped(const struct arch_aspace *as, struct uaddr page, struct uaddr end)
@@ -383,8 +411,9 @@ uint64_t arch_tlb_shoot(struct arch_aspace *as, struct uaddr start, size_t npage
     if (atomic_load_relaxed(&host_this()->loaded) == as) {
         host_tlb_acknowledge();
     }
-    arch_cpu_kick(arch_aspace_cpus(as));
-    return ticket;
+    arch_cpu_mask_t mask = arch_aspace_cpus(as);
+    arch_cpu_kick(mask);
+    return (mask & ~((arch_cpu_mask_t)1 << arch_cpu_id())) == 0 ? 0 : ticket;
 }
 
 bool arch_tlb_done(const struct arch_aspace *as, uint64_t ticket)

@@ -88,7 +88,7 @@ static const uint64_t *any(const struct arch_aspace *as, uint64_t address)
                                                : NULL;
 }
 
-static uint64_t leaf_flags(unsigned prot)
+static ALWAYS_INLINE uint64_t leaf_flags(unsigned prot)
 {
     uint64_t flags = PTE_PRESENT | PTE_USER;
     flags |= (prot & ARCH_PROT_WRITE) != 0 ? PTE_WRITE : 0;
@@ -280,14 +280,64 @@ bool arch_map_prepare(struct arch_aspace *as, struct uaddr start, size_t npages,
     return true;
 }
 
+/* An arch_leaf is the entry itself. */
+static uint64_t *entry_of(struct arch_leaf *place)
+{
+    return (uint64_t *)(void *)place;
+}
+
+struct arch_leaf *arch_leaf(const struct arch_aspace *as, struct uaddr page)
+{
+    return (struct arch_leaf *)(void *)leaf(as, page.v);
+}
+
+void arch_leaf_map(struct arch_leaf *place, struct paddr frame, unsigned prot)
+{
+    if (UNLIKELY(*entry_of(place) != 0)) {
+        panic("mapping a page that is mapped");
+    }
+    *entry_of(place) = frame.v | leaf_flags(prot);
+}
+
+struct paddr arch_leaf_hide(struct arch_leaf *place)
+{
+    uint64_t frame = *entry_of(place) & PTE_ADDRESS;
+    if (UNLIKELY(*entry_of(place) == 0)) {
+        return PADDR_NONE;
+    }
+    *entry_of(place) = frame | PTE_HIDDEN;
+    return paddr(frame);
+}
+
+void arch_leaf_clear(struct arch_leaf *place)
+{
+    *entry_of(place) = 0;
+}
+
 void arch_map_page(struct arch_aspace *as, struct uaddr page, struct paddr frame, unsigned prot)
 {
-    uint64_t *entry = leaf(as, page.v);
-    if (entry == NULL || *entry != 0) {
-        panic("mapping %#llx, which is %s", (unsigned long long)page.v,
-              entry == NULL ? "not prepared" : "mapped");
+    struct arch_leaf *place = arch_leaf(as, page);
+    if (place == NULL) {
+        panic("mapping %#llx, which is not prepared", (unsigned long long)page.v);
     }
-    *entry = frame.v | leaf_flags(prot);
+    arch_leaf_map(place, frame, prot);
+}
+
+bool arch_hide_page(struct arch_aspace *as, struct uaddr page)
+{
+    struct arch_leaf *place = arch_leaf(as, page);
+    return place != NULL && !paddr_is_none(arch_leaf_hide(place));
+}
+
+struct paddr arch_unmap_page(struct arch_aspace *as, struct uaddr page)
+{
+    uint64_t *entry = leaf(as, page.v);
+    if (entry == NULL || *entry == 0) {
+        return PADDR_NONE;
+    }
+    struct paddr frame = paddr(*entry & PTE_ADDRESS);
+    *entry = 0;
+    return frame;
 }
 
 bool arch_map_large(struct arch_aspace *as, struct uaddr page, struct paddr frame, unsigned prot,
@@ -329,16 +379,6 @@ void arch_split_large(struct arch_aspace *as, struct uaddr page, arch_table_take
     *(volatile uint64_t *)entry = fresh.v | TABLE_FLAGS;
 }
 
-bool arch_hide_page(struct arch_aspace *as, struct uaddr page)
-{
-    uint64_t *entry = leaf(as, page.v);
-    if (entry == NULL || *entry == 0) {
-        return false;
-    }
-    *entry = (*entry & PTE_ADDRESS) | PTE_HIDDEN;
-    return true;
-}
-
 struct uaddr arch_next_mapped(const struct arch_aspace *as, struct uaddr page, struct uaddr end)
 {
     enum { LOOKS = 16 };
@@ -357,17 +397,6 @@ struct uaddr arch_next_mapped(const struct arch_aspace *as, struct uaddr page, s
         }
     }
     return uaddr(at < end.v ? at : end.v);
-}
-
-struct paddr arch_unmap_page(struct arch_aspace *as, struct uaddr page)
-{
-    uint64_t *entry = leaf(as, page.v);
-    if (entry == NULL || *entry == 0) {
-        return PADDR_NONE;
-    }
-    struct paddr frame = paddr(*entry & PTE_ADDRESS);
-    *entry = 0;
-    return frame;
 }
 
 bool arch_protect_page(struct arch_aspace *as, struct uaddr page, unsigned prot)

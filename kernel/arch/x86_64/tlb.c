@@ -14,6 +14,8 @@
  *     changes, so a stale pair never looks done.
  * L4: a CPU that has not caught up with an earlier ticket forgets everything, not just a range,
  *     before it says that it has seen a later one.
+ * L5: when no other CPU has `as` loaded after the new generation is there to be seen, this ticket and all before
+ *     it are done, for ever: 0 says so.
  * Idle CPUs keep the last address space (a wake-up of the same process then costs no CR3 load) and
  * let it go when they are asked for the first time.
  */
@@ -84,15 +86,16 @@ uint64_t arch_tlb_shoot(struct arch_aspace *as, struct uaddr start, size_t npage
         atomic_store_release(&cpu->seen_generation, ticket);
         mask &= ~(UINT64_C(1) << cpu->id);
     }
-    if (mask != 0) {
-        lapic_send(mask, VECTOR_KICK);
+    if (LIKELY(mask == 0)) {
+        return 0; /* L5 */
     }
+    lapic_send(mask, VECTOR_KICK);
     return ticket;
 }
 
 bool arch_tlb_done(const struct arch_aspace *as, uint64_t ticket)
 {
-    for (unsigned i = 0; i < cpu_total; i++) {
+    for (unsigned i = 0; ticket != 0 && i < cpu_total; i++) {
         const struct cpu_block *cpu = cpu_blocks[i];
         if (atomic_load_seq_cst(&cpu->loaded) == as &&
             atomic_load_acquire(&cpu->seen_generation) < ticket) {
