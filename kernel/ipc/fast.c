@@ -251,9 +251,6 @@ NOINLINE static enum fast call_object(struct ring *ring, const struct words *w,
                                       const struct cap_slot *slot, const uint8_t *message,
                                       const uint8_t *result, uint64_t position)
 {
-    struct capability cap;
-    table_copy_out(slot, &cap);
-    lock_release(&ring->process->table.lock);
     struct op op = {ring, ring->process, position, &ring->spare->sqe};
     uint64_t *sqe = (uint64_t *)(void *)op.sqe;
     sqe[0] = w->w0;
@@ -265,7 +262,7 @@ NOINLINE static enum fast call_object(struct ring *ring, const struct words *w,
     sqe[6] = w->interface;
     sqe[7] = 0;
     ring->began = (uint32_t)arch_cycles();
-    call_kernel_checked(&op, &cap);
+    call_kernel_checked(&op, slot);
     return FAST_TAKEN;
 }
 

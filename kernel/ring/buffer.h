@@ -12,20 +12,6 @@
 #include "ring/op.h"
 #include "ring/record.h"
 
-/* Words between places of which user space may change one at any time; bytes is a multiple of 8. */
-static ALWAYS_INLINE void copy_shared(void *to, const void *from, uint64_t bytes)
-{
-    for (uint64_t at = 0; at < bytes; at += 8) {
-        ring_store((uint8_t *)to + at, ring_load((const uint8_t *)from + at));
-    }
-}
-
-/* The kernel address of an INLINE record's params or result. */
-static ALWAYS_INLINE uint8_t *record_slot(uint64_t place)
-{
-    return (uint8_t *)(uintptr_t)place;
-}
-
 /* Checks the payload places of an INLINE SQE that sends `sends` bytes at params and receives result_len
  * at result, and puts kernel addresses in their place. ST_BAD_ADDRESS. */
 static ALWAYS_INLINE status_t op_resolve_inline(struct op *op, uint64_t sends, bool has_result)

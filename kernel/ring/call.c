@@ -267,23 +267,30 @@ static void call_kernel_at(struct op *op, struct kernel_call *call,
     }
     finish_call(op, xfers, call, status, &results);
     drop_param_caps(call);
-    capability_put(&call->inv.target);
+    kobj_unref_inline(call->inv.target.object);
+    grant_unref_inline(call->inv.target.route);
 }
 
-/* Apart from the calls to served objects, for all that it puts on the stack. */
-NOINLINE static void call_kernel(struct op *op, const struct capability *cap,
-                                 const struct op_transfers *xfers)
+/* Of the capability in `slot`, whose table is locked, and let go here; or, when that is NULL, of *cap, whose refs it
+ * takes over. Apart from the calls to served objects, for all that it puts on the stack. */
+NOINLINE static void call_kernel(struct op *op, const struct cap_slot *slot,
+                                 const struct capability *cap, const struct op_transfers *xfers)
 {
     struct kernel_call call;
-    call.inv.target = *cap;
+    if (LIKELY(slot != NULL)) {
+        table_copy_out(slot, &call.inv.target);
+        table_close(&op->process->table);
+    } else {
+        call.inv.target = *cap;
+    }
     call_kernel_at(op, &call, xfers);
 }
 
 static const struct op_transfers no_transfers;
 
-void call_kernel_checked(struct op *op, const struct capability *cap)
+void call_kernel_checked(struct op *op, const struct cap_slot *slot)
 {
-    call_kernel(op, cap, &no_transfers);
+    call_kernel(op, slot, NULL, &no_transfers);
 }
 
 static ALWAYS_INLINE void call_slot(struct op *op, const struct op_transfers *xfers)
@@ -295,6 +302,10 @@ static ALWAYS_INLINE void call_slot(struct op *op, const struct op_transfers *xf
     if (LIKELY(slot != NULL)) {
         status = check_call(op, slot->interface, slot->facet);
         if (LIKELY(status == ST_OK)) {
+            if (slot->ktype != 0) {
+                call_kernel(op, slot, NULL, xfers);
+                return;
+            }
             table_copy_out(slot, &cap);
             caller[0] = slot->caller[0];
             caller[1] = slot->caller[1];
@@ -304,10 +315,8 @@ static ALWAYS_INLINE void call_slot(struct op *op, const struct op_transfers *xf
     if (UNLIKELY(status != ST_OK)) {
         op_end_transfers(op, xfers, false);
         op_complete(op, status);
-    } else if (cap.ktype == 0) {
-        endpoint_submit_call(op, &cap, caller, xfers);
     } else {
-        call_kernel(op, &cap, xfers);
+        endpoint_submit_call(op, &cap, caller, xfers);
     }
 }
 
@@ -332,7 +341,7 @@ COLD static void call_by_answer(struct op *op, struct capability *cap,
     } else if (cap->ktype == 0) {
         endpoint_submit_call(op, cap, caller_for(op->ring, cap), xfers);
     } else {
-        call_kernel(op, cap, xfers);
+        call_kernel(op, NULL, cap, xfers);
     }
 }
 

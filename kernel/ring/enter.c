@@ -566,24 +566,36 @@ void ring_wake(struct ring *ring, uint64_t result)
     sched_wake(thread);
 }
 
+/* Of an entry that is recorded, or has flags that say more of its completion. */
+NOINLINE static void post_flagged(struct op *op, uint64_t outcome, uint64_t extra, uint64_t bill)
+{
+    int32_t result = (int32_t)outcome;
+    if (ring_is_traced(op->ring)) {
+        trace_event(op->ring,
+                    TRACE_WHAT(CAPOS_TRACE_COMPLETE, 0, outcome >> 32 & UINT16_MAX, outcome >> 48),
+                    op->position, bill, extra, (uint64_t)(int64_t)result);
+    }
+    if ((op->sqe->flags & (CAPOS_SQE_LINK | CAPOS_SQE_KEEP)) != 0) {
+        defer_ended_now(op, outcome, extra);
+    }
+    if ((op->sqe->flags & CAPOS_SQE_QUIET) == 0 || result < 0) {
+        post_own(op->ring, op->sqe->user_data, outcome, extra, bill);
+    }
+}
+
 void op_post(struct op *op, int32_t result, uint16_t flags, uint16_t cap_count, uint64_t extra)
 {
-    uint64_t bill = (uint32_t)arch_cycles() - op->ring->began;
-    if (ring_is_traced(op->ring)) {
-        trace_event(op->ring, TRACE_WHAT(CAPOS_TRACE_COMPLETE, 0, flags, cap_count), op->position,
-                    bill, extra, (uint64_t)(int64_t)result);
+    struct ring *ring = op->ring;
+    uint64_t bill = (uint32_t)arch_cycles() - ring->began;
+    uint64_t outcome = outcome_word(result, flags, cap_count);
+    if (UNLIKELY(result < 0)) {
+        atomic_add_relaxed(&ring->refusals, 1);
     }
-    if (UNLIKELY((op->sqe->flags & (CAPOS_SQE_QUIET | CAPOS_SQE_LINK | CAPOS_SQE_KEEP)) != 0)) {
-        if ((op->sqe->flags & (CAPOS_SQE_LINK | CAPOS_SQE_KEEP)) != 0) {
-            defer_ended_now(op, outcome_word(result, flags, cap_count), extra);
-        }
-        if ((op->sqe->flags & CAPOS_SQE_QUIET) != 0 && result >= 0) {
-            return;
-        }
-    }
-    post_own(op->ring, op->sqe->user_data, outcome_word(result, flags, cap_count), extra, bill);
-    if (result < 0) {
-        atomic_add_relaxed(&op->ring->refusals, 1);
+    if (UNLIKELY(ring_is_traced(ring) ||
+                 (op->sqe->flags & (CAPOS_SQE_QUIET | CAPOS_SQE_LINK | CAPOS_SQE_KEEP)) != 0)) {
+        post_flagged(op, outcome, extra, bill);
+    } else {
+        post_own(ring, op->sqe->user_data, outcome, extra, bill);
     }
 }
 

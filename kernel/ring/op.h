@@ -35,9 +35,9 @@ void op_handover(struct op *op);
 /* call.c: a CALL of this capability; takes over its refs. */
 void call_capability(struct op *op, struct capability *cap);
 
-/* call.c: a CALL without transfers of a kernel object, whose interface, facet and lengths were found good and whose
- * INLINE places are resolved; takes over the capability's refs. */
-void call_kernel_checked(struct op *op, const struct capability *cap);
+/* call.c: a CALL without transfers of the kernel object in this slot, whose interface, facet and lengths were found good
+ * and whose INLINE places are resolved. The caller's table is locked, and let go here. */
+void call_kernel_checked(struct op *op, const struct cap_slot *slot);
 
 /* Completion without a record: the drain made sure of a CQ slot. Nothing is posted, and the slot not claimed,
  * when a QUIET entry succeeds. */
@@ -83,12 +83,49 @@ bool op_try_spend_number(struct op *op);
  * multiples of 8. The thread's address space is the one that is loaded. */
 bool op_peek_params(struct op *op, uint64_t offset, void *to, uint64_t len);
 
+/* Words between places of which user space may change one at any time; bytes is a multiple of 8. */
+static ALWAYS_INLINE void copy_shared(void *to, const void *from, uint64_t bytes)
+{
+    for (uint64_t at = 0; at < bytes; at += 8) {
+        ring_store((uint8_t *)to + at, ring_load((const uint8_t *)from + at));
+    }
+}
+
+/* The kernel address of an INLINE record's params or result. */
+static ALWAYS_INLINE uint8_t *record_slot(uint64_t place)
+{
+    return (uint8_t *)(uintptr_t)place;
+}
+
 /* Parameters of op->sqe, an INLINE one's resolved (ring/buffer.h), into kernel memory; false: not
  * readable. Lengths are multiples of 8. */
-bool op_read_params(struct op *op, void *to, uint32_t len);
+bool op_read_params_far(struct op *op, void *to, uint32_t len);
+static ALWAYS_INLINE bool op_read_params(struct op *op, void *to, uint32_t len)
+{
+    if (LIKELY((op->sqe->flags & CAPOS_SQE_INLINE) != 0)) {
+        copy_shared(to, record_slot(op->sqe->params), len);
+        return true;
+    }
+    return op_read_params_far(op, to, len);
+}
+
+bool op_write_result_far(struct op *op, uint32_t offset, const void *from, uint32_t len);
+static ALWAYS_INLINE bool op_write_result(struct op *op, uint32_t offset, const void *from,
+                                          uint32_t len)
+{
+    if (LIKELY((op->sqe->flags & CAPOS_SQE_INLINE) != 0)) {
+        copy_shared(record_slot(op->sqe->result) + offset, from, len);
+        return true;
+    }
+    return op_write_result_far(op, offset, from, len);
+}
+
 /* True when [0, len) of the result buffer is plausibly writable now: both ends were touched. */
-bool op_probe_result(struct op *op, uint32_t len);
-bool op_write_result(struct op *op, uint32_t offset, const void *from, uint32_t len);
+bool op_probe_result_far(struct op *op, uint32_t len);
+static ALWAYS_INLINE bool op_probe_result(struct op *op, uint32_t len)
+{
+    return LIKELY((op->sqe->flags & CAPOS_SQE_INLINE) != 0) || op_probe_result_far(op, len);
+}
 
 /* ipc/queue.c: a call to a served object. Takes over the refs in `cap` and the captures. */
 void endpoint_submit_call(struct op *op, struct capability *cap, const uint64_t caller[2],

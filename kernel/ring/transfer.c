@@ -22,21 +22,13 @@ bool op_peek_params(struct op *op, uint64_t offset, void *to, uint64_t len)
     return true;
 }
 
-bool op_read_params(struct op *op, void *to, uint32_t len)
+bool op_read_params_far(struct op *op, void *to, uint32_t len)
 {
-    if ((op->sqe->flags & CAPOS_SQE_INLINE) != 0) {
-        copy_shared(to, record_slot(op->sqe->params), len);
-        return true;
-    }
     return len == 0 || arch_copy_from_user(to, uaddr(op->sqe->params), len);
 }
 
-bool op_write_result(struct op *op, uint32_t offset, const void *from, uint32_t len)
+bool op_write_result_far(struct op *op, uint32_t offset, const void *from, uint32_t len)
 {
-    if ((op->sqe->flags & CAPOS_SQE_INLINE) != 0) {
-        copy_shared(record_slot(op->sqe->result) + offset, from, len);
-        return true;
-    }
     uint64_t address;
     if (UNLIKELY(len == 0 || !add_checked(op->sqe->result, offset, &address))) {
         return len == 0;
@@ -46,12 +38,12 @@ bool op_write_result(struct op *op, uint32_t offset, const void *from, uint32_t 
             arch_copy_to_user(uaddr(address), from, len));
 }
 
-bool op_probe_result(struct op *op, uint32_t len)
+bool op_probe_result_far(struct op *op, uint32_t len)
 {
     static const uint64_t zero;
-    return (op->sqe->flags & CAPOS_SQE_INLINE) != 0 || len < sizeof(zero) ||
-           (op_write_result(op, 0, &zero, sizeof(zero)) &&
-            op_write_result(op, len - (uint32_t)sizeof(zero), &zero, sizeof(zero)));
+    return len < sizeof(zero) ||
+           (op_write_result_far(op, 0, &zero, sizeof(zero)) &&
+            op_write_result_far(op, len - (uint32_t)sizeof(zero), &zero, sizeof(zero)));
 }
 
 static void complete_bad_sequence(struct op *op)
