@@ -103,4 +103,10 @@ bool context_let_go(struct thread *thread);
 /* True when no CPU is charged to it; those that are are made to look. No thread runs on it any more. */
 bool context_is_quiet(const struct sched_context *context);
 
+/* What `ns` of its time are in line. */
+static inline uint64_t context_virtual_ns(const struct sched_context *context, uint64_t ns)
+{
+    return ns * context->factor >> SCHED_FACTOR_BITS;
+}
+
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Theory: ready threads stand in the queue of one CPU, by class and then by virtual time (context.h). A
+ * Theory: ready threads stand in the queue of one CPU (run_queue.c), by class and then by virtual time (context.h). A
  * thread that runs while others wait gets a slice, and then goes on if it still stands before them. The
  * timer is armed only when others wait, for a deadline, and for what may run out. A woken thread goes to
  * the CPU it last ran on. Virtual time is one for all CPUs: a CPU that goes idle, and one whose thread is
@@ -27,10 +27,10 @@
 #include "ring/record_inline.h"
 #include "ring/wait.h"
 #include "sched/cpu.h"
+#include "sched/run_queue.h"
 
 #define JOB_TICK_NS UINT64_C(1000000)
 enum { LENT_CHAIN = 8, LENT_LOOKS = 8 };
-#define CREDIT_NS (UINT64_C(50) * SCHED_SLICE_NS) /* of virtual time */
 
 static struct cpu *cpus[ARCH_CPU_MAX]; /* [I] carved at boot, for the CPUs that are there */
 static _Atomic arch_cpu_mask_t idle_mask;
@@ -92,14 +92,6 @@ COLD bool grace_passed(struct grace *grace)
 
 /* ---- time ---- */
 
-/* Of each class, the place in line of the last that was chosen, on any CPU. */
-static _Atomic uint64_t clocks[SCHED_CLASSES];
-
-static uint64_t virtual_ns(const struct sched_context *context, uint64_t ns)
-{
-    return ns * context->factor >> SCHED_FACTOR_BITS;
-}
-
 /* ns since this CPU was last asked. */
 static ALWAYS_INLINE uint64_t take_ns(struct cpu *cpu)
 {
@@ -119,7 +111,7 @@ COLD static void charge(struct cpu *cpu)
     uint64_t counted_ns = all_ns < 2 * SCHED_SLICE_NS ? all_ns : 2 * SCHED_SLICE_NS;
     atomic_add_relaxed(&context->used_ns, all_ns);
     atomic_add_relaxed(&context->finish[cpu->sched_class],
-                       virtual_ns(context, counted_ns) - cpu->prepaid);
+                       context_virtual_ns(context, counted_ns) - cpu->prepaid);
     cpu->prepaid = 0;
     if (UNLIKELY(context->limit != NULL) && context_spend(context->limit, ns, cpu->since_ns)) {
         scheduling_context_spent(context->object);
@@ -285,108 +277,13 @@ COLD void sched_take_back(const struct thread *caller)
     cpu_this()->attention |= CPU_RESCHED;
 }
 
-/* ---- queues ---- */
-
-/* A place in line, and a slice in advance for it. Who makes room for others keeps what it has to its
- * credit, as far as that is not too much. */
-COLD static uint64_t take_place(struct thread *thread, bool makes_room)
-{
-    _Atomic uint64_t *finish = &thread->context->finish[thread->sched_class];
-    uint64_t clock =
-        atomic_load_relaxed(&clocks[thread->sched_class]) - (makes_room ? CREDIT_NS : 0);
-    uint64_t seen = atomic_load_relaxed(finish);
-    uint64_t place;
-    thread->prepaid = (uint32_t)virtual_ns(thread->context, SCHED_SLICE_NS);
-    do {
-        place = (int64_t)(seen - clock) < 0 ? clock : seen;
-    } while (!atomic_cas_relaxed(finish, &seen, place + thread->prepaid));
-    return place;
-}
-
-COLD static void enqueue(struct cpu *cpu, struct thread *thread, bool makes_room)
-{
-    uint8_t own = thread->context->class, boost = atomic_load_relaxed(&thread->boost);
-    atomic_store_relaxed(&thread->sched_class, boost < own ? boost : own);
-    uint64_t place = take_place(thread, makes_room);
-    lock_acquire(&cpu->queue_lock);
-    KASSERT(atomic_load_relaxed(&thread->queued) == 0);
-    atomic_store_relaxed(&thread->cpu, (uint16_t)cpu->id);
-    atomic_store_relaxed(&thread->queued, (uint16_t)(cpu->id + 1));
-    atomic_store_relaxed(&thread->state, THREAD_READY);
-    tree_insert(&cpu->ready[thread->sched_class], &thread->queue_node, place);
-    atomic_add_relaxed(&cpu->ready_count, 1);
-    lock_release(&cpu->queue_lock);
-}
-
-static void unlink_locked(struct cpu *cpu, struct thread *thread)
-{
-    tree_remove(&cpu->ready[thread->sched_class], &thread->queue_node);
-    atomic_store_relaxed(&thread->queued, 0);
-    atomic_sub_relaxed(&cpu->ready_count, 1);
-}
-
-/* Who stands before all others, NULL: nobody. */
-COLD static struct thread *first_locked(struct cpu *cpu)
-{
-    for (unsigned class = 0; class < SCHED_CLASSES; class ++) {
-        struct tree_node *node = tree_first(&cpu->ready[class]);
-        if (node != NULL) {
-            return CONTAINER_OF(node, struct thread, queue_node);
-        }
-    }
-    return NULL;
-}
-
-/* Who runs and could go on: how far it has come. */
-struct rival {
-    unsigned class;
-    uint64_t place, half_slice;
-};
+/* ---- ready ---- */
 
 COLD static struct rival rival_here(const struct cpu *cpu)
 {
     const struct sched_context *context = atomic_load_relaxed(&cpu->context);
     return (struct rival){cpu->sched_class, atomic_load_relaxed(&context->finish[cpu->sched_class]),
-                          virtual_ns(context, SCHED_SLICE_NS / 2)};
-}
-
-/* Takes who stands before all others and, unless it is NULL, before `rival`; from another CPU only if it is
- * half a slice before it, or they would take turns there for ever. */
-COLD static struct thread *dequeue(struct cpu *cpu, const struct rival *rival)
-{
-    if (atomic_load_relaxed(&cpu->ready_count) == 0) {
-        return NULL;
-    }
-    lock_acquire(&cpu->queue_lock);
-    struct thread *thread = first_locked(cpu);
-    if (thread != NULL && rival != NULL) {
-        uint64_t place = rival->place - (cpu != cpu_this() ? rival->half_slice : 0);
-        bool behind =
-            thread->sched_class > rival->class ||
-            (thread->sched_class == rival->class && (int64_t)(thread->queue_node.key - place) > 0);
-        thread = behind ? NULL : thread;
-    }
-    if (thread != NULL) {
-        unlink_locked(cpu, thread);
-    }
-    lock_release(&cpu->queue_lock);
-    return thread;
-}
-
-COLD bool sched_withdraw(struct thread *thread)
-{
-    uint16_t queued = atomic_load_relaxed(&thread->queued);
-    bool found = queued == SCHED_HELD && context_let_go(thread);
-    if (queued != 0 && queued != SCHED_HELD) {
-        struct cpu *cpu = cpus[queued - 1];
-        lock_acquire(&cpu->queue_lock);
-        found = atomic_load_relaxed(&thread->queued) == queued;
-        if (found) {
-            unlink_locked(cpu, thread);
-        }
-        lock_release(&cpu->queue_lock);
-    }
-    return found;
+                          context_virtual_ns(context, SCHED_SLICE_NS / 2)};
 }
 
 /* Calls one CPU to come and take a thread: an idle one, else one whose thread is alone there. */
@@ -405,7 +302,7 @@ COLD static void call_idle_cpu(bool or_alone)
 
 COLD static void make_ready(struct cpu *cpu, struct thread *thread)
 {
-    enqueue(cpu, thread, false);
+    run_queue_put(cpu, thread, false);
     if (cpu != cpu_this()) {
         arch_cpu_reschedule(bit_of(cpu->id));
         return;
@@ -538,22 +435,6 @@ void sched_tick(uint64_t now_ns)
     cpu->attention |= CPU_REARM;
 }
 
-/* From the longest queue elsewhere, who has more right to run than `rival`. */
-COLD static struct thread *steal(struct cpu *thief, const struct rival *rival)
-{
-    unsigned count = arch_cpu_count();
-    struct cpu *victim = NULL;
-    uint32_t most = 0;
-    for (unsigned id = 0; id < count; id++) {
-        uint32_t waiting = atomic_load_relaxed(&cpus[id]->ready_count);
-        if (cpus[id] != thief && waiting > most) {
-            most = waiting;
-            victim = cpus[id];
-        }
-    }
-    return victim == NULL ? NULL : dequeue(victim, rival);
-}
-
 /* A thread of a process that is ending is never resumed: it dies here, and the exit job, which waits
  * for that, goes on. One that is to be stopped stops here. */
 COLD static bool bury(struct thread *thread)
@@ -586,9 +467,9 @@ COLD static struct thread *pick(struct cpu *cpu, const struct rival *rival)
 {
     for (;;) {
         queue_handoff(cpu);
-        struct thread *thread = dequeue(cpu, rival);
+        struct thread *thread = run_queue_take(cpu, rival);
         if (thread == NULL && atomic_load_relaxed(&cpu->ready_count) == 0) {
-            thread = steal(cpu, rival);
+            thread = run_queue_steal(cpu, rival);
         }
         if (thread == NULL || (!bury(thread) && !is_held(cpu, thread))) {
             return thread;
@@ -641,23 +522,6 @@ COLD static void set_idle(struct cpu *cpu, bool idle)
     }
 }
 
-/* Its place in line was paid in advance by its own context, in the class that it stood in. */
-COLD static void settle_place(struct cpu *cpu, struct thread *thread)
-{
-    unsigned class = thread->sched_class;
-    struct sched_context *own = thread->context;
-    _Atomic uint64_t *clock = &clocks[class];
-    uint64_t place = thread->queue_node.key;
-    if ((int64_t)(place - atomic_load_relaxed(clock)) > 0) {
-        atomic_store_relaxed(clock, place);
-    }
-    if (own == atomic_load_relaxed(&cpu->context) && class == cpu->sched_class) {
-        cpu->prepaid = thread->prepaid;
-    } else {
-        atomic_sub_relaxed(&own->finish[class], thread->prepaid);
-    }
-}
-
 /* The CPU is charged to it already. `queued`: it was taken out of a queue. */
 COLD static struct thread *resume(struct cpu *cpu, struct thread *next, bool queued)
 {
@@ -673,7 +537,7 @@ COLD static struct thread *resume(struct cpu *cpu, struct thread *next, bool que
     atomic_store_relaxed(&cpu->since, arch_cycles()); /* jobs and idle times are nobody's */
     trace_switch(next, CAPOS_TRACE_RUN);
     if (queued) {
-        settle_place(cpu, next);
+        run_queue_settle(cpu, next);
     }
     cpu->slice_end_ns =
         ARCH_TIME_NEVER; /* a new slice begins here only: no interrupt prolongs one */
@@ -770,7 +634,7 @@ NOINLINE COLD static struct thread *choose(struct cpu *cpu, struct thread *prev)
         return resume(cpu, prev, false);
     }
     trace_switch(prev, CAPOS_TRACE_STOP);
-    enqueue(cpu, prev, true);
+    run_queue_put(cpu, prev, true);
     call_idle_cpu(true); /* whoever has nothing to do takes one of those that share this CPU */
     return resume(cpu, next, true);
 }
