@@ -62,10 +62,11 @@ static struct span span_from(const struct lexer *lexer, size_t start)
     return (struct span){lexer->line + start, lexer->at - start};
 }
 
+/* It stands at the end of the line, where nothing follows. */
 static struct token bad(struct lexer *lexer)
 {
     lexer->at = lexer->len;
-    return (struct token){.kind = TOKEN_BAD};
+    return (struct token){.kind = TOKEN_BAD, .source = span_from(lexer, lexer->len)};
 }
 
 /* Hexadecimal digits may be more than a number holds: they may be data. The magnitude then

@@ -57,6 +57,9 @@ static bool arguments(struct parser *p, char close)
 static bool one_step(struct parser *p)
 {
     struct command *command = p->command;
+    if (p->failed) {
+        return false; /* what is wrong has been said */
+    }
     if (command->step_count == PARSE_MAX_STEPS - 1) {
         p->failed = true;
         return parse_fail(p->error, parser_here(p), "at most %d calls in a row",
@@ -139,6 +142,9 @@ static bool timed(struct parser *p)
 static bool one_grant(struct parser *p)
 {
     struct command *command = p->command;
+    if (p->failed) {
+        return false; /* what is wrong has been said */
+    }
     if (command->grant_count == PARSE_MAX_GRANTS) {
         p->failed = true;
         return parse_fail(p->error, parser_here(p), "a program takes at most %d grants here",

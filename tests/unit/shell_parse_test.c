@@ -87,6 +87,7 @@ TEST(parse_row, "calls stand in a row, each on the answer of the one before or o
     REQUIRE(parse("@c.a().b().c().d().e().f().g().h()"));
     CHECK_EQ(command.step_count, 7);
     check_message("@c.a().b().c().d().e().f().g().h().i()", 35, "at most 8 calls in a row");
+    check_message("@c.a().b().c().d().e().f().g().h().;", 35, "';' has no meaning here");
     check_message("@c.a().", 7,
                   "expected a method to call on the answer behind the '.', but the line ends here");
     check_message("@c.a().b", 8,
@@ -263,6 +264,12 @@ TEST(parse_bounds, "no line, however deep, long or broken, gets past a bound")
     }
     CHECK(!parse(line));
     CHECK_STR_EQ(error.message, "a program takes at most 15 grants here");
+    strcpy(line, "run x with {");
+    for (int i = 0; i < 15; i++) {
+        strcat(line, "a:@b,");
+    }
+    strcat(line, ";");
+    check_message(line, strlen(line) - 1, "';' has no meaning here");
 }
 
 TEST(parse_storm, "random lines parse or are refused, and a refusal has a message inside the line")
