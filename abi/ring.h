@@ -67,8 +67,8 @@ struct capos_ring_header {
 };
 
 /* capos_ring_header.flags */
-#define CAPOS_RING_STALLED UINT64_C(1)    /* the last drain left SQEs for want of CQ room */
-#define CAPOS_RING_NEED_ENTER UINT64_C(2) /* a polled ring's poller has left */
+#define CAPOS_RING_STALLED UINT64_C(1) /* the last drain left SQEs for want of CQ room */
+#define CAPOS_RING_POLLED UINT64_C(2)  /* a processor takes SQEs as they come: no need to enter */
 
 static_assert(sizeof(struct capos_ring_header) == 512, "ring header");
 static_assert(offsetof(struct capos_ring_header, sq_head) == 64, "sq_head line");

@@ -87,6 +87,13 @@ capos_sys_exit_thread:
     ud2
     .size capos_sys_exit_thread, . - capos_sys_exit_thread
 
+    .globl capos_relax
+    .type capos_relax, @function
+capos_relax:
+    pause
+    ret
+    .size capos_relax, . - capos_relax
+
     .globl capos_cycles
     .type capos_cycles, @function
 capos_cycles:

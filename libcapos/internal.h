@@ -14,6 +14,16 @@ static inline uint64_t ring_load_u64(const uint64_t *word)
     return atomic_load_acquire((const _Atomic uint64_t *)word);
 }
 
+static inline uint64_t ring_load_u64_seq_cst(const uint64_t *word)
+{
+    return atomic_load_seq_cst((const _Atomic uint64_t *)word);
+}
+
+static inline void ring_store_u64_seq_cst(uint64_t *word, uint64_t value)
+{
+    atomic_store_seq_cst((_Atomic uint64_t *)word, value);
+}
+
 static inline void ring_store_u64(uint64_t *word, uint64_t value)
 {
     atomic_store_release((_Atomic uint64_t *)word, value);

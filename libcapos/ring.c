@@ -22,6 +22,7 @@
  *  4. An SQE that transfers gets the ring's next number when it is put in the queue, so numbers rise
  *     in submission order. BAD_SEQUENCE did nothing: the operation is numbered anew and repeated.
  *  5. Callbacks run in capos_step only, never inside a synchronous call.
+ *  6. While the kernel says POLLED the queue between head and tail is the poller's: nothing is pulled back.
  *
  * Rejected: user_data as a pointer (a stale completion would be trusted); one result slot apart
  * from the parameter slot (the parameters are read before the result exists).
@@ -341,16 +342,42 @@ static void pull_back(void)
     ring.sq_tail = head;
 }
 
+/* The poller clears the flag and then looks at the tail; so here the tail is written before the flag is believed. */
+bool capos_ring_is_polled(void)
+{
+    if (LIKELY((ring_load_u64(&ring.header->flags) & CAPOS_RING_POLLED) == 0)) {
+        return false;
+    }
+    ring_store_u64_seq_cst(&ring.header->sq_tail, ring.sq_tail);
+    return (ring_load_u64_seq_cst(&ring.header->flags) & CAPOS_RING_POLLED) != 0;
+}
+
+/* A polled ring is not entered to submit, nor for completions that come soon. True: so many are there. */
+static bool await_polled(uint64_t min_complete)
+{
+    for (unsigned look = 0; look < POLLED_LOOKS && capos_ring_is_polled(); look++) {
+        if (ring_load_u64(&ring.header->cq_tail) - ring.cq_head >= min_complete) {
+            return true;
+        }
+        capos_relax();
+    }
+    return false;
+}
+
 /* Enters the kernel; true when the deadline passed. Takes in completions. */
 static bool enter(uint64_t min_complete, uint64_t deadline_ns)
 {
+    if (UNLIKELY(capos_ring_is_polled()) && await_polled(min_complete)) {
+        capos_reap();
+        return false;
+    }
     ring.stats.entries++;
     int64_t result = capos_sys_enter(min_complete, deadline_ns);
     if (result < 0) {
         capos_sys_exit(CAPOS_EXIT_BAD_RING);
     }
     capos_reap();
-    if ((uint64_t)result & CAPOS_ENTER_STALLED) {
+    if (((uint64_t)result & CAPOS_ENTER_STALLED) && !capos_ring_is_polled()) {
         pull_back();
     }
     return ((uint64_t)result & CAPOS_ENTER_TIMED_OUT) != 0;

@@ -11,6 +11,7 @@
 enum {
     RING_TABLE_MAX = 256,
     RING_MAX_SEQUENCE_RETRIES = 4,
+    POLLED_LOOKS = 4000, /* for a completion of a polled ring, before the thread sleeps */
 };
 
 struct capos_ring_state {

@@ -36,7 +36,7 @@ $(O)/obj/kernel/kernel/%.o: kernel/%.c mk/flags.mk mk/kernel.mk | $(DEPS)
 KERNEL_COLD := acpi apic archive boot bootmem cmdline elf gdt idt irq layout log multiboot2 panic paging power processor pvh \
 	serial smp entropy io_ports kernel_log boot_package interrupt capability_manager grant_handle session launcher process_handle memory_pin aspace_private \
 	spawn virtual_memory context scheduling memory_object endpoint revocation process object/ledger object/thread handover watch debugger_view \
-	kernel_trace pending thread aspace aspace_op aspace_pages defer pipeline karray fmt
+	kernel_trace debugger lapic spawn_request job invoke dynamic_read sched/timer pending poll lease cpu_lease thread aspace aspace_op aspace_pages defer pipeline karray fmt
 $(foreach name,$(KERNEL_COLD),$(eval KERNEL_SIZE_$(name) := -Os))
 
 $(O)/obj/kernel/kernel/%.o: kernel/%.S mk/flags.mk mk/kernel.mk | $(DEPS)

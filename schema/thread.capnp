@@ -28,8 +28,9 @@ interface ThreadHandle $A.kernel $A.kernelType(20) $A.transfer(none) $A.scope(sa
 interface ThreadControl $A.kernel $A.kernelType(21) $A.transfer(none) $A.scope(sameSession) {
   # The calling thread, whichever of the process it is.
 
-  setThreadPointer @0 (address :UInt64 $A.hex) -> () $A.statuses(["badArgument"]);
-  # Where its thread-local storage is (FS base). badArgument: an address that no program has.
+  setThreadPointer @0 (address :UInt64 $A.hex) -> () $A.statuses(["badArgument", "badState"]);
+  # Where its thread-local storage is (FS base). badArgument: an address that no program has. badState: the call came by a
+  # ring that is polled.
 
   setContext @1 (context :UInt16 = 0xffff $A.capability("SchedulingContext")) -> () $A.paramCaps(1) $A.statuses(["badState"]);
   # As ThreadHandle.setContext, of the calling thread.

@@ -27,6 +27,10 @@ void arch_thread_init(struct arch_thread *thread, struct arch_aspace *aspace, vo
  * address space nor extended state; interrupts taken in it come with it as the thread. */
 void arch_thread_init_idle(struct arch_thread *thread, unsigned cpu);
 
+/* This CPU, which entered from its idle thread, has `aspace` loaded from now on while it is idle, for user copies of
+ * the kernel's; NULL: none, and what it has loaded is let go. */
+void arch_idle_aspace(struct arch_thread *idle, struct arch_aspace *aspace);
+
 /* Before a thread is freed. Makes this CPU forget it. False: another CPU still holds its state
  * because it has not left the kernel (or runs it): kick that CPU and ask again later. The idle
  * thread, or another, must then be what the current entry returns. */

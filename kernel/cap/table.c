@@ -180,7 +180,7 @@ static struct cap_slot **place_of_page(struct cap_table *table, uint32_t base)
 }
 
 /* One page of slots more. ST_QUOTA changes nothing. */
-static status_t grow(struct cap_table *table)
+COLD static status_t grow(struct cap_table *table)
 {
     uint32_t base = table->capacity;
     if (base == CAP_SLOTS_MAX) {
@@ -236,7 +236,7 @@ static void shrink(struct cap_table *table, struct dropped *held)
     }
 }
 
-bool table_destroy_slice(struct cap_table *table, uint32_t max)
+COLD bool table_destroy_slice(struct cap_table *table, uint32_t max)
 {
     table->first_free = 0;
     table->free_count = 0;
@@ -346,8 +346,8 @@ bool table_sweep(struct cap_table *table, uint32_t *at, int32_t *budget)
     return false;
 }
 
-uint32_t table_next(struct cap_table *table, uint32_t start, struct capability *out,
-                    capos_cap_t *id_out, enum cap_hop *hop_out, uint32_t *resume_out)
+COLD uint32_t table_next(struct cap_table *table, uint32_t start, struct capability *out,
+                         capos_cap_t *id_out, enum cap_hop *hop_out, uint32_t *resume_out)
 {
     uint32_t found = UINT32_MAX;
     lock_acquire(&table->lock);

@@ -9,6 +9,7 @@
 #include "gen/status.capnp.h"
 #include "cap/ledger.h"
 #include "mem/slab.h"
+#include "object/cpu_lease.h"
 #include "object/invoke.h"
 #include "object/process.h"
 #include "ring/wait.h"
@@ -96,6 +97,40 @@ static struct scheduling_context *create(struct ledger *ledger, uint64_t share_n
     return own;
 }
 
+/* The ledger that is to pay: the call's capability of this index, or the caller's own. */
+static status_t payer(const struct invocation *inv, uint16_t index, struct ledger **out)
+{
+    *out = inv->process->ledger;
+    if (index == NO_CAP) {
+        return ST_OK;
+    }
+    const struct capability *cap;
+    status_t status = invoke_param_cap(inv, index, KTYPE_LEDGER, &cap);
+    *out = status == ST_OK ? ledger_of(cap->object) : NULL;
+    return status;
+}
+
+status_t SchedulingPolicy_kernel_new_lease(struct invocation *inv,
+                                           SchedulingPolicy_new_lease_params_r params,
+                                           SchedulingPolicy_new_lease_results_b results)
+{
+    struct ledger *ledger;
+    status_t status = payer(inv, SchedulingPolicy_new_lease_params_get_ledger(params), &ledger);
+    if (status == ST_OK) {
+        status = invoke_reserve_caps(inv, 1);
+    }
+    struct kobj *lease = NULL;
+    if (status == ST_OK) {
+        status = cpu_lease_create(ledger, &lease);
+    }
+    if (status == ST_OK) {
+        SchedulingPolicy_new_lease_results_set_lease(
+            results, invoke_add_cap(inv, lease, KTYPE_CPU_LEASE,
+                                    kernel_interfaces[KTYPE_CPU_LEASE].facet_all));
+    }
+    return status;
+}
+
 status_t SchedulingPolicy_kernel_new_context(struct invocation *inv,
                                              SchedulingPolicy_new_context_params_r params,
                                              SchedulingPolicy_new_context_results_b results)
@@ -104,13 +139,10 @@ status_t SchedulingPolicy_kernel_new_context(struct invocation *inv,
     unsigned weight = SchedulingPolicy_new_context_params_get_weight(params);
     uint64_t budget_ns = SchedulingPolicy_new_context_params_get_budget_ns(params);
     uint64_t period_ns = SchedulingPolicy_new_context_params_get_period_ns(params);
-    uint16_t index = SchedulingPolicy_new_context_params_get_ledger(params);
-    struct ledger *ledger = inv->process->ledger;
+    struct ledger *ledger;
     status_t status = check(class, weight, budget_ns, period_ns);
-    if (status == ST_OK && index != NO_CAP) {
-        const struct capability *cap;
-        status = invoke_param_cap(inv, index, KTYPE_LEDGER, &cap);
-        ledger = status == ST_OK ? ledger_of(cap->object) : ledger;
+    if (status == ST_OK) {
+        status = payer(inv, SchedulingPolicy_new_context_params_get_ledger(params), &ledger);
     }
     if (status == ST_OK) {
         status = invoke_reserve_caps(inv, 1);

@@ -382,6 +382,9 @@ status_t ThreadControl_kernel_set_thread_pointer(struct invocation *inv,
 {
     (void)results;
     uint64_t address = ThreadControl_set_thread_pointer_params_get_address(params);
+    if (inv->thread != cpu_this()->current) {
+        return ST_BAD_STATE; /* its ring is polled, and it runs elsewhere */
+    }
     return arch_thread_set_tls(&inv->thread->arch, uaddr(address)) ? ST_OK : ST_BAD_ARGUMENT;
 }
 

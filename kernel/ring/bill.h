@@ -29,9 +29,15 @@ static ALWAYS_INLINE void bill_cut_locked(struct ring *ring)
     ring->cut = ring_clock(ring);
 }
 
+/* For a poller (ring/poll.h), which is not the ring's thread: what this CPU did since it was last asked. */
+COLD uint64_t bill_of_poller(void);
+
 /* The piece of the ring's thread, which runs here and RETURNs a call. */
 static ALWAYS_INLINE uint64_t bill_take(struct ring *ring, struct cpu *cpu)
 {
+    if (UNLIKELY(cpu->current == &cpu->idle)) {
+        return bill_of_poller();
+    }
     cpu_charge(cpu, ring->thread);
     uint64_t now = ring_clock(ring);
     uint64_t bill = now - ring->cut;

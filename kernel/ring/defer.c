@@ -259,7 +259,8 @@ COLD enum defer defer_run(struct ring *ring)
     for (unsigned i = 0; i < RING_SLICE_SQES; i++) {
         if (!run_one(ring)) {
             if (!ring_has_room(ring, 1)) {
-                uint32_t waiting = atomic_load_relaxed(&ring->ready) / DEFER_ARM;
+                uint32_t waiting =
+                    (atomic_load_relaxed(&ring->ready) & ~(uint32_t)DEFER_POLLED) / DEFER_ARM;
                 return waiting > ring->refusing ? DEFER_STARVED : DEFER_DONE;
             }
             if (!arm_one(ring)) {

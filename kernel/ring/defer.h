@@ -11,7 +11,8 @@
  * without recursion.
  *
  * `ready` is looked at once in each cap_enter. DEFER_RUN counts ready_list; DEFER_ARM counts `unarmed`, which
- * needs room, and an unfinished refusal, which needs SQEs.
+ * needs room, and an unfinished refusal, which needs SQEs; DEFER_POLLED says that the ring is polled, so that a
+ * cap_enter has to agree with its poller first (ring/poll.h).
  */
 #ifndef CAPOS_KERNEL_RING_DEFER_H
 #define CAPOS_KERNEL_RING_DEFER_H
@@ -19,7 +20,7 @@
 #include "ring/op.h"
 #include "ring/record_inline.h"
 
-enum { DEFER_RUN = 1, DEFER_ARM = 1 << 16 };
+enum { DEFER_RUN = 1, DEFER_ARM = 1 << 16, DEFER_POLLED = 1 << 30 };
 
 /* Flags of a record's SQE that make its end a matter of this file. */
 #define SQE_FLAGGED \

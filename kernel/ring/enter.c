@@ -18,14 +18,12 @@
 #include "object/thread.h"
 #include "ring/op.h"
 #include "ring/defer.h"
+#include "ring/poll.h"
 #include "ring/quick.h"
 #include "ring/record_inline.h"
 #include "ring/ring.h"
 #include "sched/cpu.h"
 #include "sched/sched.h"
-
-/* DRAIN_MORE: cap_enter has more to do before it answers or waits. */
-enum drain { DRAIN_EMPTY, DRAIN_STALLED, DRAIN_MORE, DRAIN_BAD, DRAIN_RESUMED };
 
 enum { SQE_WORDS = sizeof(struct capos_sqe) / 8 };
 
@@ -690,11 +688,19 @@ static ALWAYS_INLINE void answer_or_wait(struct ring *ring, uint64_t min_complet
     }
 }
 
-static ALWAYS_INLINE void set_flags(struct capos_ring_header *header, bool stalled)
+COLD void ring_say_flags(struct ring *ring, bool stalled)
+{
+    ring_store(&ring->header->flags,
+               (stalled ? CAPOS_RING_STALLED : 0) |
+                   (atomic_load_relaxed(&ring->polled) != 0 ? CAPOS_RING_POLLED : 0));
+}
+
+static ALWAYS_INLINE void set_flags(struct ring *ring, const struct capos_ring_header *header,
+                                    bool stalled)
 {
     uint64_t flags = stalled ? CAPOS_RING_STALLED : 0;
     if (UNLIKELY(ring_load(&header->flags) != flags)) {
-        ring_store(&header->flags, flags);
+        ring_say_flags(ring, stalled);
     }
 }
 
@@ -729,14 +735,14 @@ COLD static enum drain refuse_chain(struct ring *ring, struct capos_ring_header 
     return DRAIN_MORE;
 }
 
-/* One slice of what is to be done: what was consumed before, then new SQEs. */
-COLD static enum drain go_on(struct ring *ring, struct capos_ring_header *header)
+COLD enum drain ring_go_on(struct ring *ring, struct capos_ring_header *header)
 {
     uint64_t tail = ring_load_acquire(&header->sq_tail);
     if (!indices_good(ring, header, tail)) {
         return DRAIN_BAD;
     }
-    enum defer defer = atomic_load_relaxed(&ring->ready) != 0 ? defer_run(ring) : DEFER_DONE;
+    bool deferred = (atomic_load_relaxed(&ring->ready) & ~(uint32_t)DEFER_POLLED) != 0;
+    enum defer defer = deferred ? defer_run(ring) : DEFER_DONE;
     if (defer == DEFER_LEFT) {
         return DRAIN_MORE;
     }
@@ -749,17 +755,28 @@ COLD static enum drain go_on(struct ring *ring, struct capos_ring_header *header
     return drained == DRAIN_EMPTY && defer == DEFER_STARVED ? DRAIN_STALLED : drained;
 }
 
+/* Of a polled ring, which its thread then has up to the end of this entry, where poll_begin gives it back. False: a slice
+ * of the poller's is under way. */
+COLD static bool take_from_poller(struct ring *ring)
+{
+    bool taken = poll_take(ring);
+    cpu_this()->attention |= taken ? CPU_POLL : 0;
+    return taken;
+}
+
 /* What takes more than one slice. DRAIN_RESUMED: the system call is answered, or made again. */
 NOINLINE COLD static enum drain enter_slices(struct ring *ring, struct capos_ring_header *header)
 {
+    bool mine = atomic_load_relaxed(&ring->ready) < DEFER_POLLED || take_from_poller(ring);
     for (;;) {
-        if (arch_interrupt_pending() || cpu_this()->attention != 0 ||
+        if (!mine || arch_interrupt_pending() ||
+            (cpu_this()->attention & ~(uint32_t)CPU_POLL) != 0 ||
             process_is_exiting(ring->process)) {
             arch_syscall_restart(&ring->thread->arch);
             return DRAIN_RESUMED;
         }
         STEP(end());
-        enum drain drained = go_on(ring, header);
+        enum drain drained = ring_go_on(ring, header);
         if (drained != DRAIN_MORE) {
             return drained;
         }
@@ -770,7 +787,7 @@ void ring_enter(struct ring *ring, uint64_t min_complete, uint64_t deadline_ns)
 {
     struct capos_ring_header *header = ring_header(ring);
     enum drain drained = DRAIN_MORE;
-    if (LIKELY(atomic_load_relaxed(&ring->ready) == 0)) {
+    if (LIKELY(atomic_load_acquire(&ring->ready) == 0)) {
         drained = drain(ring, header, min_complete, deadline_ns);
     }
     if (UNLIKELY(drained == DRAIN_MORE)) {
@@ -783,6 +800,6 @@ void ring_enter(struct ring *ring, uint64_t min_complete, uint64_t deadline_ns)
         arch_syscall_set_result(&ring->thread->arch, (uint64_t)(int64_t)ST_BAD_RING);
         return;
     }
-    set_flags(header, drained == DRAIN_STALLED);
+    set_flags(ring, header, drained == DRAIN_STALLED);
     answer_or_wait(ring, min_complete, deadline_ns, drained == DRAIN_STALLED);
 }

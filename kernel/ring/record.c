@@ -38,7 +38,7 @@ static void sleep_done(struct record *rec, uint32_t generation)
     record_complete_message(rec, words, (uint32_t)len, NULL, 0);
 }
 
-static void deadline_passed(struct timer *timer, uint32_t generation)
+COLD static void deadline_passed(struct timer *timer, uint32_t generation)
 {
     struct record *rec = CONTAINER_OF(timer, struct record, deadline);
     if (atomic_load_relaxed(&rec->sleeping)) {

@@ -18,6 +18,7 @@
 #include "object/kernel_trace.h"
 #include "object/process.h"
 #include "object/thread.h"
+#include "ring/poll.h"
 #include "sched/timer.h"
 
 enum {
@@ -417,6 +418,7 @@ bool ring_close_slice(struct ring *ring)
         registry_remove(ring);
     }
     timer_cancel(&ring->thread->deadline);
+    poll_nudge(ring);
     return abort_some(ring) && atomic_load_acquire(&ring->refs) == 0 && timers_quiet(ring);
 }
 

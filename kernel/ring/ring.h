@@ -10,7 +10,8 @@
  * exceed cq_entries; `claimed` minus `released` is their sum. R2 ordinary operations leave cq_entries - cq_ordinary slots for those of the reserve
  * (CANCEL, RELEASE, FINISH, RETURN, UNPARK, SIGNAL). R3 wait_min is non-zero exactly while the
  * thread is BLOCKED, and whoever zeroes it wakes the thread. R4 a record is active exactly while it
- * is in `active`. Lock: `lock` (rank LOCK_RING) for all that is marked [r].
+ * is in `active`. R5 what is marked [c] belongs to who has `taken` while the ring is polled (ring/poll.h). Lock: `lock` (rank
+ * LOCK_RING) for all that is marked [r].
  */
 #ifndef CAPOS_KERNEL_RING_RING_H
 #define CAPOS_KERNEL_RING_RING_H
@@ -86,7 +87,12 @@ struct ring {
     bool closing;           /* [r] no new record */
     _Atomic uint32_t ready; /* [r] counts `ready_list`, and in the upper half what else is to be
                                    done before SQEs are taken: see ring/defer.h */
-    bool refusing;          /* [c] SQEs are refused up to the end of a chain */
+    _Atomic uint8_t
+        taken; /* [a] a polled ring is in a drain, of its thread or its poller: see ring/poll.h */
+    _Atomic uint8_t polled; /* [a] the poller takes SQEs; written by who has `taken` */
+    _Atomic uint16_t
+        poller;    /* [a] number of the CPU that polls it, or 0; written by who has `taken` */
+    bool refusing; /* [c] SQEs are refused up to the end of a chain */
     struct list ready_list; /* [r] deferred records that may be carried out */
     struct list answers;    /* [r] of entries with KEEP: ring/pipeline.c */
     uint32_t answer_count;  /* [r] */
@@ -152,6 +158,16 @@ static ALWAYS_INLINE uint64_t ring_load(const void *p)
 static ALWAYS_INLINE uint64_t ring_load_acquire(const void *p)
 {
     return __atomic_load_n((const uint64_t *)p, __ATOMIC_ACQUIRE);
+}
+
+static ALWAYS_INLINE uint64_t ring_load_seq_cst(const void *p)
+{
+    return __atomic_load_n((const uint64_t *)p, __ATOMIC_SEQ_CST);
+}
+
+static ALWAYS_INLINE void ring_store_seq_cst(void *p, uint64_t v)
+{
+    __atomic_store_n((uint64_t *)p, v, __ATOMIC_SEQ_CST);
 }
 
 static ALWAYS_INLINE void ring_store(void *p, uint64_t v)

@@ -13,6 +13,7 @@
 #include "lib/base/list.h"
 #include "object/thread.h"
 #include "sched/context.h"
+#include "sched/lease.h"
 #include "sched/timer.h"
 
 /* struct cpu.attention */
@@ -21,6 +22,7 @@ enum {
     CPU_REARM = 1 << 1,   /* the timer was spent, or a slice is to begin */
     CPU_GONE = 1 << 2,    /* who entered has blocked: it may run elsewhere already */
     CPU_HANDOFF = 1 << 3, /* `handoff` was woken in this entry */
+    CPU_POLL = 1 << 4,    /* the ring of who entered is polled from now on: ring/poll.h */
 };
 
 enum {
@@ -64,6 +66,7 @@ struct cpu {
     _Atomic uint32_t job_count; /* [a] written under the lock */
 
     struct scans scans; /* [c] */
+    struct cpu_lease lease;
 
     _Atomic uint64_t sequence; /* [a] odd: inside the kernel; written by this CPU only */
 

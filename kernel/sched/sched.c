@@ -24,6 +24,7 @@
 #include "object/process.h"
 #include "object/scheduling.h"
 #include "mem/frames.h"
+#include "ring/poll.h"
 #include "ring/record_inline.h"
 #include "ring/wait.h"
 #include "sched/cpu.h"
@@ -291,7 +292,8 @@ COLD static void call_idle_cpu(bool or_alone)
 {
     arch_cpu_mask_t idle = atomic_load_relaxed(&idle_mask);
     for (unsigned id = 0; idle == 0 && or_alone && id < arch_cpu_count(); id++) {
-        if (cpus[id] != cpu_this() && atomic_load_relaxed(&cpus[id]->ready_count) == 0) {
+        if (cpus[id] != cpu_this() && (leased_cpus() & bit_of(id)) == 0 &&
+            atomic_load_relaxed(&cpus[id]->ready_count) == 0) {
             idle = bit_of(id);
         }
     }
@@ -398,16 +400,17 @@ static ALWAYS_INLINE bool go_over(struct cpu *cpu, const struct thread *prev)
     return true;
 }
 
-/* An idle CPU, else the one with the fewest threads waiting; this one when all are alike. */
+/* An idle CPU, else the one with the fewest threads waiting; this one when all are alike. None that is leased:
+ * the boot CPU never is. */
 COLD static struct cpu *least_loaded(void)
 {
-    arch_cpu_mask_t idle = atomic_load_relaxed(&idle_mask);
-    struct cpu *best = cpu_this();
+    arch_cpu_mask_t idle = atomic_load_relaxed(&idle_mask), leased = leased_cpus();
+    struct cpu *best = (leased & bit_of(cpu_this()->id)) == 0 ? cpu_this() : cpus[0];
     uint32_t best_count = atomic_load_relaxed(&best->ready_count) + 1;
     for (unsigned id = 0; id < arch_cpu_count(); id++) {
         uint32_t count = atomic_load_relaxed(&cpus[id]->ready_count) +
                          ((idle & bit_of(id)) != 0 || cpus[id] == best ? 0 : 1);
-        if (count < best_count && cpus[id] != best) {
+        if (count < best_count && cpus[id] != best && (leased & bit_of(id)) == 0) {
             best = cpus[id];
             best_count = count;
         }
@@ -501,8 +504,9 @@ COLD static void arm(struct cpu *cpu, const struct thread *next)
     if (cpu->slice_end_ns < deadline_ns) {
         deadline_ns = cpu->slice_end_ns;
     }
-    if (next == &cpu->idle && jobs) {
-        deadline_ns = 0; /* take what is pending, then come back to the jobs at once */
+    if (next == &cpu->idle && (jobs || cpu->lease.polling)) {
+        deadline_ns =
+            0; /* take what is pending, then come back to the jobs, or the ring, at once */
     }
     cpu->attention &= ~(uint32_t)CPU_REARM;
     if (deadline_ns != cpu->timers.armed_ns) {
@@ -532,7 +536,7 @@ COLD static struct thread *resume(struct cpu *cpu, struct thread *next, bool que
     } else {
         charge_to(cpu, &sched_system, SCHED_CLASSES - 1);
     }
-    set_idle(cpu, next == &cpu->idle);
+    set_idle(cpu, next == &cpu->idle && (leased_cpus() & bit_of(cpu->id)) == 0);
     cpu->current = next;
     atomic_store_relaxed(&cpu->since, arch_cycles()); /* jobs and idle times are nobody's */
     trace_switch(next, CAPOS_TRACE_RUN);
@@ -600,9 +604,51 @@ COLD static struct thread *next_or_idle(struct cpu *cpu)
     return resume(cpu, next, next != &cpu->idle);
 }
 
+/* One that was here when the CPU was leased, or has been woken on it since, goes on elsewhere. */
+COLD static void send_on(struct cpu *cpu)
+{
+    struct thread *thread = run_queue_take(cpu, NULL);
+    if (thread != NULL) {
+        make_ready(least_loaded(), thread);
+    }
+}
+
+/* A leased CPU resumes nobody: who is here goes elsewhere, then, once this CPU was idle, its ring is polled. */
+COLD static struct thread *choose_leased(struct cpu *cpu, struct thread *prev)
+{
+    queue_handoff(cpu);
+    charge(cpu);
+    if (prev != &cpu->idle && (cpu->attention & CPU_GONE) == 0 && !bury(prev)) {
+        cpu_charge(cpu, prev);
+        trace_switch(prev, CAPOS_TRACE_STOP);
+        make_ready(least_loaded(), prev);
+    }
+    send_on(cpu);
+    if (job_pending()) {
+        if (prev != &cpu->idle) {
+            arch_thread_let_go();
+        }
+        (void)run_job(cpu);
+    }
+    cpu->attention = 0;
+    if (prev == &cpu->idle) {
+        lease_run(cpu);
+    }
+    queue_handoff(cpu);
+    cpu->lease.polling |= prev != &cpu->idle || atomic_load_relaxed(&cpu->ready_count) != 0;
+    return resume(cpu, &cpu->idle, false);
+}
+
 /* Apart, so that a hand-off saves no registers. */
 NOINLINE COLD static struct thread *choose(struct cpu *cpu, struct thread *prev)
 {
+    if (UNLIKELY((cpu->attention & CPU_POLL) != 0)) {
+        cpu->attention &= ~(uint32_t)CPU_POLL;
+        poll_begin(prev->ring);
+    }
+    if (UNLIKELY(atomic_load_relaxed(&cpu->lease.state) != LEASE_NONE) && !lease_is_over(cpu)) {
+        return choose_leased(cpu, prev);
+    }
     if (may_hand_off(cpu) && change_context(cpu)) {
         return hand_off(cpu);
     }

@@ -410,3 +410,43 @@ TEST(ring_room_for_words,
     capos_call_finish(&call);
     CHECK_STR_EQ(capos_call_text(&call, words, sizeof(words)), text);
 }
+
+TEST(ring_polled, "what is submitted to a polled ring is not entered for; who waits long is")
+{
+    static struct capos_op op;
+    setup();
+    header->flags = CAPOS_RING_POLLED;
+    CHECK(capos_ring_is_polled());
+    capos_op_init(&op, CAPOS_OP_NOP, 0);
+    capos_op_submit(&op);
+    capos_push();
+    CHECK_EQ(kernel.entries, 0);
+    CHECK_EQ(header->sq_tail, kernel.head + 1);
+    CHECK(capos_op_wait(&op, CAPOS_FOREVER)); /* nobody polls after all: it enters in the end */
+    CHECK_EQ(kernel.entries, 1);
+    CHECK_EQ(op.cqe.result, ST_OK);
+    header->flags = 0;
+    CHECK(!capos_ring_is_polled());
+    CHECK_EQ(capos_op_run(&op), ST_OK);
+    CHECK_EQ(kernel.entries, 2);
+}
+
+TEST(ring_polled_stall, "a polled ring's queue is never taken back, though the kernel says STALLED")
+{
+    static struct capos_op ops[3];
+    setup();
+    for (unsigned i = 0; i < 3; i++) {
+        capos_op_init(&ops[i], CAPOS_OP_NOP, 0);
+        capos_op_submit(&ops[i]);
+    }
+    kernel.allow = 1;
+    capos_flush();
+    header->flags = CAPOS_RING_POLLED;
+    uint64_t tail = header->sq_tail;
+    CHECK(capos_op_wait(&ops[0], CAPOS_FOREVER));
+    CHECK_EQ(header->sq_tail, tail);
+    CHECK_EQ(capos_ring_stats()->stalls, 0);
+    kernel.allow = 0;
+    CHECK(capos_op_wait(&ops[2], CAPOS_FOREVER));
+    CHECK_EQ(ops[2].cqe.result, ST_OK);
+}

@@ -34,6 +34,14 @@ void arch_thread_init_idle(struct arch_thread *thread, unsigned cpu)
     thread->is_idle = true;
 }
 
+void arch_idle_aspace(struct arch_thread *idle, struct arch_aspace *aspace)
+{
+    idle->aspace = aspace;
+    if (atomic_load_relaxed(&host_this()->loaded) != aspace) {
+        host_aspace_load(aspace);
+    }
+}
+
 bool arch_thread_detach(struct arch_thread *thread)
 {
     struct host_cpu *cpu = host_this();

@@ -49,6 +49,20 @@ void arch_thread_init_idle(struct arch_thread *thread, unsigned cpu)
     atomic_store_relaxed(&thread->on_cpu, 0);
 }
 
+COLD void arch_idle_aspace(struct arch_thread *idle, struct arch_aspace *aspace)
+{
+    struct cpu_block *cpu = this_cpu();
+    idle->aspace = aspace;
+    if (atomic_load_relaxed(&cpu->loaded) == aspace) {
+        return;
+    }
+    if (aspace == NULL) {
+        aspace_let_go(cpu);
+    } else {
+        aspace_load(cpu, aspace);
+    }
+}
+
 bool arch_thread_detach(struct arch_thread *thread)
 {
     struct cpu_block *cpu = this_cpu();

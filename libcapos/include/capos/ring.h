@@ -48,6 +48,10 @@ bool capos_reap(void);
 /* Flush, and let the kernel take them in, without waiting. */
 void capos_push(void);
 
+/* A processor takes what is flushed as it comes (CpuLease.poll): nothing enters the kernel but who waits long. False: none
+ * does, or it sleeps, and the next entry wakes it. */
+bool capos_ring_is_polled(void);
+
 /* One turn of the event loop: flush, wait for a completion until the absolute deadline, then run
  * the callbacks of all operations that are done. False: the deadline passed and none was run. */
 bool capos_step(uint64_t deadline_ns);
@@ -77,6 +81,9 @@ struct capos_ring_stats {
     uint64_t unexpected; /* completions that belong to nothing: ignored */
 };
 const struct capos_ring_stats *capos_ring_stats(void);
+
+/* For the loop of who waits for another processor. */
+void capos_relax(void);
 
 /* The processor's cycle counter, in which bills are. */
 uint64_t capos_cycles(void);

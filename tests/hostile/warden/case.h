@@ -94,7 +94,8 @@ struct hostile_case {
 extern const struct hostile_case forged_cases[], entry_cases[], queue_cases[], pointer_cases[],
     message_cases[], transfer_cases[], call_cases[], memory_cases[], exhaust_cases[], fault_cases[],
     death_cases[], launch_cases[], ledger_cases[], thread_cases[], park_cases[], session_cases[],
-    runtime_cases[], grant_cases[], flag_cases[], watch_cases[], debug_cases[], scheduling_cases[];
+    runtime_cases[], grant_cases[], flag_cases[], watch_cases[], debug_cases[], scheduling_cases[],
+    lease_cases[];
 
 /* Case number n over all families; NULL past the last. */
 const struct hostile_case *case_at(unsigned n);

@@ -38,7 +38,7 @@ static const struct hostile_case *const families[] = {
     forged_cases, entry_cases,  queue_cases,   pointer_cases,    message_cases, transfer_cases,
     call_cases,   memory_cases, exhaust_cases, fault_cases,      death_cases,   launch_cases,
     ledger_cases, thread_cases, park_cases,    session_cases,    runtime_cases, grant_cases,
-    flag_cases,   watch_cases,  debug_cases,   scheduling_cases,
+    flag_cases,   watch_cases,  debug_cases,   scheduling_cases, lease_cases,
 };
 
 const struct hostile_case *case_at(unsigned n)
@@ -109,6 +109,7 @@ bool warden_read_usage(struct usage *out)
         unsigned index = (unsigned)Usage_get_ledger_class(usage);
         if (index < LEDGER_CLASS_COUNT) {
             out->used[index] = Usage_get_used(usage);
+            out->limit[index] = Usage_get_limit(usage);
         }
     }
     capos_call_end(&call);
@@ -275,12 +276,24 @@ static const char *wanted_prefix(void)
     return "";
 }
 
+/* The case is asked for, and this machine has the processors that it promises its roles. */
+static bool is_wanted(const struct hostile_case *c, const char *prefix)
+{
+    struct usage usage;
+    bool enough = warden_read_usage(&usage);
+    for (unsigned i = 0; i < CASE_LIMITS; i++) {
+        enough = enough && (!c->limits[i].set || c->limits[i].ledger_class != LEDGER_CLASS_CPU_NS ||
+                            c->limits[i].amount <= usage.limit[LEDGER_CLASS_CPU_NS]);
+    }
+    return enough && strncmp(c->name, prefix, strlen(prefix)) == 0;
+}
+
 /* How many lines will come, so that one too few, or one too many, is noticed. */
 static void announce(const char *prefix)
 {
     unsigned count = images_count(prefix);
     for (unsigned i = 0; case_at(i) != NULL; i++) {
-        count += strncmp(case_at(i)->name, prefix, strlen(prefix)) == 0;
+        count += is_wanted(case_at(i), prefix);
     }
     capos_log("@plan hostile %u", count);
 }
@@ -303,7 +316,7 @@ int capos_main(void)
     const char *prefix = wanted_prefix();
     announce(prefix);
     for (unsigned i = 0; case_at(i) != NULL; i++) {
-        if (strncmp(case_at(i)->name, prefix, strlen(prefix)) == 0) {
+        if (is_wanted(case_at(i), prefix)) {
             try_case(case_at(i), i);
         }
     }
