@@ -110,7 +110,7 @@ GRUB_MODULES := part_gpt part_msdos iso9660 fat multiboot2 normal configfile boo
 SOURCE_DATE_EPOCH ?= 1767225600
 ISO_DATE := 2026010100000000
 
-$(O)/capos.iso: $(O)/kernel.elf $(O)/boot.archive tools/make-iso
+$(O)/capos.iso: $(O)/kernel.elf $(O)/boot.archive tools/make-iso tools/boot-tree tools/grub.cfg
 	$(call say,ISO,$@)
 	$(Q)SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) GRUB_MODULES='$(GRUB_MODULES)' ISO_DATE=$(ISO_DATE) \
 		tools/make-iso $(O)/kernel.elf $(O)/boot.archive $@
@@ -121,5 +121,22 @@ iso-again: $(O)/kernel.elf $(O)/boot.archive
 	$(Q)SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) GRUB_MODULES='$(GRUB_MODULES)' ISO_DATE=$(ISO_DATE) \
 		tools/make-iso $(O)/kernel.elf $(O)/boot.archive $(OUT)
 
+# The disk image boots on both as well; qcow2 is the same, compressed.
+$(O)/capos.img: $(O)/kernel.elf $(O)/boot.archive tools/make-disk tools/boot-tree tools/grub.cfg
+	$(call say,DISK,$@)
+	$(Q)SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) GRUB_MODULES='$(GRUB_MODULES)' tools/make-disk $(O)/kernel.elf $(O)/boot.archive $@
+
+$(O)/capos.qcow2: $(O)/capos.img
+	$(call say,QCOW2,$@)
+	$(Q)qemu-img convert -q -c -f raw -O qcow2 $< $@
+
+.PHONY: disk-again
+disk-again: $(O)/kernel.elf $(O)/boot.archive
+	$(Q)SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) GRUB_MODULES='$(GRUB_MODULES)' tools/make-disk $(O)/kernel.elf $(O)/boot.archive $(OUT)
+
+IMAGES := $(O)/kernel.elf $(O)/boot.archive $(O)/capos.iso $(O)/capos.img $(O)/capos.qcow2
+
 .PHONY: image
-image: $(O)/kernel.elf $(O)/boot.archive $(O)/capos.iso ## build kernel.elf, boot.archive and capos.iso
+image: $(IMAGES) ## build kernel.elf, boot.archive, capos.iso, capos.img (GPT) and capos.qcow2, and print their sizes
+	@for file in $(IMAGES); do \
+		printf '%-22s %6d KiB, %6d KiB on this disk\n' $$file $$(($$(wc -c <$$file) / 1024)) $$(du -k $$file | cut -f 1); done

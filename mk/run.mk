@@ -12,10 +12,10 @@ build/.accel: tools/accel | $(O)/kernel.elf
 	@tools/accel $(O)/kernel.elf > $@
 
 RUN_OPTIONS = --build $(O) --cpus $(CPUS) --memory $(MEMORY) --boot $(BOOT) --accel $(or $(ACCEL),$$(cat build/.accel))
-IMAGE_FOR_BOOT = $(O)/kernel.elf $(O)/boot.archive $(if $(filter-out pvh,$(BOOT)),$(O)/capos.iso)
+IMAGE_FOR_BOOT = $(O)/kernel.elf $(O)/boot.archive $(if $(filter bios uefi,$(BOOT)),$(O)/capos.iso) $(if $(filter disk%,$(BOOT)),$(O)/capos.img)
 
 .PHONY: run gdb
-run: $(IMAGE_FOR_BOOT) build/.accel ## boot to a prompt in this terminal [CPUS=2 MEMORY=512 BOOT=pvh|bios|uefi GDB=1 WORDS=...]
+run: $(IMAGE_FOR_BOOT) build/.accel ## boot to a prompt in this terminal [CPUS=2 MEMORY=512 BOOT=pvh|bios|uefi|disk|disk-uefi GDB=1 WORDS=...]
 	@tools/run $(RUN_OPTIONS) $(if $(filter 1,$(GDB)),--gdb) -- $(WORDS)
 
 gdb: $(O)/kernel.elf ## attach gdb to a system started with make run GDB=1; capos prints its objects
@@ -34,7 +34,7 @@ fuzz: $(FUZZ_PROGRAMS) ## fuzz [T=name of tests/fuzz/NAME_fuzz FUZZ_SECONDS=60]
 
 # The checking kernel: lock ranks, invariants, poisoned memory. A make of its own, for its own flags.
 .PHONY: kernel-debug
-TEST_NEEDS := $(UNIT_PROGRAMS) $(FUZZ_PROGRAMS) $(O)/kernel.elf $(O)/boot.archive $(O)/test.archive $(O)/hostile.archive $(O)/capos.iso
+TEST_NEEDS := $(UNIT_PROGRAMS) $(FUZZ_PROGRAMS) $(O)/kernel.elf $(O)/boot.archive $(O)/test.archive $(O)/hostile.archive $(O)/capos.iso $(O)/capos.img $(O)/capos.qcow2
 kernel-debug: $(TEST_NEEDS)
 	@$(if $(filter 1,$(DEBUG)),:,$(MAKE) --no-print-directory DEBUG=1 kernel)
 

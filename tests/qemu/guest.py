@@ -38,7 +38,7 @@ class Guest:
     """Boot a machine. Use as a context manager: leaving it ends the machine, whatever happened."""
 
     def __init__(self, name, *, boot="pvh", cpus=1, memory_mib=512, cmdline="", machine=(), build="build",
-                 archive="boot", anchor=None, iso=None, deadline_s=60.0, quiet_s=20.0, log_dir="build/test-logs", accel=None, kernel=None):
+                 archive="boot", anchor=None, iso=None, disk=None, deadline_s=60.0, quiet_s=20.0, log_dir="build/test-logs", accel=None, kernel=None):
         self.name = name
         self.boot = boot
         self.log_dir = log_dir
@@ -56,7 +56,7 @@ class Guest:
         self._dir = tempfile.mkdtemp(prefix="capos-")
         self._selector = selectors.DefaultSelector()
         self._sockets = {}
-        args = self._arguments(boot, cpus, memory_mib, cmdline, machine, build, archive, anchor, iso, accel, kernel)
+        args = self._arguments(boot, cpus, memory_mib, cmdline, machine, build, archive, anchor, iso, disk, accel, kernel)
         # timeout(1) as well: a machine must not outlive a harness that was killed.
         self._process = subprocess.Popen(["timeout", "-k", "5", str(int(deadline_s) + 10)] + args,
                                          stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
@@ -68,7 +68,7 @@ class Guest:
             self.close()
             raise
 
-    def _arguments(self, boot, cpus, memory_mib, cmdline, machine, build, archive, anchor, iso, accel, kernel):
+    def _arguments(self, boot, cpus, memory_mib, cmdline, machine, build, archive, anchor, iso, disk, accel, kernel):
         args = ["qemu-system-x86_64", "-machine", "q35", "-m", str(memory_mib), "-smp", str(cpus), "-nodefaults",
                 "-no-user-config", "-display", "none", "-no-reboot",
                 "-device", "isa-debug-exit,iobase=0xf4,iosize=4"]
@@ -84,10 +84,14 @@ class Guest:
             words = [f"archive={anchor or index_hash(image)}"] if anchor != "" else []
             args += ["-kernel", kernel or os.path.join(build, "kernel.elf"), "-initrd", image,
                      "-append", " ".join(words + cmdline.split())]
+        elif boot.startswith("disk"):
+            image = disk or os.path.join(build, "capos.img")
+            form = "qcow2" if image.endswith(".qcow2") else "raw"
+            args += ["-drive", f"if=none,id=disk,format={form},snapshot=on,file={image}", "-device", "ide-hd,drive=disk"]
         else:
             args += ["-cdrom", iso or os.path.join(build, "capos.iso")]
-            if boot == "uefi":
-                args += ["-bios", OVMF]
+        if boot.endswith("uefi"):
+            args += ["-bios", OVMF]
         return args + list(machine)
 
     def _connect(self, channel):

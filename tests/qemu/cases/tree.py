@@ -70,14 +70,40 @@ def abi_drifts(t):
             t.check(wanted in said.split("\n") and done.returncode == 1, f"{header}: {wanted}", said + done.stderr.decode())
 
 
+def made_twice(t, verb, ending):
+    """Two images of the same kernel and archive: their paths. They must be equal."""
+    paths, digests = [], []
+    for name in ("first", "second"):
+        paths.append(f"build/test-logs/{name}.{ending}")
+        done = subprocess.run(["make", "--no-print-directory", "-s", verb, f"OUT={paths[-1]}"],
+                              capture_output=True, text=True, check=False)
+        t.require(done.returncode == 0, f"the {ending} is made", done.stderr[-2000:])
+        with open(paths[-1], "rb") as file:
+            digests.append(hashlib.sha256(file.read()).hexdigest())
+    t.require(digests[0] == digests[1], f"the two of {ending} are equal", " ".join(digests))
+    return paths
+
+
 @case("tree.iso", "the same kernel and archive make the same ISO, byte for byte", weight=3)
 def iso_repeats(t):
-    digests = []
-    for name in ("first", "second"):
-        out = f"build/test-logs/{name}.iso"
-        done = subprocess.run(["make", "--no-print-directory", "-s", "iso-again", f"OUT={out}"],
-                              capture_output=True, text=True, check=False)
-        t.require(done.returncode == 0, "the ISO is made", done.stderr[-2000:])
-        with open(out, "rb") as file:
-            digests.append(hashlib.sha256(file.read()).hexdigest())
-    t.require(digests[0] == digests[1], "the two ISOs are equal", " ".join(digests))
+    made_twice(t, "iso-again", "iso")
+
+
+@case("tree.disk", "the same kernel and archive make the same disk image, whose partition table is sound", weight=3)
+def disk_repeats(t):
+    path = made_twice(t, "disk-again", "img")[0]
+
+    def verdict():
+        done = subprocess.run(["/usr/sbin/sgdisk", "--verify", "--print", path], capture_output=True, text=True, check=False)
+        return done.stdout + done.stderr
+
+    said = verdict()
+    t.check("No problems found" in said, "sgdisk finds nothing wrong", said)
+    t.check("BIOS boot" in said and "EF02" in said and "EFI system" in said and "EF00" in said, "both partitions are there", said)
+    with open(path, "r+b") as file:  # a bit of the first table
+        file.seek(1024 + 40)
+        byte = file.read(1)[0]
+        file.seek(1024 + 40)
+        file.write(bytes([byte ^ 1]))
+    said = verdict()
+    t.check("No problems found" not in said, "a changed table is noticed", said)
