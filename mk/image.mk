@@ -3,7 +3,7 @@
 #
 # build/boot.archive is the product; build/test.archive is the same with the benchmarks and test manifests;
 # build/hostile.archive has the hostile programs' warden in init's place; the siege is a service of the test archive. The hash of an archive's index travels on the kernel's command line (archive=...).
-# manifests/default.capnp is the payload `manifest`; another manifests/NAME.capnp, and tests/NAME/manifest.capnp,
+# manifests/default.capnp with the manifest.capnp of every program's folder that has one is the payload `manifest`; another manifests/NAME.capnp, and tests/NAME/manifest.capnp,
 # is the payload `manifest/NAME`, started with the kernel word manifest=manifest/NAME. MANIFEST_BASE_NAME is what the
 # fragment NAME adds to.
 
@@ -24,14 +24,18 @@ TEST_MANIFESTS := $(sort $(wildcard tests/*/manifest.capnp))
 manifest_name = $(if $(filter manifests/%,$(1)),$(basename $(notdir $(1))),$(notdir $(patsubst %/,%,$(dir $(1)))))
 manifest_payload = $(if $(filter default,$(1)),manifest,manifest/$(1))
 
+# The part of the default manifest that a service brings along.
+MANIFEST_PARTS := $(sort $(wildcard apps/*/manifest.capnp services/*/manifest.capnp drivers/*/manifest.capnp))
+manifest_parts = $(if $(filter manifests/default.capnp,$(1) $(MANIFEST_BASE_$(call manifest_name,$(1)))),$(MANIFEST_PARTS))
+
 MANIFEST_BASE_hostile := manifests/default.capnp
 MANIFEST_BASE_stdio := manifests/default.capnp
 
 define manifest_rule
-build/manifest/$(call manifest_name,$(1)).bin: $(MANIFEST_BASE_$(call manifest_name,$(1))) $(1) $(SCHEMAS) $(wildcard manifests/local.capnp) $(MKARCHIVE)
+build/manifest/$(call manifest_name,$(1)).bin: $(MANIFEST_BASE_$(call manifest_name,$(1))) $(1) $(call manifest_parts,$(1)) $(SCHEMAS) $(wildcard manifests/local.capnp) $(MKARCHIVE)
 	$$(call say,MANIF,$(1))
 	@mkdir -p $$(@D)
-	$$(Q)$(MKARCHIVE) manifest -o $$@ -I. $(MANIFEST_BASE_$(call manifest_name,$(1))) $(1)
+	$$(Q)$(MKARCHIVE) manifest -o $$@ -I. $(MANIFEST_BASE_$(call manifest_name,$(1))) $(1) $(call manifest_parts,$(1))
 endef
 $(foreach file,$(PRODUCT_MANIFESTS) $(TEST_MANIFESTS),$(eval $(call manifest_rule,$(file))))
 

@@ -48,3 +48,7 @@ kernel-steps: $(O)/kernel.elf
 
 bench: $(O)/kernel.elf $(O)/boot.archive $(O)/test.archive $(O)/hostile.archive kernel-steps ## measure, write build/bench.tsv, print it beside the peers [T=prefix]
 	@tests/qemu/bench --build $(O) $(T:%=--only %)
+
+.PHONY: new-service
+new-service: ## begin a service of one's own: schema, code, manifest, test, page [NAME=word-box]
+	@tools/new-service '$(NAME)'

@@ -1,30 +1,44 @@
 # SPDX-License-Identifier: MIT
 """Pages that are tests: the blocks of kind `capos` are typed into a system, a fresh one for each page, and the commands of the
-blocks of kind `host` between them are run beside it."""
+blocks of kind `host` between them are run beside it. Blocks with `file=PATH` are files of a copy of the tree, those with
+`add=PATH before="LINE"` are put there before the line that begins so, and those of kind `tree` are run in it; what is typed after them
+goes into a system that is built of it."""
 
 import os
 import re
-import shutil
 import subprocess
 
 from case import case, doc_files
-from guest import Failure
+from tree_copy import build_copy, copy_tree, write_files
 
-BLOCK = re.compile(r"^```(capos|host)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-FILE = re.compile(r"^```\S* file=(\S+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-PROMPTS = {"capos": "capos> ", "host": "$ "}
+BLOCK = re.compile(r"^```([^\n`]*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+PROMPTS = {"capos": "capos> ", "host": "$ ", "tree": "$ "}
+FILE = re.compile(r"\S* file=(\S+)$")
+ADD = re.compile(r'\S* add=(\S+) before="([^"]+)"$')
 NAMED = re.compile(r"<(\w+)>")
 
 
-def steps(text):
-    """(kind, command, [lines expected in this order]) of every block of a page."""
+def commands(kind, block):
+    """(kind, command, [lines expected in this order]) of a block."""
     found = []
-    for kind, block in BLOCK.findall(text):
-        for line in block.splitlines():
-            if line.startswith(PROMPTS[kind]):
-                found.append((kind, line[len(PROMPTS[kind]):].split("   #")[0].rstrip(), []))
-            elif line.strip() and found:
-                found[-1][2].append(line.rstrip())
+    for line in block.splitlines():
+        if line.startswith(PROMPTS[kind]):
+            found.append((kind, line[len(PROMPTS[kind]):].split("   #")[0].rstrip(), []))
+        elif line.strip() and found:
+            found[-1][2].append(line.rstrip())
+    return found
+
+
+def steps(text):
+    """What a page does, in its order: commands, and ("file", path, text), ("add", path, line to put it before, text)."""
+    found = []
+    for info, block in BLOCK.findall(text):
+        if info in PROMPTS:
+            found += commands(info, block)
+        elif FILE.match(info):
+            found.append(("file", FILE.match(info)[1], block))
+        elif ADD.match(info):
+            found.append(("add", *ADD.match(info).groups(), block))
     return found
 
 
@@ -51,39 +65,65 @@ def missing(expected, printed, known):
     return None
 
 
-def on_host(command, known):
+def on_host(command, known, folder="."):
     """What a command prints here, status and all, with the words that are known by now."""
     command = NAMED.sub(lambda name: known.get(name[1], name[0]), command)
-    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False, timeout=120)
+    env = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")} | {"PWD": os.path.abspath(folder)}
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False, timeout=300, cwd=folder, env=env)
     return done.stdout + done.stderr + (f"status {done.returncode}\n" if done.returncode != 0 else "")
 
 
-def tree_with(files, name):
-    """A copy of the tree with these files in it, built; its build folder. What is built already is not built again."""
-    copy = os.path.abspath(os.path.join("build", "page", name))
-    shutil.rmtree(copy, ignore_errors=True)
-    os.makedirs(os.path.join(copy, "build"))
-    for folder, folders, names in os.walk("."):
-        folders[:] = [each for each in folders if each not in ("build", ".git", "__pycache__")]
-        os.makedirs(os.path.join(copy, folder), exist_ok=True)
-        for each in names:
-            shutil.copy2(os.path.join(folder, each), os.path.join(copy, folder, each))
-    for part in (".deps", "cache", "third", "tools", "gen", "obj", "libcapos.a"):
-        source = os.path.join("build", part)
-        if os.path.isdir(source):
-            shutil.copytree(source, os.path.join(copy, source))
-        elif os.path.exists(source):
-            shutil.copy2(source, os.path.join(copy, source))
-    for path, text in files:
-        os.makedirs(os.path.join(copy, os.path.dirname(path)), exist_ok=True)
-        with open(os.path.join(copy, path), "w", encoding="utf-8") as file:
-            file.write(text)
-    done = subprocess.run(["make", "--no-print-directory", "build/kernel.elf", "build/boot.archive"],
-                          capture_output=True, text=True, check=False, cwd=copy,
-                          env={key: value for key, value in os.environ.items() if not key.startswith("MAKE")} | {"PWD": copy})
-    if done.returncode != 0:
-        raise Failure("what the page says does not build:\n" + (done.stdout + done.stderr)[-3000:])
-    return os.path.join(copy, "build")
+class Reader:
+    """Follows a page: changes a copy of the tree where it says so, and types into a system that is built of what is there by then."""
+
+    def __init__(self, t, name):
+        self.t, self.name = t, name
+        self.copy = None  # of the tree, once the page changes it
+        self.guest = None
+        self.known = {}
+
+    def in_copy(self):
+        if self.copy is None:
+            self.copy = copy_tree(f"page/{self.name}")
+        if self.guest is not None:
+            self.t.shutdown(self.guest)
+            self.guest = None
+
+    def system(self):
+        if self.guest is None:
+            build = build_copy(self.copy) if self.copy else "build"
+            self.guest = self.t.boot(build=build, cpus=2, deadline_s=180, quiet_s=40)
+            self.guest.prompt(seconds=60)
+        return self.guest
+
+    def add(self, path, before, text):
+        with open(os.path.join(self.copy, path), encoding="utf-8") as file:
+            old = file.read()
+        self.t.require(old.count("\n" + before) == 1, f"{path} has one line that begins with: {before}")
+        write_files(self.copy, [(path, old.replace("\n" + before, "\n" + text + before))])
+
+    def expect(self, command, expected, printed):
+        lacking = missing(expected, printed, self.known)
+        self.t.require(lacking is None, f"`{command}` prints: {lacking}", f"it printed:\n{printed}")
+
+    def follow(self, step, last):
+        kind = step[0]
+        if kind in ("file", "add", "tree"):
+            self.in_copy()
+        if kind == "file":
+            write_files(self.copy, [step[1:]])
+        elif kind == "add":
+            self.add(*step[1:])
+        elif kind == "capos" and last and "shutdown" in step[1]:
+            self.system().send(step[1] + "\r")
+            how = self.guest.wait_end(seconds=30)
+            self.t.require(how == "off", "the system switches itself off", f"it ended: {how}")
+        elif kind == "capos":
+            self.expect(step[1], step[2], self.system().command(step[1]))
+        else:
+            if kind == "host":
+                self.system()  # it is asked beside one that runs
+            self.expect(step[1], step[2], on_host(step[1], self.known, self.copy if kind == "tree" else "."))
 
 
 def page_case(path):
@@ -92,27 +132,16 @@ def page_case(path):
     @case(f"page.{name}", f"the sessions printed on {path} happen as printed", weight=5)
     def run(t):
         with open(path, encoding="utf-8") as file:
-            text = file.read()
-        session, written = steps(text), FILE.findall(text)
-        t.require(session, "the page has a session")
-        build = tree_with(written, name) if written else "build"
-        guest = t.boot(build=build, cpus=2, deadline_s=180, quiet_s=40)
-        guest.prompt(seconds=60)
-        known = {}
-        for number, (kind, command, expected) in enumerate(session):
-            if number == len(session) - 1 and "shutdown" in command:
-                guest.send(command + "\r")
-                how = guest.wait_end(seconds=30)
-                t.require(how == "off", "the system switches itself off", f"it ended: {how}")
-                return
-            printed = guest.command(command) if kind == "capos" else on_host(command, known)
-            lacking = missing(expected, printed, known)
-            t.require(lacking is None, f"`{command}` prints: {lacking}", f"it printed:\n{printed}")
+            done = steps(file.read())
+        t.require(any(step[0] == "capos" for step in done), "the page has a session")
+        reader = Reader(t, name)
+        for number, step in enumerate(done):
+            reader.follow(step, number == len(done) - 1)
 
     return run
 
 
 for _path in doc_files():
     with open(_path, encoding="utf-8") as _file:
-        if BLOCK.search(_file.read()):
+        if any(step[0] == "capos" for step in steps(_file.read())):
             page_case(_path)

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: MIT
+"""make new-service: what it writes builds, passes the checks and works; what it refuses it says, and writes nothing."""
+
+import os
+
+from case import case
+from tree_copy import build_copy, copy_tree, run_in
+
+
+def listing(copy):
+    return sorted(os.path.join(folder, name) for folder, _, names in os.walk(copy) for name in names)
+
+
+REFUSED = [
+    ("", "usage", ""),
+    ("Word", "is no name for a program", "small letters"),
+    ("word_box", "is no name for a program", "make new-service NAME="),
+    ("../word", "is no name for a program", "small letters"),
+    ("a" * 25, "is no name for a program", "at most 24"),
+    ("counter", "there is a program apps/counter already", "take another name"),
+    ("manual", "there is a program services/manual already", "take another name"),
+    ("endpoint", "has an interface or type Endpoint already", "take another name"),
+]
+
+
+@case("scaffold.service", "make new-service begins a service that builds, is formatted, passes its test and is explained",
+      weight=14, slots=2)
+def service(t):
+    copy = copy_tree("scaffold")
+    before = listing(copy)
+    for name, why, remedy in REFUSED:
+        done = run_in(copy, "tools/new-service", name)
+        said = done.stdout + done.stderr
+        if name == "":
+            t.check(done.returncode == 2 and "tools/new-service NAME" in said, "without a name it tells how it is used", said)
+        else:
+            t.check(done.returncode == 1 and why in said and remedy in said, f"'{name}' is refused: {why}", said)
+    t.require(listing(copy) == before, "a refusal writes nothing")
+
+    for name in ("word-box", "w"):
+        done = run_in(copy, "make", "--no-print-directory", "new-service", f"NAME={name}")
+        t.require(done.returncode == 0, f"{name} is begun", done.stdout + done.stderr)
+    done = run_in(copy, "make", "--no-print-directory", "new-service", "NAME=word-box")
+    t.check(done.returncode != 0 and "apps/word-box already" in done.stderr, "it is not begun twice", done.stderr)
+    build = build_copy(copy)
+    done = run_in(copy, "tools/check", "format", "spdx", "words", "docs")
+    t.check(done.returncode == 0, "what is written passes the checks of the tree's text", done.stdout + done.stderr)
+    done = run_in(copy, "tests/qemu/harness", "--cases", "--only", "word-box")
+    t.check(done.returncode == 0 and "1 passed, 0 failed" in done.stdout, "its own test passes", done.stdout)
+
+    guest = t.boot(build=build, cpus=2, deadline_s=120, quiet_s=40)
+    guest.prompt(seconds=60)
+    t.check("writes = 1" in guest.command('@w.write(text="hello")'), "two of them live side by side")
+    said = guest.command("help @word-box")
+    t.check("interface WordBox" in said and "read()" in said, "help knows its interface", said)
+    said = guest.command("help word-box")
+    t.check("one line of text" in said, "help knows its page", said)
+    t.shutdown(guest)
