@@ -66,9 +66,21 @@ $(AUTHORITY): build/tools/obj/authority/main.o build/host/plain/libcapos-host.a
 
 -include build/tools/obj/authority/main.d
 
-.PHONY: authority
-authority: $(AUTHORITY) build/manifest/default.bin $(O)/boot.archive ## print who can reach what in the default manifest
-	@$(AUTHORITY) build/manifest/default.bin $(O)/boot.archive
+# What is compared with the golden text has nothing of this machine's own in it.
+build/manifest/committed.bin: build/manifest/default.bin
+	$(Q)$(MKARCHIVE) manifest -o $@ -I. --no-local manifests/default.capnp $(MANIFEST_PARTS)
+
+build/authority.json build/authority-committed.json: build/authority%.json: $(AUTHORITY) $(O)/boot.archive build/manifest/default.bin build/manifest/committed.bin
+	$(Q)$(AUTHORITY) build/manifest/$(if $*,committed,default).bin $(O)/boot.archive >$@
+
+AUTHORITY_GOLDEN := manifests/authority.txt
+
+.PHONY: authority authority-accept
+authority: build/authority.json ## print who can reach which methods of what in the default manifest; picture: build/authority.svg
+	@tools/authority-report $< --svg build/authority.svg
+
+authority-accept: build/authority-committed.json ## accept the default manifest's authority into manifests/authority.txt
+	@tools/authority-report $< >$(AUTHORITY_GOLDEN)
 
 # Archives. A program's symbols stay in build/; what boots carries none.
 

@@ -87,6 +87,7 @@ struct ServiceGrant {
     motd @12 :Void;                 # the manifest's message of the day as a sealed memory object
     processor @13 :Void;            # its own SchedulingContext; the service has a `processor`
   }
+  why @14 :Text;                    # for who reads the manifest; asked for where authority grows (make check)
 }
 
 enum KernelObject { log @0; timer @1; entropy @2; sessions @3; scheduling @4; }
@@ -108,6 +109,7 @@ struct LaunchSet {
   limits @2 :List(ServiceLimit);
   maxChildren @3 :UInt32 = 8;
   watch @4 :Watch;                  # the most a launch may ask for: none, faults, debug
+  why @5 :Text;                     # as of a grant
 }
 
 struct ServiceLimit {

@@ -5,8 +5,9 @@
  *   authority MANIFEST [ARCHIVE]
  *
  * MANIFEST is a payload made by `mkarchive manifest`. It is checked first, by the code that init
- * runs; with an ARCHIVE also that what it names is there. Then one line for each grant, in the
- * order of starting, made to be compared: `diff` of two outputs is the difference in authority.
+ * runs; with an ARCHIVE also that what it names is there. Then all of it as JSON, in the order of starting: services with
+ * their grants (the interface that a facet narrows, the ordinals of the methods it leaves, where it comes from), launch sets, whom each
+ * service reaches. tools/authority-report makes it readable, and compares two.
  * Exit status: 0 sound, 1 refused, 2 unreadable.
  */
 #include <inttypes.h>
@@ -128,37 +129,104 @@ static void print_source(Manifest_r manifest, ServiceGrant_source_r source,
     }
 }
 
+/* Names and reasons are what the manifest's checks let through: text, perhaps with quotes. */
+static void print_text(const char *key, const char *text)
+{
+    printf("\"%s\": \"", key);
+    for (; *text != 0; text++) {
+        if (*text == '"' || *text == '\\') {
+            putchar('\\');
+        }
+        putchar((unsigned char)*text < ' ' ? ' ' : *text);
+    }
+    putchar('"');
+}
+
+static const struct capos_interface_info *interface_named(const char *name)
+{
+    for (size_t i = 0; i < capos_interface_count; i++) {
+        if (strcmp(capos_interfaces[i].name, name) == 0) {
+            return &capos_interfaces[i];
+        }
+    }
+    return NULL;
+}
+
+static const char *base_of(const struct capos_interface_info *info)
+{
+    for (size_t i = 0; i < capos_interface_count; i++) {
+        if (capos_interfaces[i].id == info->base_id) {
+            return capos_interfaces[i].name;
+        }
+    }
+    return info->name;
+}
+
+static void print_methods(const struct capos_interface_info *info)
+{
+    const char *between = "";
+    print_text("base", base_of(info));
+    printf(", \"methods\": [");
+    for (unsigned i = 0; i < 64; i++) {
+        if (info->methods & BIT64(i)) {
+            printf("%s%u", between, i);
+            between = ", ";
+        }
+    }
+    printf("], ");
+}
+
+static void print_grant(Manifest_r manifest, ServiceGrant_r grant, const struct graph_grant *found)
+{
+    const char *interface = ServiceGrant_get_interface(grant).ptr;
+    printf("      {");
+    print_text("name", ServiceGrant_get_name(grant).ptr);
+    printf(", ");
+    print_text("interface", interface);
+    printf(", ");
+    print_methods(interface_named(interface)); /* the check has found it */
+    printf("\"source\": \"");
+    print_source(manifest, ServiceGrant_get_source(grant), found);
+    printf("\", ");
+    print_text("why", ServiceGrant_get_why(grant).ptr);
+    printf("}");
+}
+
+static void print_reach(Manifest_r manifest, uint32_t index);
+
 static void print_service(Manifest_r manifest, uint32_t index)
 {
     Service_r service = Service_list_at(Manifest_get_services(manifest), index);
-    const char *name = Service_get_name(service).ptr;
     ServiceGrant_list_r grants = Service_get_grants(service);
-    printf("%s runs bin/%s%s\n", name, Service_get_program(service).ptr,
-           Service_get_critical(service) ? ", critical" : "");
+    printf("    {");
+    print_text("name", Service_get_name(service).ptr);
+    printf(", ");
+    print_text("program", Service_get_program(service).ptr);
+    printf(", \"critical\": %s, ", Service_get_critical(service) ? "true" : "false");
+    print_reach(manifest, index);
+    printf(", \"grants\": [");
     for (uint32_t i = 0; i < ServiceGrant_list_len(grants); i++) {
-        ServiceGrant_r grant = ServiceGrant_list_at(grants, i);
-        printf("  %s.%-14s %-18s from ", name, ServiceGrant_get_name(grant).ptr,
-               ServiceGrant_get_interface(grant).ptr);
-        print_source(manifest, ServiceGrant_get_source(grant),
-                     &graph.grants[graph.services[index].first_grant + i]);
-        putchar('\n');
+        printf(i == 0 ? "\n" : ",\n");
+        print_grant(manifest, ServiceGrant_list_at(grants, i),
+                    &graph.grants[graph.services[index].first_grant + i]);
     }
+    printf("]}");
 }
 
-static void print_launch_sets(Manifest_r manifest)
+static void print_launch_set(LaunchSet_r set)
 {
-    LaunchSet_list_r sets = Manifest_get_launch_sets(manifest);
-    for (uint32_t i = 0; i < LaunchSet_list_len(sets); i++) {
-        LaunchSet_r set = LaunchSet_list_at(sets, i);
-        struct capnp_list programs = LaunchSet_get_programs(set);
-        printf("launch set %s, at most %" PRIu32 " at a time%s%s:", LaunchSet_get_name(set).ptr,
-               LaunchSet_get_max_children(set), LaunchSet_get_watch(set) ? ", watch " : "",
-               LaunchSet_get_watch(set) ? Watch_name(LaunchSet_get_watch(set)) : "");
-        for (uint32_t k = 0; k < capnp_list_len(programs); k++) {
-            printf(" %s", capnp_text_list_at(programs, k).ptr);
-        }
-        putchar('\n');
+    struct capnp_list programs = LaunchSet_get_programs(set);
+    printf("    {");
+    print_text("name", LaunchSet_get_name(set).ptr);
+    printf(", \"most\": %" PRIu32 ", ", LaunchSet_get_max_children(set));
+    print_text("watch", Watch_name(LaunchSet_get_watch(set)));
+    printf(", ");
+    print_text("why", LaunchSet_get_why(set).ptr);
+    printf(", \"programs\": [");
+    for (uint32_t i = 0; i < capnp_list_len(programs); i++) {
+        printf("%s\"%s\"", i == 0 ? "" : ", ", capnp_text_list_at(programs, i).ptr);
     }
+    printf("]}");
 }
 
 /* Everything a service can reach by calls: what it imports, and what that imports in turn. */
@@ -179,16 +247,31 @@ static uint64_t reach_of(uint32_t index)
 static void print_reach(Manifest_r manifest, uint32_t index)
 {
     uint64_t reach = reach_of(index);
-    if (reach == 0) {
-        return;
-    }
-    printf("%s reaches:", service_name(manifest, index));
+    const char *between = "";
+    printf("\"reaches\": [");
     for (uint32_t i = 0; i < graph.service_count; i++) {
         if (reach & BIT64(graph.order[i])) {
-            printf(" %s", service_name(manifest, graph.order[i]));
+            printf("%s\"%s\"", between, service_name(manifest, graph.order[i]));
+            between = ", ";
         }
     }
-    putchar('\n');
+    printf("]");
+}
+
+static void print_all(Manifest_r manifest)
+{
+    LaunchSet_list_r sets = Manifest_get_launch_sets(manifest);
+    printf("{\n  \"services\": [");
+    for (uint32_t i = 0; i < graph.service_count; i++) {
+        printf(i == 0 ? "\n" : ",\n");
+        print_service(manifest, graph.order[i]);
+    }
+    printf("],\n  \"launchSets\": [");
+    for (uint32_t i = 0; i < LaunchSet_list_len(sets); i++) {
+        printf(i == 0 ? "\n" : ",\n");
+        print_launch_set(LaunchSet_list_at(sets, i));
+    }
+    printf("]\n}\n");
 }
 
 int main(int argc, char **argv)
@@ -216,12 +299,6 @@ int main(int argc, char **argv)
     if (!graph_check(&input, &graph)) {
         return 1;
     }
-    for (uint32_t i = 0; i < graph.service_count; i++) {
-        print_service(input.manifest, graph.order[i]);
-    }
-    print_launch_sets(input.manifest);
-    for (uint32_t i = 0; i < graph.service_count; i++) {
-        print_reach(input.manifest, graph.order[i]);
-    }
+    print_all(input.manifest);
     return 0;
 }

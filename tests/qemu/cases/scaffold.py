@@ -45,6 +45,9 @@ def service(t):
     build = build_copy(copy)
     done = run_in(copy, "tools/check", "format", "spdx", "words", "docs")
     t.check(done.returncode == 0, "what is written passes the checks of the tree's text", done.stdout + done.stderr)
+    done = run_in(copy, "make", "--no-print-directory", "-s", "check-authority")
+    t.check(done.returncode == 0 and "shell.word-box may WordBox.write" in done.stdout and "# who sits at the prompt" in done.stdout,
+            "the authority that it adds says why", done.stdout + done.stderr)
     done = run_in(copy, "tests/qemu/harness", "--cases", "--only", "word-box")
     t.check(done.returncode == 0 and "1 passed, 0 failed" in done.stdout, "its own test passes", done.stdout)
 

@@ -107,3 +107,40 @@ def disk_repeats(t):
         file.write(bytes([byte ^ 1]))
     said = verdict()
     t.check("No problems found" not in said, "a changed table is noticed", said)
+
+
+@case("tree.authority", "a grant that grows is shown, and refused unless the manifest says why; one that shrinks is shown")
+def authority(t):
+    def report(json_text, golden):
+        for name, text in (("authority.json", json_text), ("authority.golden", golden)):
+            with open(f"build/test-logs/{name}", "w", encoding="utf-8") as file:
+                file.write(text)
+        done = subprocess.run(["tools/authority-report", "build/test-logs/authority.json", "--check",
+                               "build/test-logs/authority.golden"], capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout + done.stderr
+
+    os.makedirs("build/test-logs", exist_ok=True)
+    subprocess.run(["make", "--no-print-directory", "-s", "build/authority-committed.json"], check=True)
+    with open("build/authority-committed.json", encoding="utf-8") as file:
+        now = file.read()
+    with open("manifests/authority.txt", encoding="utf-8") as file:
+        golden = file.read()
+    t.require(report(now, golden) == (0, ""), "the tree's own manifest is as accepted", report(now, golden)[1])
+
+    fewer = golden.replace("{increment read reset child info reach}", "{increment read}")
+    status, said = report(now, fewer)
+    t.check(status == 1 and "+ shell.counter may Counter.reset from counter.counter" in said
+            and "authority grows at shell.counter" in said and "why" in said, "a method more is refused without a reason", said)
+    noted = now.replace('"source": "counter.counter", "why": ""', '"source": "counter.counter", "why": "it resets it"')
+    status, said = report(noted, fewer)
+    t.check(status == 0 and "# it resets it" in said and "make authority-accept" in said, "with a reason it is shown", said)
+    status, said = report(now, "".join(line for line in golden.splitlines(True) if "shell.control" not in line))
+    t.check(status == 1 and "+ shell.control may SystemControl.shutdown" in said, "a grant more is refused", said)
+    status, said = report(now, golden.replace("hello counter-client", "counter-client"))
+    t.check(status == 1 and "launch set applications may start hello" in said, "a program more is refused", said)
+    status, said = report(now, golden.replace("at most 8 at a time", "at most 4 at a time"))
+    t.check(status == 1 and "have 8 at a time" in said, "more programs at a time are refused", said)
+    status, said = report(now.replace('"I/O ports 0x3f8', '"I/O ports 0x3f0'), golden)
+    t.check(status == 1 and "terminal.ports" in said, "other ports are refused", said)
+    status, said = report(now, golden + "  shell.old               Timer              {now} from kernel timer\n")
+    t.check(status == 0 and "- shell.old may Timer.now" in said, "a grant less is shown", said)
