@@ -19,7 +19,7 @@
 #include "gen/notification.capnp.h"
 #include "object/notification.h"
 
-enum { CPUS = 4, CALLERS = 2, PAIRS = 400, SLOTS = 16, SLOT_BYTES = 512 };
+enum { CPUS = 4, CALLERS = 2, PAIRS = 400, PATIENCE = 1000, SLOTS = 16, SLOT_BYTES = 512 };
 
 struct place {
     uint64_t pair; /* of the operation */
@@ -156,7 +156,10 @@ static void revoker_turn(void)
         if (take_bits() != 0) {
             FAIL("a bit was signalled after its revoke was answered");
         }
-        if (atomic_load_relaxed(&done) == pairs_wanted) {
+        /* Not before the callers had a CPU, which on a busy machine may be a while. */
+        uint64_t pairs = atomic_load_relaxed(&done);
+        bool raced = atomic_load_relaxed(&succeeded) > 0 && atomic_load_relaxed(&refused) > 0;
+        if (pairs >= pairs_wanted && (raced || pairs == pairs_wanted * PATIENCE)) {
             atomic_store_seq_cst(&over, true);
         }
         submit_derive();
@@ -347,7 +350,7 @@ TEST(revoke_races,
            (unsigned long long)atomic_load_relaxed(&refused),
            (unsigned long long)atomic_load_relaxed(&answered),
            (unsigned long long)atomic_load_relaxed(&gone));
-    CHECK_EQ(atomic_load_relaxed(&done), pairs_wanted);
+    CHECK(atomic_load_relaxed(&done) >= pairs_wanted);
     CHECK(atomic_load_relaxed(&succeeded) > 0 && atomic_load_relaxed(&refused) > 0);
     fixture_end();
 }
