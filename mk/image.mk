@@ -28,6 +28,7 @@ manifest_payload = $(if $(filter default,$(1)),manifest,manifest/$(1))
 MANIFEST_PARTS := $(sort $(wildcard apps/*/manifest.capnp services/*/manifest.capnp drivers/*/manifest.capnp))
 manifest_parts = $(if $(filter manifests/default.capnp,$(1) $(MANIFEST_BASE_$(call manifest_name,$(1)))),$(MANIFEST_PARTS))
 
+MANIFEST_BASE_terminals := manifests/default.capnp
 MANIFEST_BASE_hostile := manifests/default.capnp
 MANIFEST_BASE_stdio := manifests/default.capnp
 

@@ -14,9 +14,12 @@ build/.accel: tools/accel | $(O)/kernel.elf
 RUN_OPTIONS = --build $(O) --cpus $(CPUS) --memory $(MEMORY) --boot $(BOOT) --accel $(or $(ACCEL),$$(cat build/.accel))
 IMAGE_FOR_BOOT = $(O)/kernel.elf $(O)/boot.archive $(if $(filter bios uefi,$(BOOT)),$(O)/capos.iso) $(if $(filter disk%,$(BOOT)),$(O)/capos.img)
 
-.PHONY: run gdb
+.PHONY: run term gdb
 run: $(IMAGE_FOR_BOOT) build/.accel ## boot to a prompt in this terminal [CPUS=2 MEMORY=512 BOOT=pvh|bios|uefi|disk|disk-uefi GDB=1 WORDS=...]
 	@tools/run $(RUN_OPTIONS) $(if $(filter 1,$(GDB)),--gdb) -- $(WORDS)
+
+term: ## another terminal of the system that make run has booted, with a shell of its own
+	@tools/term --build $(O)
 
 gdb: $(O)/kernel.elf ## attach gdb to a system started with make run GDB=1; capos prints its objects
 	@command -v gdb >/dev/null || { echo 'gdb is missing: apt-get install gdb'; exit 1; }

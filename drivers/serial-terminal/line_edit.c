@@ -240,6 +240,7 @@ static enum line_event control_key(struct line_edit *edit, uint8_t key)
         line_send(edit, "\x1b[H\x1b[2J", 7);
         edit->start_column = 0;
         line_draw(edit);
+        line_edit_ask_size(edit); /* who clears the screen may have another one by now */
         break;
     case ESCAPE:
         edit->key_state = KEY_ESCAPE;
@@ -285,8 +286,13 @@ static void take_size(struct line_edit *edit)
     }
     if (numbers[0] >= LINE_ROWS_MIN && numbers[0] <= LINE_ROWS_MAX &&
         numbers[1] >= LINE_COLUMNS_MIN && numbers[1] <= LINE_COLUMNS_MAX) {
+        bool other = edit->columns != numbers[1];
         edit->rows = numbers[0];
         edit->columns = numbers[1];
+        if (other && edit->shown) {
+            edit->window = 0;
+            line_redraw(edit);
+        }
     }
 }
 
