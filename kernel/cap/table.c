@@ -332,7 +332,11 @@ bool table_sweep(struct cap_table *table, uint32_t *at, int32_t *budget)
         uint32_t left = *at == 0 ? table->used : UINT32_MAX;
         while (count == 0 && *at < table->capacity && left != 0 && *budget > 0) {
             uint32_t start = *at;
-            count = sweep_page(table, at, (start | (CAP_PAGE_SLOTS - 1)) + 1, &left, held);
+            uint32_t end = (start | (CAP_PAGE_SLOTS - 1)) + 1;
+            /* An exiting process's table shrinks meanwhile, in the middle of a page too: what lies behind its
+             * capacity has been dropped already. */
+            end = end < table->capacity ? end : table->capacity;
+            count = sweep_page(table, at, end, &left, held);
             *budget -= (int32_t)(*at - start);
         }
         bool ended = left == 0 || *at >= table->capacity;

@@ -233,6 +233,45 @@ TEST(table_dead_route, "a capability whose grant is dead answers DISCONNECTED an
     finish();
 }
 
+TEST(table_swept_while_destroyed,
+     "a sweep beside the end of a table drops nothing that the end has dropped already")
+{
+    enum { CAPS = 40, GONE = 6 };
+    start(100, 10);
+    struct plain_object *object = object_new(1);
+    struct grant *route;
+    CHECK_EQ(grant_derive(s.grant, s.root, "", 0, &route), ST_OK);
+    for (unsigned i = 0; i < CAPS; i++) {
+        struct capability cap = capability_of(object);
+        capos_cap_t id;
+        grant_unref(cap.route);
+        cap.route = route;
+        grant_ref(route);
+        kobj_ref(&object->obj);
+        CHECK_EQ(table_insert(&s.table, &cap, CAP_HOP_SPAWN, &id), ST_OK);
+    }
+    grant_kill(route);
+    uint32_t at = 0;
+    int32_t budget = 1;
+    CHECK(!table_sweep(&s.table, &at, &budget));
+    CHECK(at != 0 && at < CAPS - GONE);
+    uint32_t left = atomic_load(&object->obj.slots);
+    CHECK(!table_destroy_slice(&s.table, GONE));
+    CHECK_EQ(atomic_load(&object->obj.slots), left - GONE);
+    budget = 1000;
+    CHECK(table_sweep(&s.table, &at, &budget));
+    CHECK_EQ(atomic_load(&object->obj.slots), 0);
+    CHECK_EQ(atomic_load(&object->obj.refs), 1);
+    CHECK_EQ(s.emptied, 1);
+    grant_unref(route);
+    while (!table_destroy_slice(&s.table, 100)) {
+    }
+    CHECK_EQ(atomic_load(&object->obj.refs), 1);
+    kobj_unref(&object->obj);
+    CHECK_EQ(s.destroyed, 1);
+    finish();
+}
+
 TEST(table_dead_object, "a capability of a dead object answers DISCONNECTED and can be released")
 {
     start(100, 10);
