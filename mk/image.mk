@@ -31,6 +31,7 @@ manifest_parts = $(if $(filter manifests/default.capnp,$(1) $(MANIFEST_BASE_$(ca
 MANIFEST_BASE_terminals := manifests/default.capnp
 MANIFEST_BASE_hostile := manifests/default.capnp
 MANIFEST_BASE_stdio := manifests/default.capnp
+MANIFEST_BASE_guest := manifests/default.capnp
 
 define manifest_rule
 build/manifest/$(call manifest_name,$(1)).bin: $(MANIFEST_BASE_$(call manifest_name,$(1))) $(1) $(call manifest_parts,$(1)) $(SCHEMAS) $(wildcard manifests/local.capnp) $(MKARCHIVE)
@@ -85,8 +86,9 @@ authority-accept: build/authority-committed.json ## accept the default manifest'
 
 # Archives. A program's symbols stay in build/; what boots carries none.
 
-PRODUCT_PROGRAMS := $(filter-out init hostile/% bench/%,$(PROGRAMS))
+PRODUCT_PROGRAMS := $(filter-out init hostile/% bench/% guest/%,$(PROGRAMS))
 TEST_PROGRAMS := $(filter bench/%,$(PROGRAMS))
+GUEST_PROGRAMS := $(patsubst guest/%,%,$(filter guest/%,$(PROGRAMS)))
 
 $(O)/stripped/%: $(O)/bin/%
 	@mkdir -p $(@D)
@@ -96,7 +98,7 @@ payload = $(foreach name,$(1),bin/$(name)=$(O)/stripped/$(name))
 manifests = $(foreach file,$(1),$(call manifest_payload,$(call manifest_name,$(file)))=build/manifest/$(call manifest_name,$(file)).bin)
 PRODUCT_ENTRIES = $(if $(filter init,$(PROGRAMS)),init=$(O)/stripped/init) $(call payload,$(PRODUCT_PROGRAMS)) \
 	data/library=build/library.archive $(call manifests,$(PRODUCT_MANIFESTS))
-TEST_ENTRIES = $(PRODUCT_ENTRIES) $(call payload,$(TEST_PROGRAMS)) data/bench=$(O)/bench.rows bin/siege=$(O)/stripped/hostile/siege bin/turncoat=$(O)/stripped/hostile/turncoat $(call manifests,$(TEST_MANIFESTS))
+TEST_ENTRIES = $(PRODUCT_ENTRIES) $(call payload,$(TEST_PROGRAMS)) data/bench=$(O)/bench.rows $(foreach name,$(GUEST_PROGRAMS),bin/$(name)=$(O)/stripped/guest/$(name)) bin/siege=$(O)/stripped/hostile/siege bin/turncoat=$(O)/stripped/hostile/turncoat $(call manifests,$(TEST_MANIFESTS))
 entry_files = $(foreach entry,$(1),$(lastword $(subst =, ,$(entry))))
 
 $(O)/boot.entries.objects: LIST = $(PRODUCT_ENTRIES)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # User programs. A folder of services/, drivers/ or apps/ is one program of that name; so is each file or folder of
-# tests/hostile/ and each file or folder of tests/bench/. Each is one static, position-independent ELF: $(O)/bin/NAME,
-# $(O)/bin/hostile/NAME, $(O)/bin/bench/NAME.
+# tests/hostile/ and each file or folder of tests/bench/, and each file of tests/guest/. Each is one static,
+# position-independent ELF: $(O)/bin/NAME, $(O)/bin/hostile/NAME, $(O)/bin/bench/NAME, $(O)/bin/guest/NAME.
 
 LIBCAPOS_SOURCES := $(sort $(wildcard libcapos/*.c libcapos/*.S libcapos/*/*.c libcapos/*/*.S))
 LIBCAPOS_OBJECTS := $(patsubst %,$(O)/obj/user/%.o,$(basename $(LIBCAPOS_SOURCES)))
@@ -64,6 +64,7 @@ $(foreach file,$(wildcard tests/hostile/*.c),$(eval $(call program,hostile/$(bas
 $(foreach dir,$(patsubst %/,%,$(wildcard tests/bench/*/)),\
 	$(if $(call folder_sources,$(dir)),$(eval $(call program,bench/$(notdir $(dir)),$(call folder_sources,$(dir))))))
 $(foreach file,$(wildcard tests/bench/*.c),$(eval $(call program,bench/$(basename $(notdir $(file))),$(file))))
+$(foreach file,$(wildcard tests/guest/*.c),$(eval $(call program,guest/$(basename $(notdir $(file))),$(file))))
 
 PROGRAM_FILES := $(PROGRAMS:%=$(O)/bin/%)
 

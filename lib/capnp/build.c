@@ -2,7 +2,9 @@
 /*
  * Building a bare message in a caller's buffer. Objects are laid out in the order they are
  * initialised, so every offset is positive and below 2^28. A failed allocation notes its status in
- * the builder and yields a view of size 0, which swallows what is done to it.
+ * the builder and yields a view of size 0, which swallows what is done to it. Outside the kernel the
+ * builder may be a segment of several: then an allocation that fails is tried in another one
+ * (segmented.c), and the view that is handed out has that one's builder.
  */
 #include "lib/capnp/capnp.h"
 
@@ -21,11 +23,47 @@ static uint8_t *word_ptr(const struct capnp_builder *b, uint32_t word)
     return b->base + (size_t)word * 8;
 }
 
-/* Zeroed words; NO_WORD (failure noted) without room. */
+#if defined(CAPNP_HAS_SEGMENTS)
+static bool is_segment(const struct capnp_builder *b)
+{
+    return b->segment != 0;
+}
+
+/* The segment that a list asked of `b` came to lie in. */
+static struct capnp_builder *holder_of(struct capnp_builder *b, struct capnp_list_b l)
+{
+    (void)b;
+    return l.b;
+}
+#else
+static bool is_segment(const struct capnp_builder *b)
+{
+    (void)b;
+    return false;
+}
+
+static bool capnp_spill(struct capnp_builder **b, uint32_t *at, uint64_t words)
+{
+    (void)b;
+    (void)at;
+    (void)words;
+    return false;
+}
+
+static struct capnp_builder *holder_of(struct capnp_builder *b, struct capnp_list_b l)
+{
+    (void)l;
+    return b;
+}
+#endif
+
+/* Zeroed words; NO_WORD without room. The failure is noted, but in a segment: there may be others. */
 static uint32_t allocate(struct capnp_builder *b, uint64_t words)
 {
     if (b->status != CAPNP_OK || words > b->capacity_words - b->used_words) {
-        capnp_builder_fail(b, CAPNP_NO_ROOM);
+        if (!is_segment(b)) {
+            capnp_builder_fail(b, CAPNP_NO_ROOM);
+        }
         return NO_WORD;
     }
     uint32_t word = b->used_words;
@@ -63,9 +101,10 @@ static struct capnp_list_b no_list(struct capnp_builder *b, enum capnp_kind kind
 static struct capnp_struct_b struct_at(struct capnp_builder *b, uint32_t at, uint16_t data_words,
                                        uint16_t ptr_count)
 {
-    uint32_t word = allocate(b, (uint64_t)data_words + ptr_count);
+    uint64_t words = (uint64_t)data_words + ptr_count;
+    uint32_t word = allocate(b, words);
     if (word == NO_WORD) {
-        return no_struct(b);
+        return capnp_spill(&b, &at, words) ? struct_at(b, at, data_words, ptr_count) : no_struct(b);
     }
     uint64_t sizes = (uint64_t)data_words << 32 | (uint64_t)ptr_count << 48;
     /* A struct without words points at its own pointer: null would mean absent. */
@@ -134,9 +173,10 @@ static struct capnp_list_b list_at(struct capnp_builder *b, uint32_t at, enum ca
         capnp_builder_fail(b, CAPNP_BAD_USE);
         return no_list(b, kind);
     }
-    uint32_t word = allocate(b, (count * code_bits[code] + 63) / 64);
+    uint64_t words = (count * code_bits[code] + 63) / 64;
+    uint32_t word = allocate(b, words);
     if (word == NO_WORD) {
-        return no_list(b, kind);
+        return capnp_spill(&b, &at, words) ? list_at(b, at, kind, count) : no_list(b, kind);
     }
     write_pointer(b, at, word, 1 | (uint64_t)code << 32 | count << 35);
     struct capnp_list_b l = {b, word, (uint32_t)count, 0, 0, kind};
@@ -153,7 +193,8 @@ static struct capnp_list_b struct_list_at(struct capnp_builder *b, uint32_t at, 
     }
     uint32_t tag = allocate(b, 1 + words);
     if (tag == NO_WORD) {
-        return no_list(b, CAPNP_KIND_STRUCT);
+        return capnp_spill(&b, &at, 1 + words) ? struct_list_at(b, at, data_words, ptr_count, count)
+                                               : no_list(b, CAPNP_KIND_STRUCT);
     }
     uint64_t sizes = (uint64_t)data_words << 32 | (uint64_t)ptr_count << 48;
     store_le64(word_ptr(b, tag), sizes | (uint64_t)count << 2);
@@ -171,6 +212,7 @@ static uint8_t *bytes_at(struct capnp_builder *b, uint32_t at, const void *ptr, 
         return NULL;
     }
     struct capnp_list_b l = list_at(b, at, CAPNP_KIND_BITS8, len + extra);
+    b = holder_of(b, l);
     if (b->status != CAPNP_OK) {
         return NULL;
     }

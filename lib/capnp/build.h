@@ -6,9 +6,17 @@
 #include "lib/capnp/capnp.h"
 #include "lib/capnp/get.h"
 
+/* The kernel's messages are bare, so its builders know no further segments (lib/capnp/segments.h). */
+#if !defined(CAPOS_KERNEL)
+#define CAPNP_HAS_SEGMENTS 1
+#endif
+
 struct capnp_builder {
     uint8_t *base;
     uint32_t capacity_words;
+#if defined(CAPNP_HAS_SEGMENTS)
+    uint32_t segment; /* 0: a bare message; else its number in a capnp_segmented, from 1 */
+#endif
     uint32_t used_words;
     enum capnp_status status; /* the first failure; stays */
 };
@@ -39,6 +47,9 @@ static inline void capnp_builder_init(struct capnp_builder *b, void *buf, size_t
     }
     b->base = (uint8_t *)buf;
     b->capacity_words = (uint32_t)(bytes / CAPNP_WORD);
+#if defined(CAPNP_HAS_SEGMENTS)
+    b->segment = 0;
+#endif
     b->used_words = 0;
     b->status = CAPNP_OK;
 }
@@ -84,6 +95,13 @@ static inline void capnp_builder_fail(struct capnp_builder *b, enum capnp_status
         b->status = status;
     }
 }
+
+#if defined(CAPNP_HAS_SEGMENTS)
+/* For build.c, when `words` do not fit behind the pointer at word *at of *b: finds another segment
+ * with room for them, makes that pointer a far one, and hands on where the pointer to be written
+ * now is. False (failure noted): no room, or a bare message. */
+bool capnp_spill(struct capnp_builder **b, uint32_t *at, uint64_t words);
+#endif
 
 /* The `bytes` bytes at byte `at` of the data section; NULL (failure noted) outside it. */
 static inline uint8_t *capnp_field(struct capnp_struct_b s, uint32_t at, uint32_t bytes)

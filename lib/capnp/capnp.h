@@ -3,8 +3,9 @@
  * Cap'n Proto without allocation, for messages from strangers.
  *
  * A message here is *bare*: one segment, its first word the root pointer, its length a multiple of
- * 8. An empty message (length 0) is the root struct with every field at its default. Far pointers,
- * further segments and capability pointers are refused.
+ * 8. An empty message (length 0) is the root struct with every field at its default. Far pointers and
+ * capability pointers are refused; a message of several segments is first gathered into a bare one
+ * (lib/capnp/segments.h).
  *
  * Reading. X_read() (generated) walks the whole message once against the type table of X. When it
  * returns CAPNP_OK, every getter on the view it gave is total: it can neither fail nor leave the
@@ -46,6 +47,7 @@ enum capnp_status {
     CAPNP_TOO_MUCH,      /* following every pointer would cost more words than the limit */
     CAPNP_NO_ROOM,       /* building: the buffer is full */
     CAPNP_BAD_USE,       /* building: index or size outside what was allocated */
+    CAPNP_CUT,           /* a frame's input ends too early */
 };
 
 /* The name of a status, for messages and logs. */

@@ -43,6 +43,8 @@ const char *capnp_status_name(enum capnp_status status)
         return "buffer full";
     case CAPNP_BAD_USE:
         return "index or size outside the message under construction";
+    case CAPNP_CUT:
+        return "input ends too early";
     }
     return "unknown status";
 }

@@ -54,7 +54,9 @@ static inline void *wire_copy(const void *message, size_t bytes)
     if (copy == NULL) {
         abort();
     }
-    memcpy(copy, message, bytes);
+    if (bytes > 0) {
+        memcpy(copy, message, bytes);
+    }
     return copy;
 }
 

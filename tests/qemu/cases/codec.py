@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: MIT
+"""Messages that a program of the machine builds, read by the stock tool on the host."""
+
+import re
+import subprocess
+
+from case import case
+
+SCHEMA = "tests/unit/codec_types.capnp"
+
+
+def stock(t, conversion, message):
+    """What the stock tool makes of these bytes; as text."""
+    done = subprocess.run(["capnp", "convert", conversion, "--short", "-Ischema", SCHEMA, "TestAll"], input=message,
+                          capture_output=True, check=False)
+    t.check(done.returncode == 0 and not done.stderr, f"the stock tool takes it ({conversion})", done.stderr.decode())
+    return done.stdout.decode(errors="replace")
+
+
+def dump(printed, name):
+    return bytes.fromhex("".join(re.findall(rf"^{name} ([0-9a-f]+)$", printed, re.MULTILINE)))
+
+
+@case("codec.guest", "a program builds a message of several segments and reads it again, and so does the stock tool", weight=6)
+def codec_guest(t):
+    guest = t.boot(archive="test", cmdline="manifest=manifest/guest", cpus=1, deadline_s=120, quiet_s=40)
+    guest.prompt(seconds=60)
+    printed = guest.command("run codec-check", seconds=60)
+    t.check("codec-check: all is well" in printed, "the program finds all as it was", printed)
+    text = stock(t, "binary:text", dump(printed, "frame"))
+    for wanted in ("int32 = -77", 'text = "from a machine"', "uint64 = 1099511627776",
+                   'texts = ["one", "", "and three, which is longer than the others"]', "choice = (left = 3)"):
+        t.check(wanted in text, f"the stock tool reads {wanted}", text)
+    t.shutdown(guest)
