@@ -5,9 +5,8 @@
  */
 #include "lib/capnp/segments.h"
 
-enum capnp_status capnp_frame_open(const void *file, size_t file_bytes,
-                                   struct capnp_segment *segments, uint32_t room, uint32_t *count,
-                                   size_t *bytes)
+enum capnp_status capnp_frame_length(const void *file, size_t file_bytes, uint32_t *count,
+                                     size_t *bytes)
 {
     const uint8_t *table = file;
     *count = 0;
@@ -19,16 +18,12 @@ enum capnp_status capnp_frame_open(const void *file, size_t file_bytes,
     if (all == 0) {
         return CAPNP_BAD_LENGTH;
     }
-    if (all > room) {
-        *count = all;
-        return CAPNP_NO_ROOM;
-    }
     size_t end = capnp_frame_table_bytes(all);
     *bytes = end;
     if (file_bytes < end) {
         return CAPNP_CUT;
     }
-    /* At most 2^32 segments of 2^31 bytes: no sum wraps. */
+    /* Less than 2^32 segments of 2^31 bytes: no sum wraps. */
     for (uint32_t i = 0; i < all; i++) {
         uint64_t length = (uint64_t)load_le32(table + 4 + (size_t)i * 4) * CAPNP_WORD;
         if (length > CAPNP_SEGMENT_MAX_BYTES) {
@@ -36,9 +31,26 @@ enum capnp_status capnp_frame_open(const void *file, size_t file_bytes,
         }
         end += (size_t)length;
     }
+    *count = all;
     *bytes = end;
-    if (file_bytes < end) {
-        return CAPNP_CUT;
+    return CAPNP_OK;
+}
+
+enum capnp_status capnp_frame_open(const void *file, size_t file_bytes,
+                                   struct capnp_segment *segments, uint32_t room, uint32_t *count,
+                                   size_t *bytes)
+{
+    const uint8_t *table = file;
+    uint32_t all = file_bytes >= CAPNP_WORD ? load_le32(table) + 1 : 0;
+    *count = 0;
+    if (all > room) {
+        *count = all;
+        *bytes = capnp_frame_table_bytes(all);
+        return CAPNP_NO_ROOM;
+    }
+    enum capnp_status status = capnp_frame_length(file, file_bytes, &all, bytes);
+    if (status != CAPNP_OK || file_bytes < *bytes) {
+        return status != CAPNP_OK ? status : CAPNP_CUT;
     }
     const uint8_t *at = table + capnp_frame_table_bytes(all);
     for (uint32_t i = 0; i < all; i++) {

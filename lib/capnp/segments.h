@@ -40,11 +40,17 @@ enum capnp_status capnp_gather(const struct capnp_segment *segments, uint32_t co
 
 /* ---- The frame of a message in a file or stream: a table of the segments, then the segments ---- */
 
+/* How long the frame is that begins so. CAPNP_OK: the table is there, of *count segments, and with
+ * them it is *bytes long. CAPNP_CUT: the table is not all there; it ends at *bytes or later.
+ * CAPNP_BAD_LENGTH: a segment longer than can be, or 2^32 of them. */
+enum capnp_status capnp_frame_length(const void *file, size_t file_bytes, uint32_t *count,
+                                     size_t *bytes);
+
 /* Takes a frame apart that begins at `file`. CAPNP_OK: *count segments are in segments[], and the
  * frame ends at *bytes; what lies behind is the next one's. CAPNP_CUT: the input ends too early, and
  * there will be at least *bytes of it: bound that before room is made, it is the sender's word.
- * CAPNP_NO_ROOM: there are *count segments, more than `room`. CAPNP_BAD_LENGTH: they are longer
- * than a segment can be, or 2^32. */
+ * CAPNP_NO_ROOM: there are *count segments, more than `room`. CAPNP_BAD_LENGTH as above. On every
+ * other status *count is 0. */
 enum capnp_status capnp_frame_open(const void *file, size_t file_bytes,
                                    struct capnp_segment *segments, uint32_t room, uint32_t *count,
                                    size_t *bytes);

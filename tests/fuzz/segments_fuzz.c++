@@ -35,7 +35,7 @@ const size_t max_gathered = 1 << 16;
 class Exact
 {
   public:
-    explicit Exact(size_t bytes) : at((uint8_t *)malloc(bytes + 1)) // +1: malloc(0)
+    explicit Exact(size_t bytes) : at((uint8_t *)malloc(bytes > 0 ? bytes : 1))
     {
         require(at != nullptr, "no memory");
     }

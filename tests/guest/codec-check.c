@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The codec as it is compiled for programs: a message is built over small segments, framed, taken
- * apart, gathered and read again. What was framed is printed in hexadecimal, for the stock tool on
- * the host to read (tests/qemu/cases/codec.py).
+ * apart, gathered and read again; and packed and unpacked. What was framed and packed is printed in
+ * hexadecimal, for the stock tool on the host to read (tests/qemu/cases/codec.py).
  *
  * Holds: stdio.
  */
@@ -10,6 +10,7 @@
 #include "capos/start.h"
 #include "codec_types.capnp.h"
 #include "lib/base/bits.h"
+#include "lib/capnp/packed.h"
 #include "lib/capnp/segments.h"
 
 enum { BUFFER_BYTES = 256, BUFFERS = 8, ROOM_BYTES = 4096, LINE_BYTES = 32 };
@@ -17,6 +18,7 @@ enum { BUFFER_BYTES = 256, BUFFERS = 8, ROOM_BYTES = 4096, LINE_BYTES = 32 };
 static uint8_t buffers[BUFFERS][BUFFER_BYTES];
 static uint32_t buffers_given;
 static uint8_t file[ROOM_BYTES];
+static uint8_t packed[ROOM_BYTES];
 static uint8_t room[ROOM_BYTES];
 static bool good = true;
 
@@ -113,6 +115,33 @@ static void read_again(size_t file_bytes)
            "a segment that is missing is missed");
 }
 
+/* Packs `file` as a stream does, by table and segments, into `packed`; its length. */
+static size_t pack(size_t file_bytes)
+{
+    struct capnp_segment segments[BUFFERS];
+    uint32_t count;
+    size_t bytes, taken, made;
+    expect(capnp_frame_open(file, file_bytes, segments, BUFFERS, &count, &bytes) == CAPNP_OK,
+           "the frame opens to be packed");
+    size_t table = capnp_frame_table_bytes(count);
+    size_t len = 0;
+    for (uint32_t i = 0; i <= count; i++) {
+        const void *piece = i == 0 ? file : segments[i - 1].base;
+        expect(capnp_pack(piece, i == 0 ? table : segments[i - 1].bytes, packed + len,
+                          sizeof(packed) - len, &taken, &made) == CAPNP_OK,
+               "a piece is packed");
+        len += made;
+    }
+    expect(len < file_bytes / 2, "it is less than half as long");
+    expect(capnp_unpack_frame(packed, len, room, sizeof(room), &taken, &bytes) == CAPNP_OK &&
+               taken == len && bytes == file_bytes,
+           "the packed frame is unpacked");
+    expect(__builtin_memcmp(room, file, file_bytes) == 0, "it is what was packed");
+    expect(capnp_unpack_frame(packed, len - 1, room, sizeof(room), &taken, &bytes) == CAPNP_CUT,
+           "a cut one is refused");
+    return len;
+}
+
 int capos_main(void)
 {
     size_t len = build();
@@ -120,6 +149,9 @@ int capos_main(void)
         read_again(len);
     }
     print_hex("frame", file, len);
+    if (good) {
+        print_hex("packed", packed, pack(len));
+    }
     capos_printf("codec-check: %s\n", good ? "all is well" : "failed");
     return good ? 0 : 1;
 }
