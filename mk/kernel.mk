@@ -9,7 +9,7 @@ KERNEL_SCRIPT := $(firstword $(wildcard $(KERNEL_ARCH)/*.ld))
 
 KERNEL_OBJECTS := $(patsubst %,$(O)/obj/kernel/%.o,$(basename $(KERNEL_SOURCES)))
 # The kernel's messages are bare: it neither gathers segments nor builds over them.
-LIB_PROGRAMS_ONLY := $(addprefix lib/capnp/,copy.c frame.c packed.c segmented.c)
+LIB_PROGRAMS_ONLY := $(addprefix lib/capnp/,canonical.c copy.c frame.c packed.c segmented.c)
 KLIB_OBJECTS := $(patsubst %,$(O)/obj/kernel/%.o,$(basename $(filter-out $(LIB_PROGRAMS_ONLY),$(LIB_SOURCES)))) \
 	$(patsubst %.c,$(O)/obj/kernel/bearssl/%.o,$(BEARSSL_SOURCES))
 KGEN_OBJECTS := $(patsubst build/gen/%.c,$(O)/obj/kernel/gen/%.o,$(GEN_KERNEL_SOURCES))

@@ -48,6 +48,7 @@ enum capnp_status {
     CAPNP_NO_ROOM,       /* building: the buffer is full */
     CAPNP_BAD_USE,       /* building: index or size outside what was allocated */
     CAPNP_CUT,           /* a frame's input ends too early */
+    CAPNP_NOT_CANONICAL, /* well formed or not, it is not the one form of its content */
 };
 
 /* The name of a status, for messages and logs. */

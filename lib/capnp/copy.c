@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A message of several segments, copied to a bare one by its pointers.
+ * A message of several segments, copied to a bare one by its pointers: as it is, or in the canonical form.
  *
  * Theory. A place is a segment's number and a word in it; a segment has at most 2^28 words, a pointer
  * moves by less than 2^29 and no object is larger than 2^33 words, so no sum here can wrap. Every
@@ -12,8 +12,10 @@
  * Objects are written in the order in which their pointers come, each whole before what it points
  * at. So offsets are positive and below 2^28, and the copy passes capnp_read_limited()'s bounds by
  * construction; kinds and texts are left to it. Bits behind the end of a list are written as zeros.
+ * That is the canonical form already, but for sections that end in zeros: there they are cut, those
+ * of the structs in a list to the longest that one of them needs.
  */
-#include "lib/capnp/segments.h"
+#include "lib/capnp/canonical.h"
 
 enum {
     POINTER_STRUCT = 0,
@@ -30,6 +32,7 @@ struct copy {
     uint32_t count;
     uint32_t depth; /* left */
     uint64_t budget;
+    bool canonical;
     uint8_t *out;
     uint64_t out_words;
     uint64_t used_words;
@@ -181,6 +184,15 @@ static enum capnp_status copy_pointers(struct copy *c, struct place from, uint64
     return CAPNP_OK;
 }
 
+/* Words from `from` on, of which the last is not zero; `most` in all. */
+static uint64_t without_zeros(const struct copy *c, struct place from, uint64_t most)
+{
+    while (most > 0 && word_at(c, behind(from, most - 1)) == 0) {
+        most--;
+    }
+    return most;
+}
+
 static enum capnp_status copy_struct(struct copy *c, const struct target *t, uint64_t to)
 {
     uint64_t data_words = (t->pointer >> 32) & 0xffff, pointers = t->pointer >> 48, word;
@@ -190,6 +202,11 @@ static enum capnp_status copy_struct(struct copy *c, const struct target *t, uin
     if (!charge(c, data_words + pointers)) {
         return CAPNP_TOO_MUCH;
     }
+    struct place first = behind(t->place, data_words);
+    if (c->canonical) {
+        data_words = without_zeros(c, t->place, data_words);
+        pointers = without_zeros(c, first, pointers);
+    }
     if (!allocate(c, data_words + pointers, &word)) {
         return CAPNP_NO_ROOM;
     }
@@ -198,7 +215,37 @@ static enum capnp_status copy_struct(struct copy *c, const struct target *t, uin
     if (data_words > 0) {
         __builtin_memcpy(out_at(c, word), bytes_at(c, t->place), (size_t)data_words * CAPNP_WORD);
     }
-    return copy_pointers(c, behind(t->place, data_words), word + data_words, pointers);
+    return copy_pointers(c, first, word + data_words, pointers);
+}
+
+/* The sections of a list's structs: as they lie there, and as they are written. */
+struct sections {
+    uint64_t data_words;
+    uint64_t pointers;
+};
+
+/* The longest sections that any of `count` structs needs. */
+static struct sections needed(const struct copy *c, struct place first, uint64_t count,
+                              struct sections there)
+{
+    struct sections most = {0, 0};
+    uint64_t step = there.data_words + there.pointers;
+    for (uint64_t i = 0; step != 0 && i < count; i++) {
+        struct place at = behind(first, i * step);
+        most.data_words = max_u64(most.data_words, without_zeros(c, at, there.data_words));
+        most.pointers =
+            max_u64(most.pointers, without_zeros(c, behind(at, there.data_words), there.pointers));
+    }
+    return most;
+}
+
+static enum capnp_status copy_element(struct copy *c, struct place from, struct sections there,
+                                      uint64_t to, struct sections kept)
+{
+    if (kept.data_words > 0) {
+        __builtin_memcpy(out_at(c, to), bytes_at(c, from), (size_t)kept.data_words * CAPNP_WORD);
+    }
+    return copy_pointers(c, behind(from, there.data_words), to + kept.data_words, kept.pointers);
 }
 
 /* A list of structs: a tag word, then the elements. Words that no element takes are left out. */
@@ -210,29 +257,26 @@ static enum capnp_status copy_composite(struct copy *c, const struct target *t, 
     }
     uint64_t tag = word_at(c, t->place);
     uint64_t count = (tag >> 2) & 0x3fffffff;
-    uint64_t data_words = (tag >> 32) & 0xffff, pointers = tag >> 48;
-    uint64_t step = data_words + pointers;
+    struct sections there = {(tag >> 32) & 0xffff, tag >> 48};
+    uint64_t step = there.data_words + there.pointers;
     if ((tag & 3) != POINTER_STRUCT || count * step > words) {
         return CAPNP_BAD_LIST;
     }
     if (!charge(c, words + 1 + (step == 0 ? count : 0))) {
         return CAPNP_TOO_MUCH;
     }
-    if (!allocate(c, 1 + count * step, &tag_word)) {
+    struct place first = behind(t->place, 1);
+    struct sections kept = c->canonical ? needed(c, first, count, there) : there;
+    uint64_t kept_step = kept.data_words + kept.pointers;
+    if (!allocate(c, 1 + count * kept_step, &tag_word)) {
         return CAPNP_NO_ROOM;
     }
     write_pointer(c, to, tag_word,
-                  POINTER_LIST | (uint64_t)CODE_COMPOSITE << 32 | count * step << 35);
-    store_le64(out_at(c, tag_word), tag);
-    for (uint64_t i = 0; step != 0 && i < count; i++) {
-        struct place from = behind(t->place, 1 + i * step);
-        uint64_t element = tag_word + 1 + i * step;
-        if (data_words > 0) {
-            __builtin_memcpy(out_at(c, element), bytes_at(c, from),
-                             (size_t)data_words * CAPNP_WORD);
-        }
+                  POINTER_LIST | (uint64_t)CODE_COMPOSITE << 32 | count * kept_step << 35);
+    store_le64(out_at(c, tag_word), count << 2 | kept.data_words << 32 | kept.pointers << 48);
+    for (uint64_t i = 0; kept_step != 0 && i < count; i++) {
         enum capnp_status status =
-            copy_pointers(c, behind(from, data_words), element + data_words, pointers);
+            copy_element(c, behind(first, i * step), there, tag_word + 1 + i * kept_step, kept);
         if (status != CAPNP_OK) {
             return status;
         }
@@ -309,6 +353,45 @@ static enum capnp_status lengths_ok(const struct capnp_segment *segments, uint32
     return CAPNP_OK;
 }
 
+/* The copy, but for the root. */
+static enum capnp_status copy_message(struct copy *c, const struct capnp_limits *limits, void *out,
+                                      size_t out_bytes, size_t *len)
+{
+    uint64_t root;
+    c->depth = limits->depth;
+    c->budget = limits->words;
+    c->out = out;
+    c->out_words = min_u64(out_bytes, CAPNP_SEGMENT_MAX_BYTES) / CAPNP_WORD;
+    c->used_words = 0;
+    if (!allocate(c, 1, &root)) {
+        return CAPNP_NO_ROOM;
+    }
+    bool empty = c->count == 0 || c->segments[0].bytes == 0;
+    enum capnp_status status = empty ? CAPNP_OK : copy_pointer(c, (struct place){0, 0}, root);
+    if (status != CAPNP_OK) {
+        return status;
+    }
+    if (c->canonical && load_le64(out) == 0) {
+        write_pointer(c, root, root,
+                      POINTER_STRUCT); /* the one form of a root that is all defaults */
+    }
+    if (c->canonical && (load_le64(out) & 3) != POINTER_STRUCT) {
+        return CAPNP_BAD_KIND;
+    }
+    *len = (size_t)c->used_words * CAPNP_WORD;
+    return CAPNP_OK;
+}
+
+static struct capnp_limits limits_of(const struct capnp_segment *segments, uint32_t count)
+{
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        size_t more = segments[i].bytes;
+        bytes = more > SIZE_MAX / 2 - bytes ? SIZE_MAX / 2 : bytes + more;
+    }
+    return capnp_default_limits(bytes);
+}
+
 enum capnp_status capnp_gather_limited(const struct capnp_segment *segments, uint32_t count,
                                        const struct capnp_limits *limits, void *out,
                                        size_t out_bytes, size_t *len)
@@ -318,26 +401,33 @@ enum capnp_status capnp_gather_limited(const struct capnp_segment *segments, uin
     if (status != CAPNP_OK || count == 0 || segments[0].bytes == 0) {
         return status;
     }
-    uint64_t room = min_u64(out_bytes, CAPNP_SEGMENT_MAX_BYTES) / CAPNP_WORD, root;
-    struct copy c = {segments, count, limits->depth, limits->words, out, room, 0};
-    if (!allocate(&c, 1, &root)) {
-        return CAPNP_NO_ROOM;
-    }
-    status = copy_pointer(&c, (struct place){0, 0}, root);
-    if (status == CAPNP_OK) {
-        *len = (size_t)c.used_words * CAPNP_WORD;
-    }
-    return status;
+    struct copy c = {.segments = segments, .count = count, .canonical = false};
+    return copy_message(&c, limits, out, out_bytes, len);
 }
 
 enum capnp_status capnp_gather(const struct capnp_segment *segments, uint32_t count, void *out,
                                size_t out_bytes, size_t *len)
 {
-    size_t bytes = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        size_t more = segments[i].bytes;
-        bytes = more > SIZE_MAX / 2 - bytes ? SIZE_MAX / 2 : bytes + more;
-    }
-    struct capnp_limits limits = capnp_default_limits(bytes);
+    struct capnp_limits limits = limits_of(segments, count);
     return capnp_gather_limited(segments, count, &limits, out, out_bytes, len);
+}
+
+enum capnp_status capnp_canonical_limited(const struct capnp_segment *segments, uint32_t count,
+                                          const struct capnp_limits *limits, void *out,
+                                          size_t out_bytes, size_t *len)
+{
+    *len = 0;
+    enum capnp_status status = lengths_ok(segments, count);
+    if (status != CAPNP_OK) {
+        return status;
+    }
+    struct copy c = {.segments = segments, .count = count, .canonical = true};
+    return copy_message(&c, limits, out, out_bytes, len);
+}
+
+enum capnp_status capnp_canonical(const struct capnp_segment *segments, uint32_t count, void *out,
+                                  size_t out_bytes, size_t *len)
+{
+    struct capnp_limits limits = limits_of(segments, count);
+    return capnp_canonical_limited(segments, count, &limits, out, out_bytes, len);
 }

@@ -45,6 +45,8 @@ const char *capnp_status_name(enum capnp_status status)
         return "index or size outside the message under construction";
     case CAPNP_CUT:
         return "input ends too early";
+    case CAPNP_NOT_CANONICAL:
+        return "not canonical";
     }
     return "unknown status";
 }

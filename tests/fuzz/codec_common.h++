@@ -278,7 +278,7 @@ bool has_huge_tag(const uint8_t *message, size_t words)
 
 // Our verdict is `status`, with `holder` the pointer section of the root where we accepted; what does the
 // stock library say of `reader`? `message` is all of it, to be shown.
-void compare_verdicts(capnp_status status, capnp_struct holder, const capnp_struct_type *type,
+[[maybe_unused]] void compare_verdicts(capnp_status status, capnp_struct holder, const capnp_struct_type *type,
                       kj::Function<AnyPointer::Reader()> root, const uint8_t *message, size_t words)
 {
     Walk walk;

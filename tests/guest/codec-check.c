@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The codec as it is compiled for programs: a message is built over small segments, framed, taken
- * apart, gathered and read again; and packed and unpacked. What was framed and packed is printed in
- * hexadecimal, for the stock tool on the host to read (tests/qemu/cases/codec.py).
+ * apart, gathered and read again; packed and unpacked; and brought into its canonical form. All of
+ * it is printed in hexadecimal, for the stock tool on the host (tests/qemu/cases/codec.py).
  *
  * Holds: stdio.
  */
 #include "capos/print.h"
 #include "capos/start.h"
 #include "codec_types.capnp.h"
-#include "lib/base/bits.h"
+#include "lib/capnp/canonical.h"
 #include "lib/capnp/packed.h"
 #include "lib/capnp/segments.h"
 
@@ -142,6 +142,23 @@ static size_t pack(size_t file_bytes)
     return len;
 }
 
+/* The canonical form of what is in `file`, in `room`; its length. */
+static size_t canonical(size_t file_bytes)
+{
+    struct capnp_segment segments[BUFFERS];
+    uint32_t count;
+    size_t bytes;
+    size_t len;
+    expect(capnp_frame_open(file, file_bytes, segments, BUFFERS, &count, &bytes) == CAPNP_OK,
+           "the frame opens to be made canonical");
+    expect(capnp_canonical(segments, count, room, sizeof(room), &len) == CAPNP_OK,
+           "it has a canonical form");
+    expect(capnp_check_canonical(room, len, CAPNP_DEPTH) == CAPNP_OK, "that is canonical");
+    expect(capnp_check_canonical(room, len - 8, CAPNP_DEPTH) == CAPNP_NOT_CANONICAL,
+           "a part of it is not");
+    return len;
+}
+
 int capos_main(void)
 {
     size_t len = build();
@@ -151,6 +168,9 @@ int capos_main(void)
     print_hex("frame", file, len);
     if (good) {
         print_hex("packed", packed, pack(len));
+    }
+    if (good) {
+        print_hex("canonical", room, canonical(len));
     }
     capos_printf("codec-check: %s\n", good ? "all is well" : "failed");
     return good ? 0 : 1;

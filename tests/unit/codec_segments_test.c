@@ -111,6 +111,15 @@ TEST(gather_lists, "lists of pointers and of structs are copied with all they le
              wire_list(0, WIRE_BYTE, 3), 0x6162);
 }
 
+TEST(gather_sections, "sections keep their sizes, zeros and all")
+{
+    CHECK_EQ(GATHER(WORDS(wire_struct(0, 2, 2), 1, 0, wire_list(1, WIRE_COMPOSITE, 6), 0,
+                          wire_tag(2, 2, 1), 1, 0, 0, 2, 0, 0)),
+             CAPNP_OK);
+    GATHERED(wire_struct(0, 2, 2), 1, 0, wire_list(1, WIRE_COMPOSITE, 6), 0, wire_tag(2, 2, 1), 1,
+             0, 0, 2, 0, 0);
+}
+
 TEST(gather_order,
      "objects lie in the order of their pointers, without holes and what is unreachable")
 {
