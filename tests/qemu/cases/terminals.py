@@ -113,6 +113,7 @@ def two(t):
         t.check(third.status() == 2 and "taken by another terminal" in third.words(), "a taken line is told", third.words())
 
         second.type("@counter.incr")
+        second.shows("@counter.incr")  # what is still on the wire when one leaves is lost
         second.type("\x01x")
         t.check(second.status() == 0, "Ctrl-A X leaves it")
         again = screen("tools/term")
