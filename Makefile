@@ -5,7 +5,7 @@
 
 # make -s
 SILENT := $(findstring s,$(filter-out -%,$(firstword $(MAKEFLAGS))))
-MAKEFLAGS += --no-builtin-rules -j2
+MAKEFLAGS += --no-builtin-rules $(if $(filter 0,$(MAKELEVEL)),-j2)
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SUFFIXES:

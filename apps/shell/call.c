@@ -8,10 +8,13 @@
 #include "apps/shell/steps.h"
 #include "apps/shell/term.h"
 #include "apps/shell/trace.h"
+#include "apps/shell/variables.h"
 #include "capos/ring.h"
 #include "lib/base/bits.h"
 #include "lib/base/string.h"
 #include "status.capnp.h"
+
+enum { LAST_BYTES = 64 * 1024 };
 
 /* ---- results ---- */
 
@@ -70,7 +73,46 @@ static void origin_of(const struct command *command, char *origin)
     }
 }
 
-static void show_success(struct step *step, const struct command *command)
+/* What becomes of an answer: it is shown, or it is a value for an expression. Shown ones are kept as $last, too,
+ * as long as they are not too large. */
+struct answer {
+    struct kept_arena *arena; /* NULL: it is shown */
+    struct node *value;
+};
+
+static _Alignas(8) uint8_t last_bytes[LAST_BYTES];
+
+static void keep_last(const struct step *step, struct capnp_struct results, struct show_caps *caps)
+{
+    struct variables_error error;
+    struct kept_arena arena = {.bytes = last_bytes, .size = sizeof(last_bytes)};
+    struct span name = {"last", 4};
+    struct node *value =
+        kept_answer(&arena, dyn_results(step->described->descriptor, step->method), results, caps);
+    if (value == NULL || !variables_set(name, value, &error)) {
+        variables_unset(name);
+    }
+}
+
+static void show_answer(const struct command *command, struct step *step,
+                        struct capnp_struct results, struct show_caps *caps)
+{
+    struct dyn_struct described = dyn_results(step->described->descriptor, step->method);
+    keep_last(step, results, caps);
+    if (!command->json) {
+        show_results(&term_sink, described, results, caps);
+        return;
+    }
+    const struct node *value = variables_get((struct span){"last", 4});
+    if (value != NULL) {
+        kept_json(&term_sink, value);
+        term_printf("\n");
+    } else {
+        term_error("this answer is too large to be shown as JSON");
+    }
+}
+
+static void take_success(struct step *step, const struct command *command, struct answer *answer)
 {
     char origin[ORIGIN_BYTES];
     struct capos_call *call = &step->call;
@@ -84,8 +126,17 @@ static void show_success(struct step *step, const struct command *command)
         return;
     }
     name_results(&caps);
-    show_results(&term_sink, dyn_results(step->described->descriptor, step->method), results,
-                 &caps.caps);
+    if (answer->arena == NULL) {
+        show_answer(command, step, results, &caps.caps);
+    } else {
+        answer->value =
+            kept_answer(answer->arena, dyn_results(step->described->descriptor, step->method),
+                        results, &caps.caps);
+        if (answer->value == NULL) {
+            term_error("the answer of %s.%s is too large to be kept", step->interface_name,
+                       step->method_name);
+        }
+    }
     if (command->assign.len > 0 && call->cap_count == 0) {
         term_error("this answer holds no capability: nothing is named %.*s",
                    SPAN_ARGS(command->assign));
@@ -150,7 +201,7 @@ static bool assign_is_free(const struct command *command)
     return true;
 }
 
-void call_method(struct command *command)
+static void perform(struct command *command, struct answer *answer)
 {
     bool interrupted = false;
     unsigned count;
@@ -177,7 +228,7 @@ void call_method(struct command *command)
         trace_stop();
     }
     if (status == ST_OK) {
-        show_success(last, command);
+        take_success(last, command, answer);
     } else if (interrupted) {
         term_printf("interrupted; whether %s.%s was done is not known\n", last->interface_name,
                     last->method_name);
@@ -191,4 +242,17 @@ void call_method(struct command *command)
         trace_show();
     }
     steps_end(steps, count);
+}
+
+void call_method(struct command *command)
+{
+    struct answer answer = {0};
+    perform(command, &answer);
+}
+
+struct node *call_for_value(struct command *command, struct kept_arena *arena)
+{
+    struct answer answer = {.arena = arena};
+    perform(command, &answer);
+    return answer.value;
 }

@@ -14,6 +14,7 @@
 #include "apps/shell/top.h"
 #include "apps/shell/trace.h"
 #include "apps/shell/usage.h"
+#include "apps/shell/variables.h"
 #include "annotations.capnp.h"
 #include "capos/ring.h"
 #include "devices.client.h"
@@ -131,6 +132,37 @@ static void show_caps(struct span word)
     }
 }
 
+static void json_field(const char *name, const char *value, const char *behind)
+{
+    term_printf("\"%s\": ", name);
+    kept_json_text(&term_sink, value, strlen(value));
+    term_printf("%s", behind);
+}
+
+static void json_caps(struct span word)
+{
+    const char *comma = "";
+    names_refresh();
+    term_printf("[");
+    for (struct held *held = names_next(NULL); held != NULL; held = names_next(held)) {
+        const char *interface = registry_known_name(held->interface);
+        char facet[32];
+        if (word.len > 0 && !matches(held, word)) {
+            continue;
+        }
+        facet_text(held, facet, sizeof(facet));
+        term_printf("%s{", comma);
+        json_field("name", held->name, ", ");
+        json_field("interface", interface != NULL ? interface : "?", ", ");
+        json_field("facet", facet, ", ");
+        json_field("transfer", mode_name(held->transfer_mode), ", ");
+        json_field("from", held->origin, ", ");
+        term_printf("\"live\": %s}", held->live ? "true" : "false");
+        comma = ", ";
+    }
+    term_printf("]\n");
+}
+
 /* ---- help ---- */
 
 static const char general_help[] =
@@ -165,6 +197,12 @@ static const char general_help[] =
     "  derive @CAP as NAME [METHOD ...] [for TIME]\n"
     "                                 a copy that can be taken back, by 'revoke @NAME' or in time\n"
     "  revoke @NAME, why @CAP         take back what was derived; how you came to hold it\n"
+    "  $NAME = VALUE, $NAME.FIELD     keep a value or an answer; $last is the last answer\n"
+    "  json @CAP.METHOD(...), json $NAME, json caps\n"
+    "                                 the same as JSON\n"
+    "  watch [TIME] COMMAND           again and again, on an empty screen\n"
+    "  if, for, while, try, print, ask, script, do\n"
+    "                                 'help scripts' tells about them\n"
     "  history, clear, exit           Ctrl-C ends the program in front, Ctrl-D leaves\n"
     "Values: 12 -3 0xff 5s 64KiB true \"text\" 0x0011aa (data) name (enumerant) [a, b] {x: 1} "
     "@cap\n";
@@ -548,7 +586,7 @@ static void on_capability(struct command *command)
     }
 }
 
-static void clear_screen(void)
+void commands_clear_screen(void)
 {
     struct held *held = names_find((struct span){"terminal", 8});
     term_flush();
@@ -557,13 +595,43 @@ static void clear_screen(void)
     }
 }
 
+static void show_value(const struct command *command)
+{
+    if (command->json) {
+        kept_json(&term_sink, command->args);
+    } else {
+        kept_print(&term_sink, command->args);
+    }
+    term_printf("\n");
+}
+
+bool commands_resolve(struct command *command)
+{
+    struct variables_error error;
+    if (variables_resolve(command, &error)) {
+        return true;
+    }
+    term_error("%s", error.message);
+    return false;
+}
+
 bool commands_run(struct command *command)
 {
+    if (!commands_resolve(command)) {
+        return true;
+    }
     switch (command->verb) {
     case VERB_NONE:
         break;
+    case VERB_VALUE:
+        show_value(command);
+        break;
     case VERB_CAPS:
-        show_caps(command->word);
+        if (command->json) {
+            json_caps(command->word);
+        } else {
+            show_caps(command->word);
+        }
         break;
     case VERB_HELP:
     case VERB_SHOW:
@@ -609,7 +677,7 @@ bool commands_run(struct command *command)
         show_history();
         break;
     case VERB_CLEAR:
-        clear_screen();
+        commands_clear_screen();
         break;
     case VERB_EXIT:
         return false;

@@ -15,6 +15,11 @@ void commands_init(capos_cap_t pages);
 /* Does one command. False: the person leaves. */
 bool commands_run(struct command *command);
 
+/* Puts values where the command names variables. False: one of them is not there, which has been told. */
+bool commands_resolve(struct command *command);
+
+void commands_clear_screen(void);
+
 /* Remembers a line for the command `history`. */
 void commands_note_line(const char *line, size_t len);
 

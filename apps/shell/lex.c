@@ -222,7 +222,12 @@ static struct token quoted_text(struct lexer *lexer, size_t start)
             parse_fail(lexer->error, start, "this text has no closing quotation mark");
             return bad(lexer);
         }
-        char c = lexer->line[lexer->at++];
+        char c = lexer->line[lexer->at];
+        if (c == '\n') {
+            parse_fail(lexer->error, start, "this text has no closing quotation mark in its line");
+            return bad(lexer);
+        }
+        lexer->at++;
         if (c == '"') {
             break;
         }
@@ -243,11 +248,87 @@ static struct token word(struct lexer *lexer, size_t start)
     return (struct token){.kind = TOKEN_WORD, .source = span_from(lexer, start)};
 }
 
+/* Names of variables and fields hold no '-', so that $a-1 is what it looks like. */
+static size_t take_name(struct lexer *lexer)
+{
+    size_t start = lexer->at;
+    while (is_letter(peek(lexer, 0)) || (lexer->at > start && is_digit(peek(lexer, 0)))) {
+        lexer->at++;
+    }
+    return lexer->at - start;
+}
+
+/* Behind the '[': a number or a variable, and ']'. */
+static bool take_index(struct lexer *lexer)
+{
+    size_t start = lexer->at;
+    if (peek(lexer, 0) == '$') {
+        lexer->at++;
+        if (take_name(lexer) == 0) {
+            return parse_fail(lexer->error, lexer->at, "expected the name of a variable behind $");
+        }
+    }
+    while (is_digit(peek(lexer, 0))) {
+        lexer->at++;
+    }
+    if (lexer->at == start || peek(lexer, 0) != ']') {
+        return parse_fail(lexer->error, lexer->at, "expected a number and ']', as [0]");
+    }
+    lexer->at++;
+    return true;
+}
+
+/* $name, and .field or [number] as often as they stand right behind it. */
+static struct token variable(struct lexer *lexer, size_t start)
+{
+    struct token token = {.kind = TOKEN_VARIABLE};
+    lexer->at++;
+    if (take_name(lexer) == 0) {
+        parse_fail(lexer->error, lexer->at, "expected the name of a variable right behind the $");
+        return bad(lexer);
+    }
+    token.name = span_from(lexer, start + 1);
+    size_t path = lexer->at;
+    for (;;) {
+        if (peek(lexer, 0) == '.' && is_letter(peek(lexer, 1))) {
+            lexer->at++;
+            (void)take_name(lexer);
+        } else if (peek(lexer, 0) == '[') {
+            lexer->at++;
+            if (!take_index(lexer)) {
+                return bad(lexer);
+            }
+        } else {
+            break;
+        }
+    }
+    token.text = span_from(lexer, path);
+    token.source = span_from(lexer, start);
+    return token;
+}
+
+/* Blanks, ends of lines, and comments up to them. */
+static void skip_space(struct lexer *lexer)
+{
+    for (;;) {
+        char c = peek(lexer, 0);
+        if (lexer->at < lexer->len && c == '#') {
+            while (lexer->at < lexer->len && peek(lexer, 0) != '\n') {
+                lexer->at++;
+            }
+        } else if (c == ' ' || c == '\t' || c == '\n') {
+            lexer->at++;
+        } else {
+            break;
+        }
+    }
+}
+
 static struct token punct(struct lexer *lexer, size_t start)
 {
     char c = lexer->line[lexer->at];
     lexer->at++;
-    if (strchr("@=:,.(){}[]-?", c) == NULL) {
+    if (strchr("@=:,.(){}[]-?", c) == NULL && !(lexer->operators && strchr("+*/%<>!", c) != NULL)) {
         uint8_t byte = (uint8_t)c;
         if (byte >= 0x80) {
             parse_fail(lexer->error, start, "letters beyond a-z stand in quoted text only");
@@ -265,9 +346,11 @@ static struct token any(struct lexer *lexer)
 {
     size_t start = lexer->at;
     char c = peek(lexer, 0);
-    if (lexer->at >= lexer->len || c == '#') {
-        lexer->len = lexer->at;
+    if (lexer->at >= lexer->len) {
         return (struct token){.kind = TOKEN_END, .source = span_from(lexer, start)};
+    }
+    if (c == '$') {
+        return variable(lexer, start);
     }
     if (is_letter(c)) {
         return word(lexer, start);
@@ -284,9 +367,7 @@ static struct token any(struct lexer *lexer)
 struct token lex_next(struct lexer *lexer)
 {
     size_t before = lexer->at;
-    while (peek(lexer, 0) == ' ' || peek(lexer, 0) == '\t') {
-        lexer->at++;
-    }
+    skip_space(lexer);
     bool space = lexer->at > before;
     struct token token = any(lexer);
     token.space_before = space;

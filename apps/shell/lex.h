@@ -7,11 +7,12 @@
 
 enum token_kind {
     TOKEN_END,
-    TOKEN_WORD,   /* letters, digits, _ and - ; starts with a letter or _ */
-    TOKEN_NUMBER, /* magnitude, digits, unit */
-    TOKEN_TEXT,   /* text */
-    TOKEN_PUNCT,  /* one of @ = : , . ( ) { } [ ] - */
-    TOKEN_BAD,    /* error holds the message */
+    TOKEN_WORD,     /* letters, digits, _ and - ; starts with a letter or _ */
+    TOKEN_NUMBER,   /* magnitude, digits, unit */
+    TOKEN_TEXT,     /* text */
+    TOKEN_VARIABLE, /* $name and a path right behind it: name, text */
+    TOKEN_PUNCT,    /* one of @ = : , . ( ) { } [ ] - ; in expressions + * / % < > ! too */
+    TOKEN_BAD,      /* error holds the message */
 };
 
 struct token {
@@ -22,13 +23,15 @@ struct token {
     uint64_t magnitude;
     struct span digits;
     struct span unit;
-    struct span text;
+    struct span text; /* of a variable: its path, as .field[0] */
+    struct span name; /* of a variable */
 };
 
 struct lexer {
     const char *line;
     size_t len;
     size_t at;
+    bool operators;          /* an expression: its signs mean something */
     struct command *command; /* owns the bytes of texts */
     struct parse_error *error;
 };

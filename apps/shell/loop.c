@@ -11,6 +11,7 @@
 
 static capos_cap_t terminal;
 static bool interrupted;
+static unsigned interrupt_count; /* ends of waiting by it */
 static void (*idle)(void);
 
 CAPOS_CALL_STATIC(interrupt_call, TerminalSession, wait_interrupt);
@@ -80,11 +81,25 @@ enum loop_outcome loop_until(bool (*done)(void *context), void *context)
     while (!done(context)) {
         if (interrupted) {
             interrupted = false;
+            interrupt_count++;
             return LOOP_INTERRUPTED;
         }
         capos_step(CAPOS_FOREVER);
     }
     return LOOP_DONE;
+}
+
+bool loop_was_interrupted(void)
+{
+    (void)capos_step(0);
+    bool was = interrupted;
+    interrupted = false;
+    return was;
+}
+
+unsigned loop_interrupt_count(void)
+{
+    return interrupt_count;
 }
 
 static void mark_done(struct capos_op *op)
@@ -143,13 +158,14 @@ static void line_came(struct capos_op *op)
     mark_done(op);
 }
 
-static status_t read_once(const char *prompt, enum TerminalSession_LineOutcome *outcome, char *line,
-                          size_t size, size_t *len)
+static status_t read_once(const struct loop_line *wanted, enum TerminalSession_LineOutcome *outcome,
+                          char *line, size_t size, size_t *len)
 {
     bool done = false;
     capos_call_begin(&line_call, terminal);
     TerminalSession_read_line_params_b params = TerminalSession_read_line_begin(&line_call);
-    TerminalSession_read_line_params_set_prompt(params, prompt, strlen(prompt));
+    TerminalSession_read_line_params_set_prompt(params, wanted->prompt, strlen(wanted->prompt));
+    TerminalSession_read_line_params_set_echo(params, !wanted->hidden);
     TerminalSession_read_line_params_set_max_bytes(params, (uint32_t)size);
     line_call.op.done = line_came;
     line_call.op.cookie = &done;
@@ -178,14 +194,14 @@ static status_t read_once(const char *prompt, enum TerminalSession_LineOutcome *
     return status;
 }
 
-status_t loop_read_line(const char *prompt, enum TerminalSession_LineOutcome *outcome, char *line,
-                        size_t size, size_t *len)
+status_t loop_read_line(const struct loop_line *wanted, enum TerminalSession_LineOutcome *outcome,
+                        char *line, size_t size, size_t *len)
 {
     term_flush();
-    status_t status = read_once(prompt, outcome, line, size, len);
+    status_t status = read_once(wanted, outcome, line, size, len);
     for (unsigned attempt = 0; attempt < 100 && status == ST_DISCONNECTED; attempt++) {
         status =
-            read_once(prompt, outcome, line, size, len); /* the terminal host was started anew */
+            read_once(wanted, outcome, line, size, len); /* the terminal host was started anew */
     }
     return status;
 }

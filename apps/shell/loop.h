@@ -40,8 +40,19 @@ bool loop_sleep(uint64_t ns, bool *interrupted);
 /* What to do between two turns while the person types (tell of programs that have ended). */
 void loop_set_idle(void (*idle)(void));
 
+/* Whether Ctrl-C was pressed while nothing was waited for; the note of it is taken. */
+bool loop_was_interrupted(void);
+
+/* How often something that was waited for ended by Ctrl-C. */
+unsigned loop_interrupt_count(void);
+
+struct loop_line {
+    const char *prompt;
+    bool hidden; /* what is typed is not shown */
+};
+
 /* A line from the person. Programs go on meanwhile. */
-status_t loop_read_line(const char *prompt, enum TerminalSession_LineOutcome *outcome, char *line,
-                        size_t size, size_t *len);
+status_t loop_read_line(const struct loop_line *wanted, enum TerminalSession_LineOutcome *outcome,
+                        char *line, size_t size, size_t *len);
 
 #endif

@@ -15,6 +15,8 @@
 #include "apps/shell/names.h"
 #include "apps/shell/parse.h"
 #include "apps/shell/registry.h"
+#include "apps/shell/script.h"
+#include "apps/shell/statement.h"
 #include "apps/shell/term.h"
 #include "capabilities.client.h"
 #include "capos/print.h"
@@ -30,8 +32,9 @@
 
 static const char prompt[] = "capos> ";
 
-static struct command command;
-static char line[PARSE_MAX_LINE];
+static const char more_prompt[] = "  ...> ";
+
+static char typed[SCRIPT_MAX_BYTES];
 
 static void show_motd(void)
 {
@@ -51,19 +54,6 @@ static void show_banner(void)
                 "'help' tells what can be done here, 'caps' what you hold.\n");
 }
 
-/* Under the line as it was typed, a mark where the mistake is. */
-static void show_parse_error(const struct parse_error *error)
-{
-    unsigned column = (unsigned)sizeof(prompt) - 1;
-    for (size_t i = 0; i < error->at; i++) {
-        column += ((uint8_t)line[i] & 0xc0) != 0x80 ? 1 : 0;
-    }
-    if (column < 72) {
-        term_styled(TERMINAL_SESSION_STYLE_ERROR, "%*s^\n", (int)column, "");
-    }
-    term_error("%s", error->message);
-}
-
 /* Time stamp counter at the first prompt: what boot.prompt of the benchmarks reads. */
 static void log_first_prompt(void)
 {
@@ -71,31 +61,64 @@ static void log_first_prompt(void)
     capos_log("@bench boot.prompt %llu instr 1 %llu %llu", count, count, count);
 }
 
+/* Reads a line to the end of what there is of `typed`. False: the person leaves, or stops what was begun. */
+static bool read_more(size_t *used, enum TerminalSession_LineOutcome *outcome)
+{
+    struct loop_line wanted = {.prompt = *used == 0 ? prompt : more_prompt};
+    size_t room = min_u64(sizeof(typed) - *used, PARSE_MAX_LINE);
+    size_t len = 0;
+    status_t status = loop_read_line(&wanted, outcome, typed + *used, room, &len);
+    if (status != ST_OK) {
+        capos_log("shell: the terminal does not read: %s", status_name(status));
+        *outcome = TERMINAL_SESSION_LINE_OUTCOME_END;
+    } else if (*outcome == TERMINAL_SESSION_LINE_OUTCOME_END) {
+        term_printf(*used == 0 ? "exit\n" : "\n");
+    }
+    if (*outcome == TERMINAL_SESSION_LINE_OUTCOME_LINE) {
+        commands_note_line(typed + *used, len);
+        *used += len;
+    }
+    return *outcome == TERMINAL_SESSION_LINE_OUTCOME_LINE;
+}
+
+/* Only what begins with a word that takes a block is read on when a brace is open: of anything else an open
+ * brace is a mistake that is told at once. */
+static bool wants_more(size_t used)
+{
+    size_t start = 0;
+    while (start < used && typed[start] == ' ') {
+        start++;
+    }
+    for (const char *const *word = statement_words; *word != NULL; word++) {
+        size_t len = strlen(*word);
+        if (used - start > len && memcmp(typed + start, *word, len) == 0 &&
+            (typed[start + len] == ' ' || typed[start + len] == '{')) {
+            return statement_is_open(typed, used);
+        }
+    }
+    return false;
+}
+
 /* False: the person leaves. */
 static bool one_line(void)
 {
     enum TerminalSession_LineOutcome outcome = TERMINAL_SESSION_LINE_OUTCOME_END;
-    size_t len = 0;
-    struct parse_error error;
+    size_t used = 0;
     children_tell_ends();
-    status_t status = loop_read_line(prompt, &outcome, line, sizeof(line), &len);
-    if (status != ST_OK) {
-        capos_log("shell: the terminal does not read: %s", status_name(status));
-        return false;
+    if (!read_more(&used, &outcome)) {
+        return outcome != TERMINAL_SESSION_LINE_OUTCOME_END;
     }
-    if (outcome == TERMINAL_SESSION_LINE_OUTCOME_END) {
-        term_printf("exit\n");
-        return false;
+    while (wants_more(used)) {
+        if (sizeof(typed) - used < 2) {
+            term_error("a text has at most %d KiB", (int)SCRIPT_MAX_BYTES / 1024);
+            return true;
+        }
+        typed[used++] = '\n';
+        if (!read_more(&used, &outcome)) {
+            return true;
+        }
     }
-    if (outcome == TERMINAL_SESSION_LINE_OUTCOME_INTERRUPTED) {
-        return true;
-    }
-    commands_note_line(line, len);
-    if (!parse_line(line, len, &command, &error)) {
-        show_parse_error(&error);
-        return true;
-    }
-    return commands_run(&command);
+    return script_typed(typed, used, (unsigned)sizeof(prompt) - 1);
 }
 
 static void mark_permanent(const char *name)

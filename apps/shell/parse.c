@@ -8,7 +8,7 @@
 const char *const parse_verbs[] = {
     "caps",   "help",   "call", "run",     "spawn", "wait", "signal", "kill", "drop",
     "derive", "revoke", "why",  "ps",      "usage", "top",  "trace",  "time", "debug",
-    "go",     "step",   "dump", "history", "clear", "exit", NULL,
+    "go",     "step",   "dump", "history", "clear", "exit", "json",   NULL,
 };
 
 static bool method_name(struct parser *p)
@@ -104,8 +104,44 @@ static bool call(struct parser *p)
     return parser_take_punct(p, '(') ? calls_in_a_row(p) : arguments(p, 0);
 }
 
+/* $name.method( is a call of what the variable holds. The method was taken for a part of its path. */
+static bool call_of_variable(struct parser *p, struct node *node)
+{
+    struct span path = node->text;
+    size_t dot = path.len;
+    while (dot > 0 && path.ptr[dot - 1] != '.' && path.ptr[dot - 1] != ']') {
+        dot--;
+    }
+    if (dot == 0 || path.ptr[dot - 1] != '.' || p->token.space_before) {
+        return parser_expected(p, "'.' and a method before the '(', as $name.method(field=value)");
+    }
+    node->text.len = dot - 1;
+    p->command->method = (struct span){path.ptr + dot, path.len - dot};
+    p->command->target = node;
+    p->command->verb = VERB_CALL;
+    parser_advance(p);
+    return calls_in_a_row(p);
+}
+
+static bool variable(struct parser *p)
+{
+    struct node *node = NULL;
+    if (!parser_field(p, &node, 0, false)) {
+        return false;
+    }
+    if (parser_is_punct(p, '(')) {
+        return call_of_variable(p, node);
+    }
+    p->command->verb = VERB_VALUE;
+    p->command->args = node;
+    return parser_at_end(p);
+}
+
 static bool short_call(struct parser *p)
 {
+    if (p->token.kind == TOKEN_VARIABLE) {
+        return variable(p);
+    }
     if (!target(p)) {
         return false;
     }
@@ -137,6 +173,31 @@ static bool timed(struct parser *p)
     }
     return short_call(p) && (p->command->verb == VERB_CALL ||
                              parser_expected(p, "a call, as time @name.method(field=value)"));
+}
+
+static bool filter(struct parser *p)
+{
+    if (p->token.kind == TOKEN_WORD) {
+        p->command->word = p->token.source;
+        parser_advance(p);
+    }
+    return parser_at_end(p);
+}
+
+static bool json(struct parser *p)
+{
+    p->command->json = true;
+    if (parser_is_word(p, "caps")) {
+        p->command->verb = VERB_CAPS;
+        parser_advance(p);
+        return filter(p);
+    }
+    if (parser_is_word(p, "call")) {
+        parser_advance(p);
+        return call(p);
+    }
+    return short_call(p) &&
+           (p->command->verb != VERB_SHOW || parser_expected(p, "a call, a variable or 'caps'"));
 }
 
 static bool one_grant(struct parser *p)
@@ -235,15 +296,6 @@ static bool help(struct parser *p)
     if (parser_is_punct(p, '@')) {
         return target(p) && parser_at_end(p);
     }
-    if (p->token.kind == TOKEN_WORD) {
-        p->command->word = p->token.source;
-        parser_advance(p);
-    }
-    return parser_at_end(p);
-}
-
-static bool filter(struct parser *p)
-{
     if (p->token.kind == TOKEN_WORD) {
         p->command->word = p->token.source;
         parser_advance(p);
@@ -362,6 +414,7 @@ static const struct verb_entry verb_table[] = {
     {"top", VERB_TOP, filter},
     {"trace", VERB_TRACE, traced},
     {"time", VERB_CALL, timed},
+    {"json", VERB_CALL, json},
     {"history", VERB_HISTORY, parser_at_end},
     {"clear", VERB_CLEAR, parser_at_end},
     {"exit", VERB_EXIT, parser_at_end},
@@ -399,7 +452,7 @@ static bool verb_command(struct parser *p)
     if (p->token.kind == TOKEN_PUNCT && p->token.punct == '=' && p->command->assign.len == 0) {
         p->command->assign = word;
         parser_advance(p);
-        if (parser_is_punct(p, '@')) {
+        if (parser_is_punct(p, '@') || p->token.kind == TOKEN_VARIABLE) {
             return short_call(p) && (p->command->verb == VERB_CALL ||
                                      parser_expected(p, "'.' and a method to call behind '='"));
         }
@@ -422,7 +475,7 @@ static bool whole_line(struct parser *p)
         p->command->verb = VERB_HELP;
         return help(p);
     }
-    if (parser_is_punct(p, '@')) {
+    if (parser_is_punct(p, '@') || p->token.kind == TOKEN_VARIABLE) {
         return short_call(p);
     }
     if (p->token.kind == TOKEN_WORD) {
@@ -438,9 +491,10 @@ bool parse_line(const char *line, size_t len, struct command *command, struct pa
     command->verb = VERB_NONE;
     command->assign = command->word = command->cap = command->method = (struct span){0};
     command->program = command->as = (struct span){0};
-    command->args = command->lasts = NULL;
+    command->target = command->args = command->lasts = NULL;
     command->step_count = 0;
-    command->with_given = command->recordable = command->timed = command->traced = false;
+    command->with_given = command->recordable = false;
+    command->json = command->timed = command->traced = false;
     command->grant_count = 0;
     command->node_count = 0;
     command->text_bytes = 0;

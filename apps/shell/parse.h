@@ -5,19 +5,20 @@
  * against the interface they are for (value.h).
  *
  *   line     = [name "="] command
- *   command  = "caps" [word] | "help" [word | target] | "ps" | "usage" ["@" name] | "top" ["once"] | "history" | "clear" | "exit"
+ *   command  = "json" (call | "$" name path | "caps") | "$" name path | "caps" [word] | "help" [word | target] | "ps" | "usage" ["@" name] | "top" ["once"] | "history" | "clear" | "exit"
  *            | ["time" | "trace"] call | target | "trace" ["raw"] "@" name ["for" number unit]
  *            | ("run" | "spawn" | "debug") program ["as" name] ["with" "{" [grant {"," grant}] "}"]
  *            | ("wait" | "signal" | "kill" | "drop" | "revoke" | "why" | "go" | "step" | "dump") "@" name {value}
  *            | "debug" "@" name
  *            | "derive" "@" name "as" name {name} ["for" number unit]
  *   call     = "call" target {field} | ["call"] target list {step}
- *   target   = "@" name ["." method]
+ *   target   = "@" name ["." method] | "$" name path "." method     of a call: a variable that holds a capability
+ *   path     = {"." field-name | "[" (number | "$" name) "]"}
  *   list     = "(" [field {"," field}] ")"
  *   step     = ["." field-name] "." method list      on the capability that the call before gives
  *   field    = [name ("=" | ":")] value
  *   grant    = ["copy" | "move"] name ":" "@" name ["as" interface]
- *   value    = number [unit] | "true" | "false" | name | text | "@" name | "move" "@" name
+ *   value    = number [unit] | "$" name path | "true" | "false" | name | text | "@" name | "move" "@" name
  *            | "[" [value {"," value}] "]" | "{" [field {"," field}] "}"
  *
  * Bounds: PARSE_MAX_NODES values, PARSE_MAX_DEPTH of nesting, PARSE_TEXT_BYTES of text in a line.
@@ -46,12 +47,13 @@ struct span {
 };
 
 enum node_kind {
-    NODE_NUMBER, /* negative, magnitude; digits: its hexadecimal digits when written with 0x */
-    NODE_WORD,   /* word: a name, true, false, an enumerant */
-    NODE_TEXT,   /* text: its bytes, escapes resolved */
-    NODE_CAP,    /* word: the name behind the @; move */
-    NODE_LIST,   /* children */
-    NODE_STRUCT, /* children with labels */
+    NODE_NUMBER,   /* negative, magnitude; digits: its hexadecimal digits when written with 0x */
+    NODE_WORD,     /* word: a name, true, false, an enumerant */
+    NODE_TEXT,     /* text: its bytes, escapes resolved */
+    NODE_CAP,      /* word: the name behind the @; move */
+    NODE_LIST,     /* children */
+    NODE_STRUCT,   /* children with labels */
+    NODE_VARIABLE, /* word: its name; text: the path behind it. Gone once variables are looked up */
 };
 
 struct node {
@@ -89,7 +91,8 @@ enum verb {
     VERB_CAPS,
     VERB_HELP,
     VERB_CALL,
-    VERB_SHOW, /* a target alone: like help */
+    VERB_SHOW,  /* a target alone: like help */
+    VERB_VALUE, /* a variable alone: args */
     VERB_RUN,
     VERB_SPAWN,
     VERB_WAIT,
@@ -120,12 +123,14 @@ struct command {
     struct span method;
     struct span program;
     struct span as;
+    struct node *target; /* of a call: the variable that holds the capability; NULL: cap names it */
     struct node *args;   /* fields of a call; the value of wait or signal; methods to derive */
     struct node *lasts;  /* derive: for how long; NULL when not given */
     unsigned step_count; /* of a call: those behind the first */
     struct call_step steps[PARSE_MAX_STEPS - 1];
     bool recordable; /* run, spawn, debug: what it says may be recorded */
     bool with_given;
+    bool json;   /* a call, a variable, caps: the answer as JSON */
     bool timed;  /* a call: tell what it took */
     bool traced; /* a call: show what the recorder has of it */
     unsigned grant_count;

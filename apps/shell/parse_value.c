@@ -139,6 +139,24 @@ static bool text(struct parser *p, struct node **out)
     return true;
 }
 
+bool parser_value(struct parser *p, struct node **out)
+{
+    return value(p, out, 0);
+}
+
+static bool variable(struct parser *p, struct node **out)
+{
+    struct node *node = new_node(p, NODE_VARIABLE);
+    *out = node;
+    if (node == NULL) {
+        return false;
+    }
+    node->word = p->token.name;
+    node->text = p->token.text;
+    parser_advance(p);
+    return true;
+}
+
 static bool word_value(struct parser *p, struct node **out)
 {
     struct span source = p->token.source;
@@ -237,6 +255,8 @@ static bool value(struct parser *p, struct node **out, unsigned depth)
         return text(p, out);
     case TOKEN_WORD:
         return word_value(p, out);
+    case TOKEN_VARIABLE:
+        return variable(p, out);
     case TOKEN_PUNCT:
         if (p->token.punct == '-') {
             return number(p, out);

@@ -37,6 +37,9 @@ bool parser_at_end(struct parser *p);
 /* @name */
 bool parser_cap_name(struct parser *p, struct span *out);
 
+/* A value. */
+bool parser_value(struct parser *p, struct node **out);
+
 /* One field: an optional label, then a value. */
 bool parser_field(struct parser *p, struct node **out, unsigned depth, bool label_needed);
 

@@ -15,6 +15,8 @@ static capos_cap_t terminal;
 static enum TerminalSession_Style style_now;
 static size_t used;
 static char buffer[BUFFER_BYTES];
+static unsigned error_count;
+static struct term_catch *catching; /* the innermost; NULL: errors are shown */
 
 void term_init(capos_cap_t capability)
 {
@@ -121,9 +123,38 @@ void term_styled(enum TerminalSession_Style style, const char *format, ...)
     va_end(args);
 }
 
+unsigned term_error_count(void)
+{
+    return error_count;
+}
+
+void term_catch_begin(struct term_catch *caught)
+{
+    *caught = (struct term_catch){.outer = catching};
+    catching = caught;
+}
+
+void term_catch_end(struct term_catch *caught)
+{
+    catching = caught->outer;
+}
+
+bool term_is_catching(void)
+{
+    return catching != NULL;
+}
+
 void term_error(const char *format, ...)
 {
     va_list args;
+    error_count++;
+    if (catching != NULL) {
+        va_start(args, format);
+        size_t len = fmt_vformat(catching->text, sizeof(catching->text), format, args);
+        va_end(args);
+        catching->len = min_u64(len, sizeof(catching->text) - 1);
+        return;
+    }
     term_write(TERMINAL_SESSION_STYLE_ERROR, "error: ", 7);
     va_start(args, format);
     term_vprintf(TERMINAL_SESSION_STYLE_ERROR, format, args);

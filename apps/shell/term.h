@@ -6,6 +6,7 @@
 #ifndef CAPOS_SHELL_TERM_H
 #define CAPOS_SHELL_TERM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "abi/types.h"
@@ -24,6 +25,22 @@ void term_printf(const char *format, ...) PRINTF_LIKE(1, 2);
 
 /* A line of its own about what went wrong: "error: ..." */
 void term_error(const char *format, ...) PRINTF_LIKE(1, 2);
+
+/* How many errors have been told, or caught. */
+unsigned term_error_count(void);
+
+enum { TERM_CAUGHT_BYTES = 240 };
+
+/* While it lasts errors are kept here instead of shown: the last one. They nest. */
+struct term_catch {
+    struct term_catch *outer;
+    size_t len;
+    char text[TERM_CAUGHT_BYTES];
+};
+
+void term_catch_begin(struct term_catch *caught);
+void term_catch_end(struct term_catch *caught);
+bool term_is_catching(void);
 
 /* Text in another style. */
 void term_styled(enum TerminalSession_Style style, const char *format, ...) PRINTF_LIKE(2, 3);

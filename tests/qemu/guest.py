@@ -264,7 +264,11 @@ class Guest:
             self.pump(0.1)
 
     def command(self, line, seconds=30.0):
-        """Type a line at the prompt; what it printed, as text."""
+        """Type a line at the prompt, or several that belong together; what they printed, as text."""
+        *begun, line = line.split("\n")
+        for part in begun:
+            self.send(part + "\r")
+            self.expect(r"  \.\.\.> ", seconds)
         self.send(line + "\r")
         # A program in the background may print at any time; the terminal then draws prompt and line anew, which may be
         # seen half-way. So the echo comes first, then the line's end with the new line of Enter (of a long line the

@@ -411,6 +411,13 @@ TEST(ring_room_for_words,
     CHECK_STR_EQ(capos_call_text(&call, words, sizeof(words)), text);
 }
 
+TEST(ring_step_looks, "a turn of the loop with a deadline of 0 looks once and goes on")
+{
+    setup();
+    CHECK(!capos_step(0));
+    CHECK_EQ(kernel.entries, 1);
+}
+
 TEST(ring_polled, "what is submitted to a polled ring is not entered for; who waits long is")
 {
     static struct capos_op op;

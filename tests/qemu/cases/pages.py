@@ -13,6 +13,7 @@ from tree_copy import build_copy, copy_tree, write_files
 
 BLOCK = re.compile(r"^```([^\n`]*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 PROMPTS = {"capos": "capos> ", "host": "$ ", "tree": "$ "}
+MORE = "  ...> "
 FILE = re.compile(r"\S* file=(\S+)$")
 ADD = re.compile(r'\S* add=(\S+) before="([^"]+)"$')
 NAMED = re.compile(r"<(\w+)>")
@@ -24,6 +25,8 @@ def commands(kind, block):
     for line in block.splitlines():
         if line.startswith(PROMPTS[kind]):
             found.append((kind, line[len(PROMPTS[kind]):].split("   #")[0].rstrip(), []))
+        elif kind == "capos" and line.startswith(MORE) and found:
+            found[-1] = (kind, found[-1][1] + "\n" + line[len(MORE):].rstrip(), [])
         elif line.strip() and found:
             found[-1][2].append(line.rstrip())
     return found

@@ -225,3 +225,49 @@ def children(t):
     printed = guest.command('@counter.child(name="one-more")')
     t.check("value = 0" in printed, "a place given up can be taken", printed)
     t.shutdown(guest)
+
+
+@case("shell.script", "Ctrl-C ends a loop and a watch, what is asked hidden is not shown, and scripts are bounded", weight=5)
+def script(t):
+    guest = t.boot(cpus=2, deadline_s=120, quiet_s=40)
+    guest.prompt(seconds=60)
+
+    guest.send("while true { }\r")
+    guest.expect(r"while true \{ \}\r\n")
+    guest.send("\x03")
+    guest.prompt()
+    t.check(guest.command("print 5").strip() == "5", "Ctrl-C ends a loop that does nothing")
+
+    guest.send("watch 200ms @counter.increment(by=1)\r")
+    guest.expect(r"value = 3")
+    guest.send("\x03")
+    guest.prompt()
+    t.check(guest.command("print 6").strip() == "6", "Ctrl-C ends a watch")
+
+    guest.send('repeat 2 {\r')
+    guest.expect(r"  \.\.\.> ")
+    guest.send("\x03")
+    guest.prompt()
+    t.check(guest.command("print 7").strip() == "7", "Ctrl-C drops what was begun")
+
+    seen = len(guest.console)
+    guest.send('ask hidden $word "word: "\r')
+    guest.expect(r'word: (?!")')
+    guest.send("secret\r")
+    guest.prompt()
+    t.check(b"secret" not in guest.console[seen:], "what is asked hidden is not shown")
+    t.check(guest.command("print size($word)").strip() == "6", "and is the variable's value")
+
+    for command, wanted in (
+            ("script again() { do again() }; do again()", "scripts do scripts at most 8 deep"),
+            ("if true { " * 14 + "}" * 14, "blocks nest at most 12 deep"),
+            ('$text = "0123456789"; while true { $text = $text + $text }', "is too large|hold at most"),
+            ("do @timer", "holds no text"),
+            ("$x.a = 3", "expected the end of the line"),
+            ("$timer.now()", r"no variable \$timer"),
+            ("$n = 3; $n.now()", "only a capability can be called, and this is a number"),
+            ("$last = @counter.read(); json $last.value", r"^\d+$")):
+        printed = guest.command(command)
+        t.check(re.search(wanted, printed) is not None, f"`{command}` prints /{wanted}/", printed)
+    t.check("counter" in guest.command("caps counter"), "the shell is as before")
+    t.shutdown(guest)
