@@ -37,6 +37,8 @@ const terminals :M.Manifest = (
          source = (export = (service = "manual", export = "pages"))),
         (name = "counter", interface = "Counter",
          source = (export = (service = "counter", export = "counter"))),
+        (name = "world", interface = "World",
+         source = (export = (service = "adventure", export = "world"))),
         (name = "launcher", interface = "Launcher", source = (launcher = "applications")),
         (name = "motd", interface = "MemoryReader", source = (motd = void)),
         (name = "timer", interface = "Timer", source = (kernel = timer)),
