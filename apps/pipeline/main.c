@@ -10,6 +10,7 @@
 #include "capos/ring.h"
 #include "capos/start.h"
 #include "counter.client.h"
+#include "lib/base/fmt.h"
 
 static uint64_t entries;
 
@@ -19,9 +20,13 @@ static void begin(void)
     entries = capos_ring_stats()->entries;
 }
 
-static unsigned entries_since(void)
+/* "1 entry", "3 entries" */
+static const char *entries_since(void)
 {
-    return (unsigned)(capos_ring_stats()->entries - entries);
+    static char text[32];
+    unsigned long long taken = capos_ring_stats()->entries - entries;
+    fmt_format(text, sizeof(text), "%llu entr%s", taken, taken == 1 ? "y" : "ies");
+    return text;
 }
 
 static void explain(const struct capos_call *call)
@@ -42,11 +47,11 @@ static void dependent_calls(capos_cap_t counter)
     Counter_child_send(&apples, Counter_child_promise_counter(&fruit), "apples");
     Counter_increment_send(&add, Counter_child_promise_counter(&apples), 3);
     status_t status = Counter_increment_await(&add, &value);
-    unsigned taken = entries_since();
+    const char *taken = entries_since();
     capos_call_end(&fruit);
     capos_call_end(&apples);
     if (status == ST_OK) {
-        capos_printf("three calls, each on the result of the one before: %lld, in %u entry\n",
+        capos_printf("three calls, each on the result of the one before: %lld, in %s\n",
                      (long long)value, taken);
     } else {
         explain(&add);
@@ -77,7 +82,7 @@ static void batch(capos_cap_t counter)
     Counter_increment_send(&second, counter, 1);
     Counter_info_send(&third, counter);
     status_t status = capos_wait_all(calls, 3);
-    capos_printf("three calls at once: %s, in %u entry\n", status_name(status), entries_since());
+    capos_printf("three calls at once: %s, in %s\n", status_name(status), entries_since());
     for (unsigned i = 0; i < 3; i++) {
         capos_call_end(calls[i]);
     }
@@ -96,7 +101,7 @@ static void chain(capos_cap_t counter)
     Counter_increment_send(&add, counter, 10);
     capos_chain_end();
     status_t status = Counter_increment_await(&add, &value);
-    capos_printf("a reset, and only then ten: %s, %lld, in %u entry\n", status_name(status),
+    capos_printf("a reset, and only then ten: %s, %lld, in %s\n", status_name(status),
                  (long long)value, entries_since());
     capos_call_end(&reset);
 }
