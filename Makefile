@@ -13,6 +13,9 @@ SHELL := /bin/sh
 # With make -C the caller's stays, and capnp warns of it.
 export PWD := $(CURDIR)
 
+# What is typed behind these is text: neither make nor a shell reads anything into it.
+$(foreach name,NAME SERVICE MANIFEST,$(if $(value $(name)),$(eval override $(name) := $$(value $(name)))))
+
 # make takes a blank in a path for the end of a name.
 ifneq ($(word 2,$(CURDIR)),)
 $(error this folder has a blank in its path, and make cannot build there: "$(CURDIR)"; move it to a path without one)

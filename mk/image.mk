@@ -22,6 +22,12 @@ $(MKARCHIVE): $(MKARCHIVE_OBJECTS)
 PRODUCT_MANIFESTS := $(filter-out manifests/local.capnp,$(sort $(wildcard manifests/*.capnp)))
 TEST_MANIFESTS := $(sort $(wildcard tests/*/manifest.capnp))
 manifest_name = $(if $(filter manifests/%,$(1)),$(basename $(notdir $(1))),$(notdir $(patsubst %/,%,$(dir $(1)))))
+MANIFEST_NAMES := $(foreach file,$(PRODUCT_MANIFESTS),$(call manifest_name,$(file)))
+ifneq ($(MANIFEST),)
+ifneq ($(filter-out $(MANIFEST_NAMES),x$(word 2,$(MANIFEST)) $(firstword $(MANIFEST))),x)
+$(error there is no manifest "$(MANIFEST)"; there are: $(MANIFEST_NAMES) (each manifests/NAME.capnp))
+endif
+endif
 manifest_payload = $(if $(filter default,$(1)),manifest,manifest/$(1))
 
 # The part of the default manifest that a service brings along.
@@ -68,21 +74,29 @@ $(AUTHORITY): build/tools/obj/authority/main.o build/host/plain/libcapos-host.a
 
 -include build/tools/obj/authority/main.d
 
-# What is compared with the golden text has nothing of this machine's own in it.
-build/manifest/committed.bin: build/manifest/default.bin
-	$(Q)$(MKARCHIVE) manifest -o $@ -I. --no-local manifests/default.capnp $(MANIFEST_PARTS)
+# What is compared with the accepted text has nothing of this machine's own in it.
+define committed_rule
+build/manifest/committed/$(call manifest_name,$(1)).bin: build/manifest/$(call manifest_name,$(1)).bin
+	@mkdir -p $$(@D)
+	$$(Q)$(MKARCHIVE) manifest -o $$@ -I. --no-local $(MANIFEST_BASE_$(call manifest_name,$(1))) $(1) $(call manifest_parts,$(1))
+endef
+$(foreach file,$(PRODUCT_MANIFESTS),$(eval $(call committed_rule,$(file))))
 
-build/authority.json build/authority-committed.json: build/authority%.json: $(AUTHORITY) $(O)/boot.archive build/manifest/default.bin build/manifest/committed.bin
-	$(Q)$(AUTHORITY) build/manifest/$(if $*,committed,default).bin $(O)/boot.archive >$@
+build/authority/%.json: build/manifest/%.bin $(AUTHORITY) $(O)/boot.archive
+	@mkdir -p $(@D)
+	$(Q)$(AUTHORITY) $< $(O)/boot.archive >$@
 
-AUTHORITY_GOLDEN := manifests/authority.txt
+AUTHORITY_ACCEPTED := manifests/authority
+AUTHORITY_NOW := $(MANIFEST_NAMES:%=build/authority/committed/%.json)
 
 .PHONY: authority authority-accept
-authority: build/authority.json ## print who can reach which methods of what in the default manifest; picture: build/authority.svg
-	@tools/authority-report $< --svg build/authority.svg
+authority: build/authority/$(or $(MANIFEST),default).json ## print who can reach which methods of what, and draw it: build/authority/default.svg [MANIFEST=default|terminals]
+	@tools/authority-report $< --svg $(<:.json=.svg)
 
-authority-accept: build/authority-committed.json ## accept the default manifest's authority into manifests/authority.txt
-	@tools/authority-report $< >$(AUTHORITY_GOLDEN)
+authority-accept: $(AUTHORITY_NOW) ## accept the authority of every manifest, into manifests/authority/NAME.txt
+	@mkdir -p $(AUTHORITY_ACCEPTED)
+	@for name in $(MANIFEST_NAMES); do \
+		tools/authority-report build/authority/committed/$$name.json >$(AUTHORITY_ACCEPTED)/$$name.txt || exit 1; done
 
 # Archives. A program's symbols stay in build/; what boots carries none.
 
@@ -129,9 +143,13 @@ GRUB_MODULES := part_gpt part_msdos iso9660 fat multiboot2 normal configfile boo
 SOURCE_DATE_EPOCH ?= 1767225600
 ISO_DATE := 2026010100000000
 
-$(O)/capos.iso: $(O)/kernel.elf $(O)/boot.archive tools/make-iso tools/boot-tree tools/grub.cfg
+# What the images have on the kernel's command line. make run says it by itself.
+IMAGE_WORDS := $(if $(filter-out default,$(MANIFEST)),manifest=$(call manifest_payload,$(MANIFEST)))
+$(O)/boot.words.objects: LIST = $(IMAGE_WORDS)
+
+$(O)/capos.iso: $(O)/kernel.elf $(O)/boot.archive $(O)/boot.words.objects tools/make-iso tools/boot-tree tools/grub.cfg
 	$(call say,ISO,$@)
-	$(Q)SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) GRUB_MODULES='$(GRUB_MODULES)' ISO_DATE=$(ISO_DATE) \
+	$(Q)IMAGE_WORDS='$(IMAGE_WORDS)' SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) GRUB_MODULES='$(GRUB_MODULES)' ISO_DATE=$(ISO_DATE) \
 		tools/make-iso $(O)/kernel.elf $(O)/boot.archive $@
 
 # For the test that makes it twice.
@@ -141,9 +159,9 @@ iso-again: $(O)/kernel.elf $(O)/boot.archive
 		tools/make-iso $(O)/kernel.elf $(O)/boot.archive $(OUT)
 
 # The disk image boots on both as well; qcow2 is the same, compressed.
-$(O)/capos.img: $(O)/kernel.elf $(O)/boot.archive tools/make-disk tools/boot-tree tools/grub.cfg
+$(O)/capos.img: $(O)/kernel.elf $(O)/boot.archive $(O)/boot.words.objects tools/make-disk tools/boot-tree tools/grub.cfg
 	$(call say,DISK,$@)
-	$(Q)SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) GRUB_MODULES='$(GRUB_MODULES)' tools/make-disk $(O)/kernel.elf $(O)/boot.archive $@
+	$(Q)IMAGE_WORDS='$(IMAGE_WORDS)' SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) GRUB_MODULES='$(GRUB_MODULES)' tools/make-disk $(O)/kernel.elf $(O)/boot.archive $@
 
 $(O)/capos.qcow2: $(O)/capos.img
 	$(call say,QCOW2,$@)
@@ -156,6 +174,6 @@ disk-again: $(O)/kernel.elf $(O)/boot.archive
 IMAGES := $(O)/kernel.elf $(O)/boot.archive $(O)/capos.iso $(O)/capos.img $(O)/capos.qcow2
 
 .PHONY: image
-image: $(IMAGES) ## build kernel.elf, boot.archive, capos.iso, capos.img (GPT) and capos.qcow2, and print their sizes
+image: $(IMAGES) ## build kernel.elf, boot.archive, capos.iso, capos.img (GPT) and capos.qcow2, and print their sizes [MANIFEST=default|terminals]
 	@for file in $(IMAGES); do \
 		printf '%-22s %6d KiB, %6d KiB on this disk\n' $$file $$(($$(wc -c <$$file) / 1024)) $$(du -k $$file | cut -f 1); done

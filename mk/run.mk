@@ -7,6 +7,9 @@ BOOT ?= pvh
 ACCEL ?=
 WORDS ?=
 
+# Which manifest make run boots: the default one with another terminal, where that has a line for it.
+RUN_WORDS = $(if $(MANIFEST),manifest=$(call manifest_payload,$(MANIFEST))) $(WORDS)
+
 # Whether KVM works here does not change from run to run.
 build/.accel: tools/accel | $(O)/kernel.elf
 	@tools/accel $(O)/kernel.elf > $@
@@ -15,8 +18,8 @@ RUN_OPTIONS = --build $(O) --cpus $(CPUS) --memory $(MEMORY) --boot $(BOOT) --ac
 IMAGE_FOR_BOOT = $(O)/kernel.elf $(O)/boot.archive $(if $(filter bios uefi,$(BOOT)),$(O)/capos.iso) $(if $(filter disk%,$(BOOT)),$(O)/capos.img)
 
 .PHONY: run term gdb
-run: $(IMAGE_FOR_BOOT) build/.accel ## boot to a prompt in this terminal [CPUS=2 MEMORY=512 BOOT=pvh|bios|uefi|disk|disk-uefi GDB=1 WORDS=...]
-	@tools/run $(RUN_OPTIONS) $(if $(filter 1,$(GDB)),--gdb) -- $(WORDS)
+run: $(IMAGE_FOR_BOOT) build/.accel ## boot to a prompt in this terminal [CPUS=2 MEMORY=512 BOOT=pvh|bios|uefi|disk|disk-uefi GDB=1 MANIFEST=default|terminals WORDS=...]
+	@tools/run $(RUN_OPTIONS) $(if $(filter 1,$(GDB)),--gdb) -- $(RUN_WORDS)
 
 term: ## another terminal of the system that make run has booted, with a shell of its own
 	@tools/term --build $(O)
@@ -53,5 +56,6 @@ bench: $(O)/kernel.elf $(O)/boot.archive $(O)/test.archive $(O)/hostile.archive 
 	@tests/qemu/bench --build $(O) $(T:%=--only %)
 
 .PHONY: new-service
+new-service: export NAME := $(NAME)
 new-service: ## begin a service of one's own: schema, code, manifest, test, page [NAME=word-box]
-	@tools/new-service '$(NAME)'
+	@tools/new-service "$$NAME"

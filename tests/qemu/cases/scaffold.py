@@ -35,6 +35,10 @@ def service(t):
             t.check(done.returncode == 2 and "tools/new-service NAME" in said, "without a name it tells how it is used", said)
         else:
             t.check(done.returncode == 1 and why in said and remedy in said, f"'{name}' is refused: {why}", said)
+    for name in ("a;touch x", "a'; touch x; '", 'a"; touch x; "', "a`touch x`", "$(shell touch x)", "a$$(touch x)", "a b", "-h;"):
+        done = run_in(copy, "make", "--no-print-directory", "new-service", f"NAME={name}")
+        t.check(done.returncode == 2 and f"new-service: '{name}' is no name for a program" in done.stderr
+                and "small letters" in done.stderr, f"make new-service NAME={name} is refused", done.stdout + done.stderr)
     t.require(listing(copy) == before, "a refusal writes nothing")
 
     for name in ("word-box", "w"):

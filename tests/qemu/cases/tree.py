@@ -120,10 +120,10 @@ def authority(t):
         return done.returncode, done.stdout + done.stderr
 
     os.makedirs("build/test-logs", exist_ok=True)
-    subprocess.run(["make", "--no-print-directory", "-s", "build/authority-committed.json"], check=True)
-    with open("build/authority-committed.json", encoding="utf-8") as file:
+    subprocess.run(["make", "--no-print-directory", "-s", "build/authority/committed/default.json"], check=True)
+    with open("build/authority/committed/default.json", encoding="utf-8") as file:
         now = file.read()
-    with open("manifests/authority.txt", encoding="utf-8") as file:
+    with open("manifests/authority/default.txt", encoding="utf-8") as file:
         golden = file.read()
     t.require(report(now, golden) == (0, ""), "the tree's own manifest is as accepted", report(now, golden)[1])
 
@@ -144,3 +144,30 @@ def authority(t):
     t.check(status == 1 and "terminal.ports" in said, "other ports are refused", said)
     status, said = report(now, golden + "  shell.old               Timer              {now} from kernel timer\n")
     t.check(status == 0 and "- shell.old may Timer.now" in said, "a grant less is shown", said)
+    os.remove("build/test-logs/authority.golden")
+    done = subprocess.run(["tools/authority-report", "build/test-logs/authority.json", "--check", "build/test-logs/authority.golden"],
+                          capture_output=True, text=True, check=False)
+    t.check(done.returncode == 1 and "nothing is accepted of the manifest authority" in done.stdout, "nothing accepted is a refusal",
+            done.stdout)
+
+
+@case("tree.manifests", "each manifest has an accepted authority and can be named to make; what is none is refused in one line", weight=2)
+def manifests(t):
+    names = sorted(os.path.splitext(os.path.basename(path))[0] for path in glob.glob("manifests/*.capnp"))
+    names = [name for name in names if name != "local"]
+    accepted = sorted(os.path.splitext(os.path.basename(path))[0] for path in glob.glob("manifests/authority/*.txt"))
+    t.check(accepted == names, "each manifest has an accepted text, and each text a manifest", f"{accepted} {names}")
+
+    def make(*words):
+        env = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}
+        return subprocess.run(["make", "--no-print-directory", "-s", *words], capture_output=True, text=True, check=False, env=env)
+
+    done = make("authority", "MANIFEST=terminals")
+    t.check(done.returncode == 0 and "shell-2 runs bin/shell" in done.stdout, "the authority of another manifest is told", done.stderr)
+    for verb in ("run", "image", "authority"):
+        for wrong in ("nowhere", "%", "default terminals", "$(shell touch build/wrong)", "a'; touch build/wrong; '"):
+            done = make(verb, f"MANIFEST={wrong}")
+            t.check(done.returncode == 2 and len(done.stderr.splitlines()) == 1
+                    and f'there is no manifest "{wrong}"; there are: default terminals' in done.stderr,
+                    f"make {verb} MANIFEST={wrong} is refused in one line", done.stdout + done.stderr)
+    t.check(not os.path.exists("build/wrong"), "nothing of a name is run")
