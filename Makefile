@@ -33,6 +33,7 @@ include mk/user.mk
 include mk/host.mk
 include mk/image.mk
 include mk/run.mk
+include mk/sdk.mk
 include mk/check.mk
 include mk/docs.mk
 

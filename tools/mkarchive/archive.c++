@@ -25,8 +25,13 @@ static void check_name(const std::string &name)
     }
 }
 
-/* name -> file; std::map sorts bytewise, as the format wants. */
-using Payloads = std::map<std::string, std::string>;
+struct Payload {
+    std::string file; /* where it comes from */
+    Bytes bytes;
+};
+
+/* By name; std::map sorts bytewise, as the format wants. */
+using Payloads = std::map<std::string, Payload>;
 
 static void add_payload(Payloads &payloads, const std::string &word, const std::string &where)
 {
@@ -37,10 +42,11 @@ static void add_payload(Payloads &payloads, const std::string &word, const std::
     std::string name = word.substr(0, at);
     std::string file = word.substr(at + 1);
     check_name(name);
-    auto [old, fresh] = payloads.emplace(name, file);
-    if (!fresh) {
-        throw Failure("payload \"" + name + "\" named twice: " + old->second + " and " + file);
+    auto old = payloads.find(name);
+    if (old != payloads.end()) {
+        throw Failure("payload \"" + name + "\" named twice: " + old->second.file + " and " + file);
     }
+    payloads[name] = {file, read_file(file)};
 }
 
 static Payloads payloads_of(const Words &args)
@@ -60,9 +66,6 @@ static Payloads payloads_of(const Words &args)
                 add_payload(payloads, line, word.substr(1));
             }
         }
-    }
-    if (payloads.empty() || payloads.size() > CAPOS_ARCHIVE_MAX_ENTRIES) {
-        throw Failure("an archive holds 1 to 4096 payloads");
     }
     return payloads;
 }
@@ -91,6 +94,9 @@ static void put(Bytes &out, size_t at, const void *bytes, size_t count)
 /* The whole file; *index is the digest of its index. */
 static Bytes build(const Payloads &payloads, Digest *index)
 {
+    if (payloads.empty() || payloads.size() > CAPOS_ARCHIVE_MAX_ENTRIES) {
+        throw Failure("an archive holds 1 to 4096 payloads");
+    }
     size_t entries_bytes = payloads.size() * sizeof(capos_archive_entry);
     capos_archive_header header = {};
     header.magic = CAPOS_ARCHIVE_MAGIC;
@@ -99,11 +105,10 @@ static Bytes build(const Payloads &payloads, Digest *index)
     header.index_bytes = sizeof(header) + entries_bytes;
     Bytes out(page_up(header.index_bytes));
     std::vector<capos_archive_entry> entries;
-    for (const auto &[name, file] : payloads) {
-        Bytes bytes = read_file(file);
+    for (const auto &[name, payload] : payloads) {
         uint64_t offset = out.size();
-        entries.push_back(entry_of(name, bytes, offset));
-        put(out, offset, bytes.data(), bytes.size());
+        entries.push_back(entry_of(name, payload.bytes, offset));
+        put(out, offset, payload.bytes.data(), payload.bytes.size());
     }
     header.total_bytes = out.size();
     memcpy(out.data(), &header, sizeof(header));
@@ -132,21 +137,6 @@ static void write_text(const std::string &path, const std::string &text)
     if (!path.empty()) {
         write_file(path, text.data(), text.size());
     }
-}
-
-void command_archive(Words args)
-{
-    std::string out_path = take_option(args, "-o");
-    std::string hash_path = take_option(args, "--hash");
-    std::string source_path = take_option(args, "--c-source");
-    if (out_path.empty()) {
-        throw Failure("archive: -o FILE is missing");
-    }
-    Digest index;
-    Bytes out = build(payloads_of(args), &index);
-    write_file(out_path, out.data(), out.size());
-    write_text(hash_path, hex(index) + "\n");
-    write_text(source_path, c_source(index));
 }
 
 static capos_archive_header header_of(const Bytes &file)
@@ -190,7 +180,8 @@ Words archive_names(const Bytes &file)
     return names;
 }
 
-static void list_entry(const Bytes &file, const capos_archive_entry &entry)
+/* What the entry names; a refusal when the file does not hold it as the index says. */
+static Bytes payload_of(const Bytes &file, const capos_archive_entry &entry)
 {
     std::string name = name_of(entry);
     check_name(name);
@@ -202,8 +193,15 @@ static void list_entry(const Bytes &file, const capos_archive_entry &entry)
     if (memcmp(digest.data(), entry.sha256, digest.size()) != 0) {
         throw Failure("payload \"" + name + "\" does not match its SHA-256");
     }
+    return Bytes(file.begin() + long(entry.offset_bytes),
+                 file.begin() + long(entry.offset_bytes + entry.size_bytes));
+}
+
+static void list_entry(const Bytes &file, const capos_archive_entry &entry)
+{
+    Digest digest = sha256(payload_of(file, entry).data(), entry.size_bytes);
     printf("%10llu  %s  %s\n", static_cast<unsigned long long>(entry.size_bytes),
-           hex(digest).substr(0, 16).c_str(), name.c_str());
+           hex(digest).substr(0, 16).c_str(), name_of(entry).c_str());
 }
 
 void command_list(Words args)
@@ -224,4 +222,35 @@ void command_list(Words args)
         list_entry(file, entry);
     }
     printf("index %s\n", hex(sha256(file.data(), header.index_bytes)).c_str());
+}
+
+/* What that archive holds under names that are not taken. */
+static void add_others(Payloads &payloads, const std::string &path)
+{
+    Bytes file = read_file(path);
+    uint32_t count = header_of(file).entry_count;
+    for (uint32_t i = 0; i < count; i++) {
+        capos_archive_entry entry = entry_at(file, i);
+        payloads.emplace(name_of(entry), Payload{path, payload_of(file, entry)});
+    }
+}
+
+void command_archive(Words args)
+{
+    std::string out_path = take_option(args, "-o");
+    std::string hash_path = take_option(args, "--hash");
+    std::string from_path = take_option(args, "--from");
+    std::string source_path = take_option(args, "--c-source");
+    if (out_path.empty()) {
+        throw Failure("archive: -o FILE is missing");
+    }
+    Payloads payloads = payloads_of(args);
+    if (!from_path.empty()) {
+        add_others(payloads, from_path);
+    }
+    Digest index;
+    Bytes out = build(payloads, &index);
+    write_file(out_path, out.data(), out.size());
+    write_text(hash_path, hex(index) + "\n");
+    write_text(source_path, c_source(index));
 }

@@ -5,8 +5,9 @@
  *   mkarchive manifest -o FILE [-I DIR]... [--no-local] FRAGMENT.capnp...
  *       Compiles the constants of type Manifest in the fragments, merges them by entry name and
  *       writes one bare message. local.capnp beside the first fragment is one more, if it exists.
- *   mkarchive archive -o FILE [--hash FILE] [--c-source FILE] NAME=FILE... [@LIST]...
- *       Writes an archive (abi/archive.h). LIST holds one NAME=FILE a line.
+ *   mkarchive archive -o FILE [--hash FILE] [--c-source FILE] [--from ARCHIVE] NAME=FILE... [@LIST]...
+ *       Writes an archive (abi/archive.h). LIST holds one NAME=FILE a line. With --from what ARCHIVE
+ *       holds under other names is in it as well.
  *   mkarchive check MANIFEST ARCHIVE
  *       Every program and payload that the manifest names is in the archive. (The whole graph is
  *       checked by init's own code, on the host by tools/authority.)

@@ -244,7 +244,8 @@ struct Compiler {
     capnp::ParsedSchema parse(const std::string &file)
     {
         read_file(file); /* its refusal names the file */
-        return parser.parseFromDirectory(disk->getCurrent(), kj::Path(nullptr).eval(file.c_str()),
+        const kj::ReadableDirectory &from = file[0] == '/' ? disk->getRoot() : disk->getCurrent();
+        return parser.parseFromDirectory(from, kj::Path(nullptr).eval(file.c_str()),
                                          kj::arrayPtr(imports.data(), imports.size()));
     }
 };

@@ -2,7 +2,7 @@
 """Pages that are tests: the blocks of kind `capos` are typed into a system, a fresh one for each page, and the commands of the
 blocks of kind `host` between them are run beside it. Blocks with `file=PATH` are files of a copy of the tree, those with
 `add=PATH before="LINE"` are put there before the line that begins so, and those of kind `tree` are run in it; what is typed after them
-goes into a system that is built of it."""
+goes into a system that is built of it. `capos boot=FOLDER` is a block typed into the system that lies ready in that folder of the copy."""
 
 import os
 import re
@@ -16,6 +16,7 @@ PROMPTS = {"capos": "capos> ", "host": "$ ", "tree": "$ "}
 MORE = "  ...> "
 FILE = re.compile(r"\S* file=(\S+)$")
 ADD = re.compile(r'\S* add=(\S+) before="([^"]+)"$')
+BOOT = re.compile(r"capos boot=(\S+)$")
 NAMED = re.compile(r"<(\w+)>")
 
 
@@ -33,11 +34,13 @@ def commands(kind, block):
 
 
 def steps(text):
-    """What a page does, in its order: commands, and ("file", path, text), ("add", path, line to put it before, text)."""
+    """What a page does, in its order: commands, and ("boot", folder), ("file", path, text), ("add", path, line to put it before, text)."""
     found = []
     for info, block in BLOCK.findall(text):
         if info in PROMPTS:
             found += commands(info, block)
+        elif BOOT.match(info):
+            found += [("boot", BOOT.match(info)[1])] + commands("capos", block)
         elif FILE.match(info):
             found.append(("file", FILE.match(info)[1], block))
         elif ADD.match(info):
@@ -82,6 +85,7 @@ class Reader:
     def __init__(self, t, name):
         self.t, self.name = t, name
         self.copy = None  # of the tree, once the page changes it
+        self.ready = None  # where a system lies that need not be built
         self.guest = None
         self.known = {}
 
@@ -94,7 +98,7 @@ class Reader:
 
     def system(self):
         if self.guest is None:
-            build = build_copy(self.copy) if self.copy else "build"
+            build = self.ready or (build_copy(self.copy) if self.copy else "build")
             self.guest = self.t.boot(build=build, cpus=2, deadline_s=180, quiet_s=40)
             self.guest.prompt(seconds=60)
         return self.guest
@@ -111,8 +115,9 @@ class Reader:
 
     def follow(self, step, last):
         kind = step[0]
-        if kind in ("file", "add", "tree"):
+        if kind in ("boot", "file", "add", "tree"):
             self.in_copy()
+            self.ready = os.path.join(self.copy, step[1]) if kind == "boot" else None
         if kind == "file":
             write_files(self.copy, [step[1:]])
         elif kind == "add":
@@ -123,7 +128,7 @@ class Reader:
             self.t.require(how == "off", "the system switches itself off", f"it ended: {how}")
         elif kind == "capos":
             self.expect(step[1], step[2], self.system().command(step[1]))
-        else:
+        elif kind != "boot":
             if kind == "host":
                 self.system()  # it is asked beside one that runs
             self.expect(step[1], step[2], on_host(step[1], self.known, self.copy if kind == "tree" else "."))
