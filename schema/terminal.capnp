@@ -16,11 +16,15 @@ interface TerminalSession $A.transfer(copy) $A.scope(sameSession) {
   writeStyled @1 (style :Style, text :Data) -> () $A.mayBlock $A.maxParams(4136);
   # The same, in one of the styles the terminal knows; it goes back to plain by itself.
 
-  readLine @2 (prompt :Text, echo :Bool = true, maxBytes :UInt32 = 1024) -> (outcome :LineOutcome, line :Text) $A.mayBlock
-      $A.maxParams(160) $A.maxResults(4128);
+  readLine @2 (prompt :Text, echo :Bool = true, maxBytes :UInt32 = 1024,
+               start :Text, cursorBytes :UInt32 = 0xffffffff, tabs :Bool)
+      -> (outcome :LineOutcome, line :Text, cursorBytes :UInt32) $A.mayBlock $A.maxParams(1216) $A.maxResults(4144);
   # Let the person edit one line. Without echo nothing typed is shown; without echo or prompt nothing
   # is remembered for the arrow keys. The prompt is 128 bytes at most; maxBytes 1 to 4096. Keys typed
   # ahead are kept. A later readLine takes the place of an earlier one, which ends interrupted.
+  # start: the line begins with this text, of 1024 bytes at most, and the cursor at that place in it. tabs:
+  # Tab ends the reading, with the line so far and its cursor; whoever asked begins it again with start. A
+  # longer line than start may be is not ended so.
 
   waitInterrupt @3 () -> (count :UInt64) $A.mayBlock;
   # Completes when the person presses Ctrl-C while no line is being read, or has pressed it since the
@@ -36,6 +40,7 @@ interface TerminalSession $A.transfer(copy) $A.scope(sameSession) {
     line @0;         # a line was entered; it stands without its newline
     end @1;          # Ctrl-D on an empty line: the person has nothing more to say
     interrupted @2;  # Ctrl-C: whatever had been typed is dropped
+    tab @3;          # Tab was pressed where tabs were asked for
   }
 
   enum Style { plain @0; heading @1; error @2; quiet @3; program @4; programError @5; }

@@ -203,7 +203,9 @@ static const char general_help[] =
     "  watch [TIME] COMMAND           again and again, on an empty screen\n"
     "  if, for, while, try, print, ask, script, do\n"
     "                                 'help scripts' tells about them\n"
-    "  history, clear, exit           Ctrl-C ends the program in front, Ctrl-D leaves\n"
+    "  history, clear, exit           Tab completes, Ctrl-R searches back, Ctrl-C ends the "
+    "program\n"
+    "                                 in front, Ctrl-D leaves\n"
     "Values: 12 -3 0xff 5s 64KiB true \"text\" 0x0011aa (data) name (enumerant) [a, b] {x: 1} "
     "@cap\n";
 

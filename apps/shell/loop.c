@@ -6,6 +6,7 @@
 #include "apps/shell/term.h"
 #include "capos/print.h"
 #include "capos/start.h"
+#include "lib/base/bits.h"
 #include "lib/base/string.h"
 #include "time.client.h"
 
@@ -148,6 +149,8 @@ int32_t loop_op(struct capos_op *op, bool *was_interrupted)
     return op->cqe.result;
 }
 
+enum { START_BYTES = 1024 }; /* of a line that is begun anew: TerminalSession.readLine */
+
 CAPOS_CALL_STATIC(line_call, TerminalSession, read_line);
 
 /* The terminal answers in the order of what happens: a Ctrl-C told of before the line came while
@@ -158,8 +161,9 @@ static void line_came(struct capos_op *op)
     mark_done(op);
 }
 
-static status_t read_once(const struct loop_line *wanted, enum TerminalSession_LineOutcome *outcome,
-                          char *line, size_t size, size_t *len)
+static status_t read_once(const struct loop_line *wanted, size_t *cursor,
+                          enum TerminalSession_LineOutcome *outcome, char *line, size_t size,
+                          size_t *len)
 {
     bool done = false;
     capos_call_begin(&line_call, terminal);
@@ -167,6 +171,9 @@ static status_t read_once(const struct loop_line *wanted, enum TerminalSession_L
     TerminalSession_read_line_params_set_prompt(params, wanted->prompt, strlen(wanted->prompt));
     TerminalSession_read_line_params_set_echo(params, !wanted->hidden);
     TerminalSession_read_line_params_set_max_bytes(params, (uint32_t)size);
+    TerminalSession_read_line_params_set_start(params, line, *len);
+    TerminalSession_read_line_params_set_cursor_bytes(params, (uint32_t)*cursor);
+    TerminalSession_read_line_params_set_tabs(params, wanted->complete != NULL);
     line_call.op.done = line_came;
     line_call.op.cookie = &done;
     status_t status = TerminalSession_read_line_submit(&line_call);
@@ -189,19 +196,35 @@ static status_t read_once(const struct loop_line *wanted, enum TerminalSession_L
         *len = text.len < size ? text.len : size;
         memcpy(line, text.ptr, *len);
         *outcome = TerminalSession_read_line_results_get_outcome(results);
+        *cursor = min_u64(TerminalSession_read_line_results_get_cursor_bytes(results), *len);
     }
     capos_call_end(&line_call);
+    return status;
+}
+
+/* The terminal host may be started anew while it reads: then it is asked again. */
+static status_t read_surely(const struct loop_line *wanted, size_t *cursor,
+                            enum TerminalSession_LineOutcome *outcome, char *line, size_t size,
+                            size_t *len)
+{
+    status_t status = read_once(wanted, cursor, outcome, line, size, len);
+    for (unsigned attempt = 0; attempt < 100 && status == ST_DISCONNECTED; attempt++) {
+        status = read_once(wanted, cursor, outcome, line, size, len);
+    }
     return status;
 }
 
 status_t loop_read_line(const struct loop_line *wanted, enum TerminalSession_LineOutcome *outcome,
                         char *line, size_t size, size_t *len)
 {
+    size_t cursor = 0;
+    *len = 0;
     term_flush();
-    status_t status = read_once(wanted, outcome, line, size, len);
-    for (unsigned attempt = 0; attempt < 100 && status == ST_DISCONNECTED; attempt++) {
-        status =
-            read_once(wanted, outcome, line, size, len); /* the terminal host was started anew */
+    status_t status = read_surely(wanted, &cursor, outcome, line, size, len);
+    while (status == ST_OK && *outcome == TERMINAL_SESSION_LINE_OUTCOME_TAB) {
+        wanted->complete(wanted->prompt, line, min_u64(size, START_BYTES), len, &cursor);
+        term_flush();
+        status = read_surely(wanted, &cursor, outcome, line, size, len);
     }
     return status;
 }

@@ -49,6 +49,8 @@ unsigned loop_interrupt_count(void);
 struct loop_line {
     const char *prompt;
     bool hidden; /* what is typed is not shown */
+    /* Tab was pressed: may change the line and the place of the cursor in it. NULL: Tab is no key. */
+    void (*complete)(const char *prompt, char *line, size_t size, size_t *len, size_t *cursor);
 };
 
 /* A line from the person. Programs go on meanwhile. */

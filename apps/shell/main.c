@@ -10,6 +10,7 @@
  */
 #include "apps/shell/children.h"
 #include "apps/shell/commands.h"
+#include "apps/shell/complete.h"
 #include "apps/shell/lend.h"
 #include "apps/shell/loop.h"
 #include "apps/shell/names.h"
@@ -64,7 +65,8 @@ static void log_first_prompt(void)
 /* Reads a line to the end of what there is of `typed`. False: the person leaves, or stops what was begun. */
 static bool read_more(size_t *used, enum TerminalSession_LineOutcome *outcome)
 {
-    struct loop_line wanted = {.prompt = *used == 0 ? prompt : more_prompt};
+    struct loop_line wanted = {.prompt = *used == 0 ? prompt : more_prompt,
+                               .complete = complete_line};
     size_t room = min_u64(sizeof(typed) - *used, PARSE_MAX_LINE);
     size_t len = 0;
     status_t status = loop_read_line(&wanted, outcome, typed + *used, room, &len);
@@ -145,6 +147,7 @@ int capos_main(void)
     commands_init(capos_capset_try("pages", Manual_ID));
     children_init(capos_capset_try("launcher", Launcher_ID), capos_capset_try("ledger", Ledger_ID),
                   terminal);
+    complete_init(capos_capset_try("launcher", Launcher_ID), capos_capset_try("pages", Manual_ID));
     loop_set_idle(children_tell_ends);
     capos_ready();
     show_banner();

@@ -149,6 +149,15 @@ bool script_texts_show(struct span name)
     return true;
 }
 
+void script_texts_each(void (*tell)(const char *name))
+{
+    for (size_t i = 0; i < SCRIPTS_MAX; i++) {
+        if (named[i] != NULL) {
+            tell(named[i]->name);
+        }
+    }
+}
+
 struct script_text *script_texts_use(struct span name)
 {
     struct script_text **place = find(name);

@@ -25,6 +25,9 @@ bool script_texts_keep(struct span name, struct span parameters, struct span blo
 /* Lists them when the name is empty, else shows that one. False: there is none, which has been told. */
 bool script_texts_show(struct span name);
 
+/* Tells the name of each. */
+void script_texts_each(void (*tell)(const char *name));
+
 /* The script of that name, for use; NULL: there is none, which has been told. */
 struct script_text *script_texts_use(struct span name);
 

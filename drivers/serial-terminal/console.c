@@ -71,7 +71,7 @@ static enum line_event feed(struct console *console, uint8_t byte)
     console->escaper.columns = console->edit.columns;
     if (event != LINE_NONE) {
         console->reading = false;
-        console->escaper.column = 0;
+        console->escaper.column = event == LINE_TAB ? console->edit.start_column : 0;
     }
     return event;
 }
@@ -91,6 +91,14 @@ static enum line_event feed_ahead(struct console *console)
 enum line_event console_read_line(struct console *console, const char *prompt, size_t prompt_bytes,
                                   bool echo, size_t limit)
 {
+    struct console_start nothing = {.text = "", .tabs = false};
+    return console_read_line_from(console, prompt, prompt_bytes, echo, limit, &nothing);
+}
+
+enum line_event console_read_line_from(struct console *console, const char *prompt,
+                                       size_t prompt_bytes, bool echo, size_t limit,
+                                       const struct console_start *start)
+{
     text_escape_flush(&console->escaper);
     if (prompt_bytes > 0) {
         text_fresh_line(&console->escaper);
@@ -101,6 +109,7 @@ enum line_event console_read_line(struct console *console, const char *prompt, s
         line_edit_ask_size(&console->edit);
     }
     line_edit_begin(&console->edit, prompt, prompt_bytes, echo, limit, console->escaper.column);
+    line_edit_fill(&console->edit, start->text, start->count, start->cursor, start->tabs);
     return feed_ahead(console);
 }
 

@@ -59,6 +59,17 @@ void console_clear(struct console *console);
 enum line_event console_read_line(struct console *console, const char *prompt, size_t prompt_bytes,
                                   bool echo, size_t limit);
 
+/* The same for a line that begins with a text, and that Tab ends (LINE_TAB) when `tabs`. */
+struct console_start {
+    const char *text;
+    size_t count;
+    size_t cursor;
+    bool tabs;
+};
+enum line_event console_read_line_from(struct console *console, const char *prompt,
+                                       size_t prompt_bytes, bool echo, size_t limit,
+                                       const struct console_start *start);
+
 /* Gives up the line being read; what was typed of it is dropped. Harmless while idle. */
 void console_cancel_line(struct console *console);
 

@@ -150,6 +150,51 @@ static void browse(struct line_edit *edit, int step)
     }
 }
 
+/* Is the line on the screen the one that browsing has brought? */
+static bool is_browsed(const struct line_edit *edit)
+{
+    size_t count;
+    if (edit->back == 0) {
+        return false;
+    }
+    const char *line = line_history_get(&edit->history, edit->back, &count);
+    return count == edit->count && memcmp(line, edit->text, count) == 0;
+}
+
+static bool holds(const char *line, size_t count, const char *part, size_t part_count)
+{
+    for (size_t at = 0; at + part_count <= count; at++) {
+        if (memcmp(line + at, part, part_count) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The next older line that holds what was typed before the first search; arrow down leads back to that. */
+static void search_back(struct line_edit *edit)
+{
+    unsigned back = is_browsed(edit) ? edit->back : 0;
+    if (!has_history(edit) || edit->count > LINE_HISTORY_BYTES) {
+        bell(edit);
+        return;
+    }
+    if (back == 0) {
+        edit->kept_count = edit->count;
+        memcpy(edit->kept, edit->text, edit->kept_count);
+    }
+    for (back++; back <= edit->history.count; back++) {
+        size_t count;
+        const char *line = line_history_get(&edit->history, back, &count);
+        if (holds(line, count, edit->kept, edit->kept_count)) {
+            edit->back = back;
+            replace(edit, line, count);
+            return;
+        }
+    }
+    bell(edit);
+}
+
 /* ---- keys ---- */
 
 static enum line_event finish(struct line_edit *edit, enum line_event event)
@@ -172,6 +217,17 @@ static enum line_event finish(struct line_edit *edit, enum line_event event)
         line_history_add(&edit->history, edit->text, edit->count);
     }
     return event;
+}
+
+/* Whoever reads the line looks at it, and begins it again. */
+static enum line_event tab(struct line_edit *edit)
+{
+    if (!edit->tabs || edit->count > LINE_START_BYTES) {
+        bell(edit);
+        return LINE_NONE;
+    }
+    line_edit_hide(edit);
+    return LINE_TAB;
 }
 
 static void delete_forward(struct line_edit *edit)
@@ -236,6 +292,11 @@ static enum line_event control_key(struct line_edit *edit, uint8_t key)
     case 'N' & 31:
         browse(edit, -1);
         break;
+    case 'R' & 31:
+        search_back(edit);
+        break;
+    case '\t':
+        return tab(edit);
     case 'L' & 31:
         line_send(edit, "\x1b[H\x1b[2J", 7);
         edit->start_column = 0;
@@ -459,6 +520,7 @@ void line_edit_begin(struct line_edit *edit, const char *prompt, size_t prompt_b
 {
     set_prompt(edit, prompt, prompt_bytes);
     edit->echo = echo;
+    edit->tabs = false;
     edit->limit = limit < 1 ? 1 : min_u64(limit, LINE_MAX_BYTES);
     edit->count = 0;
     edit->cursor = 0;
@@ -468,4 +530,21 @@ void line_edit_begin(struct line_edit *edit, const char *prompt, size_t prompt_b
     edit->key_state = KEY_GROUND;
     edit->partial_count = 0;
     line_draw(edit);
+}
+
+void line_edit_fill(struct line_edit *edit, const char *text, size_t count, size_t cursor,
+                    bool tabs)
+{
+    edit->tabs = tabs;
+    for (size_t i = 0; i < min_u64(count, LINE_START_BYTES); i++) {
+        if ((uint8_t)text[i] >= 0x20 && text[i] != DELETE) {
+            text_byte(edit, (uint8_t)text[i]);
+        }
+    }
+    edit->partial_count = 0;
+    cursor = min_u64(cursor, edit->count);
+    while (cursor > 0 && cursor < edit->count && ((uint8_t)edit->text[cursor] & 0xc0) == 0x80) {
+        cursor--;
+    }
+    move_to(edit, cursor);
 }

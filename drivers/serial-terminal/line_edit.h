@@ -4,7 +4,8 @@
  *
  * Keys: left, right, home, end, backspace, delete, up and down (history), word left and right
  * (Ctrl or Alt with the arrows, Alt-B, Alt-F), Ctrl-A E B F D H K U W Y L P N T, Alt-D, Alt-backspace,
- * Enter. Unknown control keys and escape sequences do nothing.
+ * Enter, and Ctrl-R: the last line that holds what is typed, and the one before it. Tab ends the reading of a line
+ * that wants it (tabs). Unknown control keys and escape sequences do nothing.
  *
  * The line is shown on one row of the screen; a longer one scrolls sideways under the prompt, so
  * nothing depends on how the terminal wraps.
@@ -28,6 +29,7 @@ enum {
     LINE_KILL_BYTES = 1024,
     LINE_HISTORY_COUNT = 32,
     LINE_HISTORY_BYTES = 512, /* longer lines are not remembered */
+    LINE_START_BYTES = 1024,  /* of a text that a line begins with; Tab ends no longer one */
     LINE_COLUMNS_MIN = 20,    /* an answer outside these is no answer */
     LINE_COLUMNS_MAX = 1000,
     LINE_ROWS_MIN = 5,
@@ -40,6 +42,7 @@ enum line_event {
     LINE_DONE,        /* a line: text, count */
     LINE_END,         /* Ctrl-D on an empty line */
     LINE_INTERRUPTED, /* Ctrl-C */
+    LINE_TAB,         /* Tab: text, count, cursor; the line is off the screen, to be begun again */
 };
 
 struct line_history {
@@ -57,6 +60,7 @@ struct line_edit {
     unsigned rows;
     bool shown; /* prompt and line are on the screen */
     bool echo;
+    bool tabs;
     bool skip_newline; /* the last line ended with CR: an LF right behind it belongs to it */
     unsigned start_column;
     size_t limit;
@@ -92,6 +96,11 @@ void line_edit_ask_size(struct line_edit *edit);
  * cursor stands. The limit is clamped to 1 .. LINE_MAX_BYTES. */
 void line_edit_begin(struct line_edit *edit, const char *prompt, size_t prompt_bytes, bool echo,
                      size_t limit, unsigned start_column);
+
+/* Behind begin: the line holds this text, with the cursor at a place in it; what does not belong into a line is left
+ * out. `tabs`: Tab is an event. */
+void line_edit_fill(struct line_edit *edit, const char *text, size_t count, size_t cursor,
+                    bool tabs);
 
 /* One typed byte. After an event other than LINE_NONE the line is over: the cursor is at the start
  * of a new row; text and count stay until the next begin. */

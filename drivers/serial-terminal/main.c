@@ -66,11 +66,14 @@ static void answer_reader(enum line_event event)
         [LINE_DONE] = TERMINAL_SESSION_LINE_OUTCOME_LINE,
         [LINE_END] = TERMINAL_SESSION_LINE_OUTCOME_END,
         [LINE_INTERRUPTED] = TERMINAL_SESSION_LINE_OUTCOME_INTERRUPTED,
+        [LINE_TAB] = TERMINAL_SESSION_LINE_OUTCOME_TAB,
     };
     struct capos_request *request = reader;
     reader = NULL;
     TerminalSession_read_line_results_set_outcome(reader_results, outcomes[event]);
-    size_t count = event == LINE_DONE ? console.edit.count : 0;
+    size_t count = event == LINE_DONE || event == LINE_TAB ? console.edit.count : 0;
+    TerminalSession_read_line_results_set_cursor_bytes(
+        reader_results, event == LINE_TAB ? (uint32_t)console.edit.cursor : 0);
     TerminalSession_read_line_results_set_line(reader_results, console.edit.text, count);
     TerminalSession_read_line_reply(request);
 }
@@ -188,6 +191,11 @@ static enum capos_outcome do_read_line(struct capos_request *req,
         return capos_fail(req, CAPOS_EXC_INVALID_ARGUMENT, "prompt holds %u bytes; at most %d",
                           prompt.len, (int)LINE_PROMPT_MAX_BYTES);
     }
+    struct capnp_text start = TerminalSession_read_line_params_get_start(params);
+    if (start.len > LINE_START_BYTES) {
+        return capos_fail(req, CAPOS_EXC_INVALID_ARGUMENT, "start holds %u bytes; at most %d",
+                          start.len, (int)LINE_START_BYTES);
+    }
     if (max_bytes < 1 || max_bytes > LINE_MAX_BYTES) {
         return capos_fail(req, CAPOS_EXC_INVALID_ARGUMENT, "maxBytes is %u; 1 to %d", max_bytes,
                           (int)LINE_MAX_BYTES);
@@ -199,9 +207,12 @@ static enum capos_outcome do_read_line(struct capos_request *req,
     }
     reader = req;
     reader_results = results;
+    struct console_start from = {start.ptr, start.len,
+                                 TerminalSession_read_line_params_get_cursor_bytes(params),
+                                 TerminalSession_read_line_params_get_tabs(params)};
     enum line_event event =
-        console_read_line(&console, prompt.ptr, prompt.len,
-                          TerminalSession_read_line_params_get_echo(params), max_bytes);
+        console_read_line_from(&console, prompt.ptr, prompt.len,
+                               TerminalSession_read_line_params_get_echo(params), max_bytes, &from);
     uart_send(&uart);
     if (event != LINE_NONE) {
         answer_reader(event);

@@ -253,7 +253,8 @@ TEST(show_values, "results are shown by name, with units, enumerants and capabil
     TerminalSession_read_line_results_set_outcome(read, TERMINAL_SESSION_LINE_OUTCOME_END);
     TerminalSession_read_line_results_set_line(read, "a\"b\x01", 4);
     REQUIRE_EQ(capnp_finish(&builder, &bytes), CAPNP_OK);
-    CHECK_STR_EQ(shown(method, reply, bytes), "outcome = end\nline = \"a\\\"b\\x01\"\n");
+    CHECK_STR_EQ(shown(method, reply, bytes),
+                 "outcome = end\nline = \"a\\\"b\\x01\"\ncursorBytes = 0\n");
 }
 
 TEST(describe_facets, "help shows the methods held and no others")

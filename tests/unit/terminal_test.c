@@ -159,6 +159,47 @@ TEST(line_history, "history goes back and forth and keeps the line left behind")
     CHECK_STR_EQ(console.edit.text, "l68");
 }
 
+TEST(line_search,
+     "Ctrl-R brings the last line that holds what is typed, then older ones, and down leads back")
+{
+    setup();
+    check_line("@counter.read()\r", "@counter.read()");
+    check_line("ps\r", "ps");
+    check_line("@counter.reset()\r", "@counter.reset()");
+    check_line("caps\r", "caps");
+    check_line("coun\x12\r", "@counter.reset()");
+    check_line("rea\x12\r", "@counter.read()");
+    check_line("counter\x12\x12\r", "@counter.reset()");
+    check_line("counter\x12\x12\x1b[B\r", "@counter.reset()");
+    check_line("counter\x12\x12\x1b[B\x1b[B\r", "counter");
+    check_line("nowhere\x12\r", "nowhere");
+    check_line("ps\x12\x12s\r", "pss");
+}
+
+TEST(line_tab, "Tab ends a line that asks for it, and the line goes on with what it is begun with")
+{
+    struct console_start start = {.text = "@coun", .count = 5, .cursor = 5, .tabs = true};
+    setup();
+    check_line("a\tb\r", "ab");
+    CHECK_EQ(console_read_line_from(&console, "> ", 2, true, 64, &start), LINE_NONE);
+    CHECK_EQ(type("t\t"), LINE_TAB);
+    CHECK_EQ(console.edit.count, 6);
+    CHECK_EQ(console.edit.cursor, 6);
+    CHECK(!console.reading);
+    CHECK_EQ(type("x"), LINE_NONE); /* kept for the line that comes */
+    start = (struct console_start){.text = "@counter", .count = 8, .cursor = 1, .tabs = true};
+    CHECK_EQ(console_read_line_from(&console, "> ", 2, true, 64, &start), LINE_NONE);
+    CHECK_EQ(type("\r"), LINE_DONE);
+    CHECK_STR_EQ(console.edit.text, "@xcounter");
+    start = (struct console_start){
+        .text = "a\x1b\xff\xc3\xa9\nb", .count = 7, .cursor = 2, .tabs = true};
+    CHECK_EQ(console_read_line_from(&console, "> ", 2, true, 64, &start), LINE_NONE);
+    CHECK_EQ(console.edit.cursor, 1); /* not inside a character */
+    CHECK_EQ(type("\r"), LINE_DONE);
+    CHECK_STR_EQ(console.edit.text, "a\xc3\xa9"
+                                    "b");
+}
+
 TEST(line_ends, "Ctrl-D ends on an empty line only; Ctrl-C drops the line, also inside a sequence")
 {
     setup();

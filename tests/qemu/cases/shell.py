@@ -4,6 +4,7 @@
 import re
 
 from case import case
+from guest import Failure, plain
 
 
 @case("shell.session", "a person lists, asks, calls, runs, kills, sees a service come back, and shuts down", weight=10)
@@ -270,4 +271,41 @@ def script(t):
         printed = guest.command(command)
         t.check(re.search(wanted, printed) is not None, f"`{command}` prints /{wanted}/", printed)
     t.check("counter" in guest.command("caps counter"), "the shell is as before")
+    t.shutdown(guest)
+
+
+def type_and_wait(guest, typed, wanted):
+    """Type keys, and wait until what the screen was sent since, without its escapes, looks so."""
+    seen, until = len(guest.console), 30
+    guest.send(typed)
+    while not re.search(wanted, plain(bytes(guest.console[seen:])).decode(errors="replace").replace("\r", "")):
+        until -= 0.05
+        if until < 0:
+            raise Failure(f"{typed!r} gives /{wanted}/; the screen has: "
+                          f"{plain(bytes(guest.console[seen:])).decode(errors='replace')!r}")
+        guest.pump_for(0.05)
+    guest.seen = len(guest.console)
+
+
+@case("shell.complete", "Tab puts in what can stand there, from what is held, and shows the choices when there are several", weight=3)
+def complete(t):
+    guest = t.boot(cpus=2, deadline_s=120, quiet_s=40)
+    guest.prompt(seconds=60)
+    for typed, wanted in (
+            ("@cou\t.inc\tb\t3)\r", r"@counter\.increment\(by=3\)[^\n]*\n(.|\n)*value = 3"),
+            ('@counter.child("a").incr\tby=2)\r', r'@counter\.child\("a"\)\.increment\(by=2\)[^\n]*\n(.|\n)*value = 2'),
+            ("@timer.slee\tunt\t1)\r", r"@timer\.sleep\(untilNs=1\)(.|\n)*nowNs"),
+            ("hist\t\r", r"history"),
+            ("ru\thel\t\r", r"run hello (.|\n)*ello"),
+            ("help val\t\r", r"help values (.|\n)*Values"),
+            ("$value = 1\r", r"1"),
+            ("print $va\t + 1\r", r"print \$value \+ 1(.|\n)*2"),
+            ("derive @counter as lent re\tad\r", r"@lent is what @counter is"),
+            ("zzz\t\r", r"no command 'zzz'"),
+            ('print "x\ty"\r', r"xy")):
+        type_and_wait(guest, typed, wanted + r"(.|\n)*\ncapos> $")
+    type_and_wait(guest, "@cou\t\x15", r"@counter")
+    type_and_wait(guest, "@co\t", r"counter +control[^\n]*\n+capos> @co$")
+    type_and_wait(guest, "unter.read()\r", r"value = 3\n+capos> $")
+    type_and_wait(guest, "incr\x12\r", r"value = \d\n+capos> $")
     t.shutdown(guest)
