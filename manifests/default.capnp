@@ -79,6 +79,8 @@ const manifest :M.Manifest = (
         (name = "timer", interface = "Timer", source = (kernel = timer)),
         (name = "entropy", interface = "Entropy", source = (kernel = entropy)),
         (name = "log", interface = "LogWriter", source = (kernel = log)),
+        (name = "logs", interface = "LogReader", source = (kernel = log),
+         why = "the person at the first terminal runs the system and reads what it logged"),
         (name = "ledger", interface = "Ledger", source = (self = ledger)),
         (name = "memory", interface = "VirtualMemory", source = (self = virtualMemory)),
         (name = "capabilities", interface = "CapabilityManager",

@@ -42,6 +42,7 @@ struct Service {
   maxCaps @16 :UInt16 = 4;              # of its endpoint
   onExit @17 :OnExit;               # when it has ended for good
   critical @18 :Bool;               # when it has failed: the system halts, readably
+  watchdogMs @20 :UInt32 $A.unit("ms");  # ended when its event loop does not turn for so long; at least 100; 0: no such check
   processor @19 :ProcessorShare;    # what it gets of the processors; not given: class normal, weight 100, no budget
 
   enum Readiness { started @0; ready @1; }

@@ -26,4 +26,9 @@ interface Supervisor $A.transfer(move) $A.scope(sameSession) {
       $A.mayBlock $A.resultCaps(1);
   # Before it serves, a new instance asks whether it takes over from a running one. Answered with what that wrote once
   # it has handed over; with found = false at once when there is none, or when it ended before.
+
+  awaitCheck @5 () -> () $A.mayBlock;
+  # Answered now and then: a service that has a watchdog (watchdogMs of the manifest) asks again at once, and so shows
+  # that its event loop turns. Who is not back within that time is terminated, which counts as a failure. failed: the
+  # manifest sets no watchdog for it.
 }

@@ -10,6 +10,7 @@
 #include "apps/shell/names.h"
 #include "apps/shell/nearest.h"
 #include "apps/shell/registry.h"
+#include "apps/shell/services.h"
 #include "apps/shell/term.h"
 #include "apps/shell/top.h"
 #include "apps/shell/trace.h"
@@ -189,6 +190,9 @@ static const char general_help[] =
     "  wait @CAP                      for the end of anything; of an endpoint, for lost clients, "
     "too\n"
     "  usage [@CAP]                   what a ledger, or a process, uses, of how much\n"
+    "  services [NAME]                the system's services, or one with its last records\n"
+    "  logs [NAME] [level warning] [since 5min] [last 20]\n"
+    "                                 what was logged, by whom or about whom\n"
     "  top, top once                  what the programs started here do; Ctrl-C ends it\n"
     "  trace @CAP.METHOD(...)         a call, and what the kernel recorded of it\n"
     "  trace @PROCESS [for TIME]      what a process does for a while; raw: for "
@@ -674,6 +678,12 @@ bool commands_run(struct command *command)
         break;
     case VERB_TRACE:
         trace_process(command);
+        break;
+    case VERB_SERVICES:
+        services_show(command->word);
+        break;
+    case VERB_LOGS:
+        logs_show(command);
         break;
     case VERB_HISTORY:
         show_history();

@@ -342,6 +342,12 @@ static void offer_derived(struct span rest)
     }
 }
 
+static void offer_logs(void)
+{
+    static const char *const words[] = {"level", "since", "last", "info", "warning", "error", NULL};
+    offer_list(words);
+}
+
 static void offer_second_word(struct span first, struct span rest)
 {
     static const char *const starts[] = {"run", "spawn", "debug", NULL};
@@ -365,6 +371,8 @@ static void offer_second_word(struct span first, struct span rest)
     } else if (is_one_of(first, in_front) && is_second) {
         offer("caps");
         offer("call");
+    } else if (span_is(first, "logs")) {
+        offer_logs();
     } else if (span_is(first, "top") && is_second) {
         offer("once");
     }

@@ -17,6 +17,7 @@
 #include "apps/shell/parse.h"
 #include "apps/shell/registry.h"
 #include "apps/shell/script.h"
+#include "apps/shell/services.h"
 #include "apps/shell/statement.h"
 #include "apps/shell/term.h"
 #include "capabilities.client.h"
@@ -53,6 +54,7 @@ static void show_banner(void)
     show_motd();
     term_styled(TERMINAL_SESSION_STYLE_QUIET,
                 "'help' tells what can be done here, 'caps' what you hold.\n");
+    services_tell_degraded();
 }
 
 /* Time stamp counter at the first prompt: what boot.prompt of the benchmarks reads. */

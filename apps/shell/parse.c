@@ -6,9 +6,9 @@
 #include "lib/base/string.h"
 
 const char *const parse_verbs[] = {
-    "caps",   "help",   "call", "run",     "spawn", "wait", "signal", "kill", "drop",
-    "derive", "revoke", "why",  "ps",      "usage", "top",  "trace",  "time", "debug",
-    "go",     "step",   "dump", "history", "clear", "exit", "json",   NULL,
+    "caps",   "help",    "call",  "run",   "spawn", "wait",     "signal", "kill",  "drop", "derive",
+    "revoke", "why",     "ps",    "usage", "top",   "trace",    "time",   "debug", "go",   "step",
+    "dump",   "history", "clear", "exit",  "json",  "services", "logs",   NULL,
 };
 
 static bool method_name(struct parser *p)
@@ -386,6 +386,35 @@ static bool debug(struct parser *p)
                                    : program(p);
 }
 
+/* Who, and then level, since and last in any order. */
+static bool logs(struct parser *p)
+{
+    struct command *command = p->command;
+    while (p->token.kind == TOKEN_WORD) {
+        if (parser_is_word(p, "level")) {
+            parser_advance(p);
+            if (!parser_take_word(p, &command->as, "info, warning or error behind 'level'")) {
+                return false;
+            }
+        } else if (parser_is_word(p, "since") || parser_is_word(p, "last")) {
+            bool since = parser_is_word(p, "since");
+            parser_advance(p);
+            if (p->token.kind != TOKEN_NUMBER) {
+                return parser_expected(p, since ? "a time, as 30s or 5min" : "how many records");
+            }
+            if (!parser_field(p, since ? &command->lasts : &command->args, 0, false)) {
+                return false;
+            }
+        } else if (command->word.len == 0) {
+            command->word = p->token.source;
+            parser_advance(p);
+        } else {
+            return parser_expected(p, "'level', 'since' or 'last'");
+        }
+    }
+    return parser_at_end(p);
+}
+
 struct verb_entry {
     const char *word;
     enum verb verb;
@@ -415,6 +444,8 @@ static const struct verb_entry verb_table[] = {
     {"trace", VERB_TRACE, traced},
     {"time", VERB_CALL, timed},
     {"json", VERB_CALL, json},
+    {"services", VERB_SERVICES, filter},
+    {"logs", VERB_LOGS, logs},
     {"history", VERB_HISTORY, parser_at_end},
     {"clear", VERB_CLEAR, parser_at_end},
     {"exit", VERB_EXIT, parser_at_end},

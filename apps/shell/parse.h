@@ -9,7 +9,8 @@
  *            | ["time" | "trace"] call | target | "trace" ["raw"] "@" name ["for" number unit]
  *            | ("run" | "spawn" | "debug") program ["as" name] ["with" "{" [grant {"," grant}] "}"]
  *            | ("wait" | "signal" | "kill" | "drop" | "revoke" | "why" | "go" | "step" | "dump") "@" name {value}
- *            | "debug" "@" name
+ *            | "debug" "@" name | "services" [name]
+ *            | "logs" [name] {"level" word | "since" number unit | "last" number}
  *            | "derive" "@" name "as" name {name} ["for" number unit]
  *   call     = "call" target {field} | ["call"] target list {step}
  *   target   = "@" name ["." method] | "$" name path "." method     of a call: a variable that holds a capability
@@ -110,6 +111,8 @@ enum verb {
     VERB_USAGE,
     VERB_TOP,
     VERB_TRACE,
+    VERB_SERVICES,
+    VERB_LOGS,
     VERB_HISTORY,
     VERB_CLEAR,
     VERB_EXIT,

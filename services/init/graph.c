@@ -180,6 +180,11 @@ static void check_numbers(struct graph_check *check, Service_r service)
         Service_get_ready_within_ms(service) == 0) {
         graph_problem(check, "services.%s.readyWithinMs: 0 gives no time; say at least 1", name);
     }
+    uint32_t watchdog_ms = Service_get_watchdog_ms(service);
+    if (watchdog_ms != 0 && watchdog_ms < GRAPH_WATCHDOG_MIN_MS) {
+        graph_problem(check, "services.%s.watchdogMs: %u is too short; 0, or at least %d", name,
+                      watchdog_ms, (int)GRAPH_WATCHDOG_MIN_MS);
+    }
     uint32_t ring = Service_get_ring_entries(service);
     if (ring != 0 && (!is_power_of_two(ring) || ring < CAPOS_RING_MIN_ENTRIES ||
                       ring > CAPOS_RING_MAX_ENTRIES)) {

@@ -20,6 +20,7 @@
 #include "manifest.capnp.h"
 
 enum {
+    GRAPH_WATCHDOG_MIN_MS = 100,
     GRAPH_SERVICES_MAX = 32, /* one bit each in a set of services */
     GRAPH_GRANTS_MAX = 1024, /* of all services */
     GRAPH_EXPORTS_MAX = 16,  /* of one service */

@@ -53,7 +53,7 @@ struct instance {
     capos_cap_t session; /* the manifest's name, and the number for an epoch */
     unsigned exit_slot;  /* of exit_ops */
     /* kept requests of its Supervisor */
-    struct capos_request *stop_request, *handover_request, *take_over_request;
+    struct capos_request *stop_request, *handover_request, *take_over_request, *check_request;
 };
 
 enum upgrade { UPGRADE_NONE, UPGRADE_STARTING, UPGRADE_ASKED, UPGRADE_MOVED };
@@ -64,6 +64,7 @@ struct service {
     const char *name;
     enum ServiceState state;
     bool has_been_ready;
+    bool hung;          /* the watchdog has ended it */
     bool restart_asked; /* by an operator: the coming end does not count */
     uint64_t since_ns;
     uint64_t deadline_ns;  /* 0: none */
@@ -133,6 +134,8 @@ void services_start_waiting(void);
 void service_is_ready(struct service *s);
 /* Asks it to end, or ends it. */
 void service_stop(struct service *s);
+/* The event loop of the instance that serves has turned: it awaits the next check. */
+void service_is_alive(struct service *s);
 /* Acts on a deadline that has passed. */
 void service_deadline(struct service *s);
 bool service_restart_by_operator(struct service *s);

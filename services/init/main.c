@@ -36,7 +36,7 @@ NORETURN void init_halt(enum init_halt_code code, const char *format, ...)
     va_start(args, format);
     fmt_vformat(text, sizeof(text), format, args);
     va_end(args);
-    capos_log("HALT: %s", text);
+    capos_log_error("HALT: %s", text);
     console_say("");
     console_say(text);
     console_say("capOS has stopped.");
@@ -120,7 +120,7 @@ static bool exists(void *context, const char *name)
 static void report(void *context, const char *problem)
 {
     (void)context;
-    capos_log("manifest: %s", problem);
+    capos_log_error("manifest: %s", problem);
     console_say(problem);
 }
 

@@ -17,7 +17,8 @@
 #include "system_control.client.h"
 
 enum {
-    SUPERVISOR_REQUESTS = 2 * GRAPH_SERVICES_MAX + 4, /* awaitStop and awaitHandover of each */
+    SUPERVISOR_REQUESTS =
+        3 * GRAPH_SERVICES_MAX + 4, /* awaitStop, awaitHandover, awaitCheck of each */
     SUPERVISOR_MESSAGE = 64,
     CONTROL_REQUESTS = 4,
     CONTROL_REPLY = SystemControl_services_MAX_RESULTS_BYTES,
@@ -121,12 +122,30 @@ static enum capos_outcome supervisor_take_over(struct capos_request *req,
     return upgrade_take_over(s, req, instance_of(s, req) == &s->other);
 }
 
+static enum capos_outcome supervisor_await_check(struct capos_request *req,
+                                                 Supervisor_await_check_params_r params,
+                                                 Supervisor_await_check_results_b results)
+{
+    struct service *s = req->object;
+    struct instance *instance = instance_of(s, req);
+    (void)params;
+    (void)results;
+    if (Service_get_watchdog_ms(s->r) == 0) {
+        return capos_fail(req, CAPOS_EXC_FAILED, "the manifest sets no watchdog for it");
+    }
+    if (instance == &s->now) {
+        service_is_alive(s);
+    }
+    return keep(&instance->check_request, req);
+}
+
 static const struct Supervisor_server supervisor_ops = {
     .ready = supervisor_ready,
     .await_stop = supervisor_await_stop,
     .await_handover = supervisor_await_handover,
     .hand_over = supervisor_hand_over,
     .take_over = supervisor_take_over,
+    .await_check = supervisor_await_check,
 };
 
 /* SystemControl */
@@ -393,7 +412,7 @@ static void start_one(struct capos_server *server, uint32_t message_bytes, capos
 
 void serve_start(void)
 {
-    supervisor_server.request_count = 2 * init.service_count + 4;
+    supervisor_server.request_count = 3 * init.service_count + 4;
     start_one(&supervisor_server, SUPERVISOR_MESSAGE, &init.supervisor_endpoint, supervisor_storage,
               sizeof(supervisor_storage));
     start_one(&control_server, CONTROL_REPLY, &init.control_endpoint, control_storage,

@@ -88,8 +88,8 @@ static uint32_t open_programs(struct capnp_list names, capos_cap_t *images)
             good++;
         } else {
             images[i] = 0;
-            capos_log("payload %s: %s: %s; it cannot be launched", payload, status_name(status),
-                      status_text(status));
+            capos_log_error("payload %s: %s: %s; it cannot be launched", payload,
+                            status_name(status), status_text(status));
         }
     }
     return good;
@@ -253,8 +253,9 @@ static status_t prepare_all(struct service *s, struct give *gives, uint32_t *cou
         status_t status = prepare(s, ServiceGrant_get_source(line),
                                   &init.graph.grants[g->first_grant + *count], &gives[*count]);
         if (status != ST_OK) {
-            capos_log("%s: grant %s cannot be made: %s: %s", s->name,
-                      ServiceGrant_get_name(line).ptr, status_name(status), status_text(status));
+            capos_log_error("%s: grant %s cannot be made: %s: %s", s->name,
+                            ServiceGrant_get_name(line).ptr, status_name(status),
+                            status_text(status));
             return status;
         }
     }
@@ -296,7 +297,7 @@ static status_t call_spawn(struct service *s, const struct give *gives)
     } else {
         char text[200];
         call.status = status;
-        capos_log("%s: %s", s->name, capos_explain(&call, text, sizeof(text)));
+        capos_log_error("%s: %s", s->name, capos_explain(&call, text, sizeof(text)));
     }
     capos_call_end(&call);
     return status;
@@ -311,8 +312,8 @@ static status_t open_image(struct service *s)
     fmt_format(payload, sizeof(payload), "bin/%s", Service_get_program(s->r).ptr);
     status_t status = payload_open(payload, &s->image, NULL);
     if (status != ST_OK) {
-        capos_log("%s: payload %s: %s: %s", s->name, payload, status_name(status),
-                  status_text(status));
+        capos_log_error("%s: payload %s: %s: %s", s->name, payload, status_name(status),
+                        status_text(status));
     }
     return status;
 }
@@ -324,8 +325,8 @@ static status_t make_session(struct service *s)
     status_t status =
         SessionFactory_create(init.sessions, s->name, s->now.number, 0, true, &s->now.session);
     if (status != ST_OK) {
-        capos_log("%s: no session can be made: %s: %s", s->name, status_name(status),
-                  status_text(status));
+        capos_log_error("%s: no session can be made: %s: %s", s->name, status_name(status),
+                        status_text(status));
     }
     return status;
 }
@@ -350,8 +351,8 @@ static status_t make_context(struct service *s)
     if (status == ST_OK) {
         s->context = capos_call_take(&call, 0, SchedulingContext_ID);
     } else {
-        capos_log("%s: no share of the processors can be made: %s: %s", s->name,
-                  status_name(status), status_text(status));
+        capos_log_error("%s: no share of the processors can be made: %s: %s", s->name,
+                        status_name(status), status_text(status));
     }
     capos_call_end(&call);
     return status;

@@ -23,10 +23,18 @@ enum {
 static void service_exited(struct capos_op *op);
 static void service_ended(struct service *s, bool clean);
 static void service_over(struct service *s, bool clean);
+static void service_terminate(struct service *s);
 
 static bool service_lives(const struct service *s)
 {
     return s->now.process != 0 || s->other.process != 0;
+}
+
+/* So long from now, or a part of it; 0 without a watchdog. */
+static uint64_t watchdog_deadline(const struct service *s, uint32_t part)
+{
+    uint64_t ns = (uint64_t)Service_get_watchdog_ms(s->r) * NS_PER_MS;
+    return ns != 0 ? init_now_ns() + ns / part : 0;
 }
 
 void service_set_state(struct service *s, enum ServiceState state)
@@ -34,6 +42,33 @@ void service_set_state(struct service *s, enum ServiceState state)
     s->state = state;
     s->since_ns = init_now_ns();
     s->deadline_ns = 0;
+    if (state == SERVICE_STATE_READY) {
+        s->deadline_ns = watchdog_deadline(s, 1);
+    }
+}
+
+/* Half of the time passes before a service that waits is answered; it has the whole time to come back. */
+void service_is_alive(struct service *s)
+{
+    if (s->state == SERVICE_STATE_READY) {
+        s->deadline_ns = watchdog_deadline(s, 2);
+    }
+}
+
+static void check_life(struct service *s)
+{
+    struct capos_request *req = s->now.check_request;
+    if (req != NULL) {
+        s->now.check_request = NULL;
+        (void)Supervisor_await_check_results_init(capos_results_builder(req));
+        Supervisor_await_check_reply(req);
+        s->deadline_ns = watchdog_deadline(s, 1);
+        return;
+    }
+    capos_log_error("%s: no sign of life within %u ms: terminated", s->name,
+                    Service_get_watchdog_ms(s->r));
+    s->hung = true;
+    service_terminate(s);
 }
 
 /* Starting */
@@ -92,11 +127,13 @@ status_t service_start_instance(struct service *s)
 static void service_start(struct service *s)
 {
     service_set_state(s, SERVICE_STATE_STARTING);
+    s->hung = false;
     status_t status = service_start_instance(s);
     if (status != ST_OK) {
         fmt_format(s->last_end, sizeof(s->last_end), "could not be started: %s%s",
                    status_name(status),
                    status == ST_QUOTA ? ", there is too little memory for it" : "");
+        capos_log_error("%s: %s", s->name, s->last_end);
         if (is_hopeless(status)) {
             service_over(s, false);
         } else {
@@ -123,7 +160,11 @@ static void note_all_started(void)
         ready += s->has_been_ready;
     }
     init.all_started = true;
-    capos_log("%u of %u services are ready", ready, init.service_count);
+    if (ready == init.service_count) {
+        capos_log("%u of %u services are ready", ready, init.service_count);
+    } else {
+        capos_log_warning("degraded: %u of %u services are ready", ready, init.service_count);
+    }
 }
 
 void services_start_waiting(void)
@@ -188,7 +229,8 @@ static bool describe_end(struct service *s)
         describe_fault(s, ProcessHandle_info_results_get_fault(info));
         return false;
     case PROCESS_STATE_TERMINATED:
-        str_copy(s->last_end, sizeof(s->last_end), "terminated");
+        str_copy(s->last_end, sizeof(s->last_end),
+                 s->hung ? "terminated: it gave no sign of life" : "terminated");
         return false;
     default:
         fmt_format(s->last_end, sizeof(s->last_end), "exit code %lld",
@@ -213,6 +255,7 @@ void service_forget_instance(struct service *s, struct instance *instance)
     drop_request(&instance->stop_request);
     drop_request(&instance->handover_request);
     drop_request(&instance->take_over_request);
+    drop_request(&instance->check_request);
     capos_release(instance->process);
     service_leave_session(instance);
     *instance = (struct instance){.exit_slot = instance->exit_slot};
@@ -225,7 +268,8 @@ static void hold_vacant(struct service *s, uint32_t ms)
     }
     status_t status = Endpoint_vacant(s->endpoint, init_now_ns() + (uint64_t)ms * NS_PER_MS);
     if (status != ST_OK) {
-        capos_log("%s: its endpoint cannot be held vacant: %s", s->name, status_name(status));
+        capos_log_warning("%s: its endpoint cannot be held vacant: %s", s->name,
+                          status_name(status));
     }
 }
 
@@ -237,7 +281,11 @@ static void service_exited(struct capos_op *op)
         return;
     }
     bool clean = describe_end(s);
-    capos_log("%s: ended: %s", s->name, s->last_end);
+    if (clean || init.goal != GOAL_RUN || s->restart_asked) {
+        capos_log("%s: ended: %s", s->name, s->last_end);
+    } else {
+        capos_log_warning("%s: ended: %s", s->name, s->last_end);
+    }
     struct instance *ended = upgrade_serving_ended(s) ? &s->other : &s->now;
     service_forget_instance(s, ended);
     if (ended == &s->now) {
@@ -283,7 +331,7 @@ static void note_dependents(const struct service *failed)
         const struct service *s = &init.services[i];
         if (s->state == SERVICE_STATE_WAITING && !failed->has_been_ready &&
             (init.graph.services[i].needs & BIT64(failed->index)) != 0) {
-            capos_log("%s: starts without %s, which has failed", s->name, failed->name);
+            capos_log_warning("%s: starts without %s, which has failed", s->name, failed->name);
         }
     }
 }
@@ -346,8 +394,8 @@ static void service_ended(struct service *s, bool clean)
     if (!wants_restart(s, clean)) {
         service_over(s, clean);
     } else if (recent >= Service_get_max_restarts(s->r)) {
-        capos_log("%s: ended %u times within %u s: it is not started again", s->name, recent + 1,
-                  Service_get_window_ms(s->r) / 1000);
+        capos_log_error("%s: ended %u times within %u s: it is not started again", s->name,
+                        recent + 1, Service_get_window_ms(s->r) / 1000);
         service_over(s, false);
     } else {
         schedule_restart(s, recent);
@@ -381,7 +429,7 @@ static void service_terminate(struct service *s)
     s->deadline_ns = 0;
     status_t status = ProcessHandle_terminate(s->now.process);
     if (status != ST_OK && status != ST_BAD_STATE) {
-        capos_log("%s: terminate: %s", s->name, status_name(status));
+        capos_log_warning("%s: terminate: %s", s->name, status_name(status));
     }
 }
 
@@ -410,19 +458,23 @@ void service_deadline(struct service *s)
     s->deadline_ns = 0;
     switch (s->state) {
     case SERVICE_STATE_STARTING:
-        capos_log("%s: not ready within %u ms: terminated", s->name,
-                  Service_get_ready_within_ms(s->r));
+        capos_log_warning("%s: not ready within %u ms: terminated", s->name,
+                          Service_get_ready_within_ms(s->r));
         service_terminate(s);
         break;
     case SERVICE_STATE_BACKING_OFF:
         service_start(s);
         break;
     case SERVICE_STATE_UPGRADING:
-        capos_log("%s: not taken over within %u ms", s->name, Service_get_ready_within_ms(s->r));
+        capos_log_warning("%s: not taken over within %u ms", s->name,
+                          Service_get_ready_within_ms(s->r));
         upgrade_give_up(s);
         break;
+    case SERVICE_STATE_READY:
+        check_life(s);
+        break;
     case SERVICE_STATE_STOPPING:
-        capos_log("%s: did not end in time: terminated", s->name);
+        capos_log_warning("%s: did not end in time: terminated", s->name);
         service_terminate(s);
         break;
     default:

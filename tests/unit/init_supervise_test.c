@@ -174,6 +174,8 @@ status_t service_spawn(struct service *s)
 
 static _Alignas(8) uint8_t manifest[512];
 
+static uint32_t watchdog_ms; /* of those that are started */
+
 /* Two services that are ready; the second needs the first. */
 static void start(void)
 {
@@ -183,6 +185,7 @@ static void start(void)
     capnp_builder_init(&builder, manifest, sizeof(manifest));
     Service_b service = Service_init(&builder);
     Service_set_stop_within_ms(service, GRACE_MS);
+    Service_set_watchdog_ms(service, watchdog_ms);
     REQUIRE_EQ(capnp_finish(&builder, &bytes), CAPNP_OK);
     REQUIRE_EQ(Service_read(manifest, bytes, &r), CAPNP_OK);
     init.service_count = SERVICES;
@@ -216,6 +219,40 @@ static uint64_t told_deadline(uint32_t index)
         return 0;
     }
     return Supervisor_await_stop_results_get_deadline_ns(results);
+}
+
+TEST(watchdog, "who awaits its check is answered in half the time, and ended when it is not back "
+               "within the whole")
+{
+    struct service *s = &init.services[0];
+    unsigned before = terminated[0];
+    watchdog_ms = 400;
+    start();
+    watchdog_ms = 0;
+    CHECK_EQ(s->deadline_ns, now_ns + (uint64_t)400 * NS_PER_MS); /* to ask for the first time */
+    s->now.check_request = &stops[0];
+    service_is_alive(s);
+    CHECK_EQ(s->deadline_ns, now_ns + (uint64_t)200 * NS_PER_MS);
+    unsigned told = answered[0];
+    now_ns = s->deadline_ns;
+    service_deadline(s);
+    CHECK_EQ(answered[0], told + 1);
+    CHECK_EQ(terminated[0], before);
+    CHECK_EQ(s->deadline_ns, now_ns + (uint64_t)400 * NS_PER_MS);
+    now_ns = s->deadline_ns;
+    service_deadline(s);
+    CHECK_EQ(terminated[0], before + 1);
+    CHECK(s->hung);
+    CHECK_EQ(s->deadline_ns, 0);
+    answered[0] = terminated[0] = 0;
+}
+
+TEST(watchdog_not_set, "without a watchdog a service may be silent for ever")
+{
+    start();
+    CHECK_EQ(init.services[0].deadline_ns, 0);
+    service_is_alive(&init.services[0]);
+    CHECK_EQ(init.services[0].deadline_ns, 0);
 }
 
 TEST(stop_not_awaited, "who never asked to be told is terminated at once")

@@ -25,4 +25,8 @@ void capos_error(const char *format, ...) PRINTF_LIKE(1, 2);
 /* One record to `log`, whatever `stdio` is; at most 1000 bytes; a newline at the end is dropped. */
 void capos_log(const char *format, ...) PRINTF_LIKE(1, 2);
 
+/* The same with a level that who reads the log can ask for: something is not as it should be; something is lost. */
+#define capos_log_warning(...) capos_log("warning: " __VA_ARGS__)
+#define capos_log_error(...) capos_log("error: " __VA_ARGS__)
+
 #endif

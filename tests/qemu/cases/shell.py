@@ -274,6 +274,31 @@ def script(t):
     t.shutdown(guest)
 
 
+@case("shell.logs", "services shows who runs and how the last instance ended; logs picks records by service, time and level",
+      weight=3)
+def logs(t):
+    guest = t.boot(cpus=2, deadline_s=120, quiet_s=40)
+    guest.prompt(seconds=60)
+    for command, wanted, unwanted in (
+            ("services", r"SERVICE +STATE +SINCE(.|\n)*manual +ready +\d+\.\d s +0 +\d+(.|\n)*counter +ready", "failed"),
+            ("services conter", r"error: no service 'conter'; the nearest is 'counter'", "ready"),
+            ("logs counter", r"init: counter: started as process \d+\n.*init: counter: ready", "manual"),
+            ("logs level warning", r"^no such records", "init"),
+            ('@control.restart(service="counter")', r"outcome = done", "error"),
+            ("services counter", r"service counter, program counter: ready(.|\n)*ended: terminated \(code -1\)(.|\n)*"
+             r"init: counter: ended: terminated(.|\n)*init: counter: ready", "manual"),
+            ("logs counter last 1", r"\d older ones; 'last' shows more\)\n.*init: counter: ready", "ended"),
+            ("logs last 3 init since 10min", r"init: counter: ready", "manual"),
+            ("logs nobody", r"^no such records", "init"),
+            ("logs level loud", r"error: no level 'loud'; there are info, warning and error", "init"),
+            ("logs since 5", r"error: since: expected a time, as 30s or 5min, found 5", "init"),
+            ("logs a b", r"error: expected 'level', 'since' or 'last', found b", "init")):
+        printed = guest.command(command)
+        t.check(re.search(wanted, printed) is not None, f"`{command}` prints /{wanted}/", printed)
+        t.check(unwanted not in printed, f"`{command}` does not print {unwanted}", printed)
+    t.shutdown(guest)
+
+
 def type_and_wait(guest, typed, wanted):
     """Type keys, and wait until what the screen was sent since, without its escapes, looks so."""
     seen, until = len(guest.console), 30

@@ -18,7 +18,7 @@ const manifest :M.Manifest = (schemaVersion = 1, services = [%s]);
 LOG = '(name = "log", interface = "LogWriter", source = (kernel = log))'
 TIMER = '(name = "timer", interface = "Timer", source = (kernel = timer))'
 SUPERVISOR = '(name = "supervisor", interface = "Supervisor", source = (supervisor = void))'
-PROGRAMS = ("hello", "sleeper", "counter-client", "hostile/siege")
+PROGRAMS = ("hello", "sleeper", "counter", "counter-client", "hostile/siege")
 
 
 def falling_program():
@@ -149,7 +149,7 @@ def grace(t):
              r"all services have ended; powering off")
     t.check(len(re.findall("did not end in time", log)) == 1, "only who stayed was ended late", log[-2500:])
     asked, ended = (float(re.search(rf"^\[ *([0-9.]+)\] init: {what}", log, re.MULTILINE)[1])
-                    for what in ("obedient: ended", "stubborn: did not end"))
+                    for what in ("obedient: ended", "warning: stubborn: did not end"))
     t.check(ended - asked >= 0.299, "the grace is not cut short", f"asked at {asked}, terminated at {ended}")
 
 
@@ -171,3 +171,17 @@ def reboot(t):
     how = guest.wait_end(seconds=20)
     t.check(how == "reset", "the machine starts anew", f"it ended: {how}")
     in_order(t, guest.log(), r"reboot asked for", r"shell: ended", r"terminal: ended", r"all services have ended; starting anew")
+
+
+@case("supervise.watchdog", "a service whose event loop does not turn is ended and started anew; one that answers stays", weight=4)
+def watchdog(t):
+    endpoint = '(name = "serve", interface = "EndpointServe", source = (serve = void))'
+    log = run(t, "off",
+              service("lives", "counter", endpoint, SUPERVISOR, readiness="ready", watchdogMs=1500,
+                      exports='[(name = "counter", interface = "Counter")]', maxMessageBytes=2112, maxCaps=0),
+              service("hangs", "sleeper", TIMER, restart="onFailure", maxRestarts=1, watchdogMs=1500, onExit="shutdown"))
+    in_order(t, log, r"error: hangs: no sign of life within 1500 ms: terminated",
+             r"warning: hangs: ended: terminated: it gave no sign of life", r"hangs: starting it again \(1 of 1",
+             r"error: hangs: no sign of life", r"error: hangs: ended 2 times within 30 s: it is not started again")
+    t.check("lives: no sign" not in log and len(re.findall(r"lives: started as process", log)) == 1,
+            "one that answers is left alone", log[-2500:])
