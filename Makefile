@@ -22,7 +22,7 @@ $(error this folder has a blank in its path, and make cannot build there: "$(CUR
 endif
 
 # Verbs that must work where nothing is installed and nothing builds.
-BARE_GOALS := help doctor deps clean distclean fmt new-service term
+BARE_GOALS := help doctor deps clean distclean fmt new-service new-object term
 BUILDING := $(if $(MAKECMDGOALS),$(filter-out $(BARE_GOALS),$(MAKECMDGOALS)),all)
 
 include mk/flags.mk

@@ -59,3 +59,9 @@ bench: $(O)/kernel.elf $(O)/boot.archive $(O)/test.archive $(O)/hostile.archive 
 new-service: export NAME := $(NAME)
 new-service: ## begin a service of one's own: schema, code, manifest, test, page [NAME=word-box]
 	@tools/new-service "$$NAME"
+
+.PHONY: new-object
+new-object: export NAME := $(NAME)
+new-object: export SERVICE := $(SERVICE)
+new-object: ## begin a kind of object that a service of new-service gives out: interface, code, test, page [NAME=note SERVICE=word-box]
+	@tools/new-object "$$NAME" "$$SERVICE"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""make new-service: what it writes builds, passes the checks and works; what it refuses it says, and writes nothing."""
+"""make new-service and make new-object: what they write builds, passes the checks and works; what they refuse they say, and write nothing."""
 
 import os
 
@@ -62,4 +62,69 @@ def service(t):
     t.check("interface WordBox" in said and "read()" in said, "help knows its interface", said)
     said = guest.command("help word-box")
     t.check("one line of text" in said, "help knows its page", said)
+    t.shutdown(guest)
+
+
+OBJECTS_REFUSED = [
+    ("", "word-box", "usage", "tools/new-object NAME SERVICE"),
+    ("note", "", "usage", "tools/new-object NAME SERVICE"),
+    ("Note", "word-box", "is no name for an object", "make new-object NAME=note"),
+    ("note", "../w", "is no name for a service", "small letters"),
+    ("note", "nowhere", "there is no apps/nowhere", "make new-service NAME=nowhere"),
+    ("main", "word-box", "apps/word-box/main.h is there", "take another name"),
+    ("counter", "word-box", "has an interface or type Counter already", "take another name"),
+    ("note", "counter", "where one is wanted", "docs/how-to/add-object.md"),
+    ("note", "shell", "apps/shell/shell.capnp is not there", "make new-service"),
+    ("note", "changed", "has no table of interfaces where one is wanted", "docs/how-to/add-object.md"),
+]
+
+
+@case("scaffold.object", "make new-object has a service give out objects of a kind of their own: it builds, is formatted, passes its test",
+      weight=14, slots=2)
+def objects(t):
+    copy = copy_tree("scaffold-object")
+    for name in ("word-box", "changed"):
+        run_in(copy, "make", "--no-print-directory", "new-service", f"NAME={name}")
+    path = os.path.join(copy, "apps/changed/main.c")
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text.replace("interfaces[]", "served[]").replace("= interfaces", "= served"))
+    with open(os.path.join(copy, "apps/word-box/main.h"), "w", encoding="utf-8"):
+        pass
+    before = {path: os.stat(path).st_mtime_ns for path in listing(copy)}
+    for name, service_name, why, remedy in OBJECTS_REFUSED:
+        done = run_in(copy, "tools/new-object", name, service_name)
+        said = done.stdout + done.stderr
+        if why == "usage":
+            t.check(done.returncode == 2 and remedy in said, f"'{name}' of '{service_name}': it tells how it is used", said)
+        else:
+            t.check(done.returncode == 1 and why in said and remedy in said, f"'{name}' of '{service_name}' is refused: {why}", said)
+    for words in (("NAME=a;touch x", "SERVICE=word-box"), ("NAME=note", "SERVICE=w'; touch x; '"), ("NAME=$(shell touch x)", "SERVICE=word-box")):
+        done = run_in(copy, "make", "--no-print-directory", "new-object", *words)
+        t.check(done.returncode == 2 and "is no name for" in done.stderr, f"{words} are refused", done.stdout + done.stderr)
+    t.require({path: os.stat(path).st_mtime_ns for path in listing(copy)} == before, "a refusal writes nothing")
+    os.remove(os.path.join(copy, "apps/word-box/main.h"))
+
+    for name in ("note", "note-card", "n2"):
+        done = run_in(copy, "make", "--no-print-directory", "new-object", f"NAME={name}", "SERVICE=word-box")
+        t.require(done.returncode == 0, f"{name} is begun", done.stdout + done.stderr)
+    done = run_in(copy, "make", "--no-print-directory", "new-object", "NAME=note", "SERVICE=word-box")
+    t.check(done.returncode != 0 and "has an interface or type Note already" in done.stderr, "it is not begun twice", done.stderr)
+    build = build_copy(copy)
+    done = run_in(copy, "tools/check", "format", "spdx", "words", "docs")
+    t.check(done.returncode == 0, "what is written passes the checks of the tree's text", done.stdout + done.stderr)
+    done = run_in(copy, "tests/qemu/harness", "--cases", "--only", "word-box")
+    t.check(done.returncode == 0 and "4 passed, 0 failed" in done.stdout, "its own tests pass, and the service's", done.stdout)
+
+    guest = t.boot(build=build, cpus=2, deadline_s=120, quiet_s=40)
+    guest.prompt(seconds=60)
+    for name in ("Note", "NoteCard", "N2"):
+        guest.command(f"a = @word-box.new{name}()")
+        guest.command(f'@a.write(text="{name} it is")')
+        said = guest.command("@a.read()")
+        t.check(f"{name} it is" in said, f"{name} keeps its text beside the others", said)
+        guest.command("drop @a")
+    said = guest.command("help note-card")
+    t.check("Each keeps one line of text" in said, "help knows its page", said)
     t.shutdown(guest)
