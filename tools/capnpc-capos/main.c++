@@ -4,6 +4,7 @@
 // CodeGeneratorRequest on standard input and writes C into the current directory, or --out.
 //
 //   --out DIR          where to write (default .)
+//   --only NAME        for this: of one file of the request alone; the others are there for their names
 //   --interfaces DIR   write only the table of all interfaces and the linkable descriptors
 //   --docs DIR         write only the reference pages
 //   --abi-check FILE   compare with the golden ABI; exit 1 on any difference
@@ -21,15 +22,20 @@
 namespace
 {
 
-int generate(const Model &model, const std::string &dir)
+int generate(const Model &model, const std::string &dir, const std::string &only)
 {
     make_directories(dir);
     for (const auto &file : model.files) {
+        if (!only.empty() && file.path != only) {
+            continue;
+        }
         emit_codec(model, file, dir);
         emit_client(model, file, dir);
         emit_descriptors(model, file, dir);
     }
-    emit_kernel(model, dir);
+    if (only.empty()) {
+        emit_kernel(model, dir);
+    }
     return 0;
 }
 
@@ -38,9 +44,14 @@ int run(int argc, char **argv)
     std::string mode = "--out";
     std::string target = ".";
     std::string layout;
+    std::string only;
     for (int i = 1; i + 1 < argc; i += 2) {
         if (strcmp(argv[i], "--layout") == 0) {
             layout = argv[i + 1];
+            continue;
+        }
+        if (strcmp(argv[i], "--only") == 0) {
+            only = argv[i + 1];
             continue;
         }
         mode = argv[i];
@@ -51,7 +62,7 @@ int run(int argc, char **argv)
     capnp::StreamFdMessageReader message(0, options);
     Model model(message.getRoot<capnp::schema::CodeGeneratorRequest>());
     if (mode == "--out") {
-        return generate(model, target);
+        return generate(model, target, only);
     }
     if (mode == "--interfaces") {
         model.check_capability_names();
