@@ -1,20 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 #include "apps/shell/show.h"
 
+#include "apps/shell/show_parts.h"
 #include "lib/base/bits.h"
 #include "lib/base/string.h"
 
 #define TEXT_ARGS(text) (int)(text).len, (text).ptr
 
-struct show {
-    struct fmt_sink *sink;
-    struct show_caps *caps;
-};
-
+static void show_field_value(struct show *show, struct dyn_struct s, DescribedField_r field,
+                             struct capnp_struct from, unsigned depth);
 static void show_fields(struct show *show, struct dyn_struct s, struct capnp_struct from,
                         unsigned depth);
-static void show_value(struct show *show, const struct dyn_value *value, Descriptor_r descriptor,
-                       const DescribedField_r *field, unsigned depth);
 
 /* ---- scalars ---- */
 
@@ -162,18 +158,10 @@ static void indent(struct show *show, unsigned depth)
     fmt_to(show->sink, "%*s", (int)(2 * depth), "");
 }
 
-static void show_list(struct show *show, const struct dyn_value *value, Descriptor_r descriptor,
-                      const DescribedField_r *field, unsigned depth)
+static void show_elements(struct show *show, const struct dyn_value *value, Descriptor_r descriptor,
+                          const DescribedField_r *field, unsigned depth, bool rows)
 {
-    uint32_t count = capnp_list_len(value->list);
-    bool rows =
-        DescribedType_get_kind(DescribedType_get_element(value->type)) == DESCRIBED_KIND_STRUCT;
-    if (count == 0) {
-        fmt_to(show->sink, "[] (none)");
-        return;
-    }
-    fmt_to(show->sink, rows ? "%u of them" : "[", count);
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; i < capnp_list_len(value->list); i++) {
         struct dyn_value element;
         if (rows) {
             fmt_to(show->sink, "\n");
@@ -187,19 +175,67 @@ static void show_list(struct show *show, const struct dyn_value *value, Descript
             fmt_to(show->sink, "(malformed)");
         }
     }
+}
+
+static void show_list(struct show *show, const struct dyn_value *value, Descriptor_r descriptor,
+                      const DescribedField_r *field, unsigned depth)
+{
+    uint32_t count = capnp_list_len(value->list);
+    bool rows =
+        DescribedType_get_kind(DescribedType_get_element(value->type)) == DESCRIBED_KIND_STRUCT;
+    if (count == 0) {
+        fmt_to(show->sink, "[] (none)");
+        return;
+    }
+    fmt_to(show->sink, rows ? "%u of them" : "[", count);
+    if (rows && depth == 0 && show_table(show, value, descriptor)) {
+        return;
+    }
+    show_elements(show, value, descriptor, field, depth, rows);
     fmt_to(show->sink, rows ? "" : "]");
+}
+
+/* A struct that does not fit a line: a line for each field, the inner ones indented. */
+static void show_tree(struct show *show, struct dyn_struct s, struct capnp_struct from,
+                      unsigned depth)
+{
+    DescribedField_list_r fields = DescribedStruct_get_fields(s.st);
+    bool first = true;
+    for (uint32_t i = 0; i < DescribedField_list_len(fields); i++) {
+        DescribedField_r field = DescribedField_list_at(fields, i);
+        if (!dyn_active(s, field, from)) {
+            continue;
+        }
+        struct capnp_text name = DescribedField_get_name(field);
+        fmt_to(show->sink, first ? "- " : "\n");
+        if (!first) {
+            indent(show, depth + 1);
+        }
+        fmt_to(show->sink, "%.*s: ", TEXT_ARGS(name));
+        show_field_value(show, s, field, from, depth + 1);
+        first = false;
+    }
 }
 
 static void show_struct(struct show *show, struct dyn_struct s, struct capnp_struct from,
                         unsigned depth)
 {
+    struct counting_sink count = {{show_count_columns}, 0};
+    struct show counting = {&count.sink, show->caps, true};
+    if (show->sink->write != show_count_columns) {
+        show_fields(&counting, s, from, depth);
+    }
+    if (count.columns > LINE_COLUMNS_MAX && !show->one_line) {
+        show_tree(show, s, from, depth);
+        return;
+    }
     fmt_to(show->sink, "{");
     show_fields(show, s, from, depth);
     fmt_to(show->sink, "}");
 }
 
-static void show_value(struct show *show, const struct dyn_value *value, Descriptor_r descriptor,
-                       const DescribedField_r *field, unsigned depth)
+void show_value(struct show *show, const struct dyn_value *value, Descriptor_r descriptor,
+                const DescribedField_r *field, unsigned depth)
 {
     struct fmt_sink *sink = show->sink;
     if (depth > SHOW_DEPTH_MAX) {
@@ -301,14 +337,14 @@ static bool is_block(struct dyn_struct s, DescribedField_r field, struct capnp_s
 void show_line(struct fmt_sink *sink, struct dyn_struct s, struct capnp_struct from,
                struct show_caps *caps)
 {
-    struct show show = {sink, caps};
+    struct show show = {sink, caps, true};
     show_fields(&show, s, from, 0);
 }
 
 void show_results(struct fmt_sink *sink, struct dyn_struct results, struct capnp_struct from,
                   struct show_caps *caps)
 {
-    struct show show = {sink, caps};
+    struct show show = {sink, caps, false};
     DescribedField_list_r fields = DescribedStruct_get_fields(results.st);
     bool any = false;
     for (uint32_t i = 0; i < DescribedField_list_len(fields); i++) {

@@ -65,8 +65,8 @@ class Context:
     def usage(self, guest, call="@ledger.usage()"):
         """What a ledger, the shell's or another, says is in use: class -> number. What was logged is counted for a second
         only, and left out."""
-        text = guest.command(call)
-        rows = {name: int(used) for name, used in re.findall(r"ledgerClass: (\w+), used: (\d+)", text)}
+        text = guest.command("json " + call)
+        rows = {name: int(used) for name, used in re.findall(r'"ledgerClass": "(\w+)", "used": (\d+)', text)}
         self.require(rows, f"{call} names classes and what is used", text)
         rows.pop("logBytes", None)
         return rows

@@ -8,6 +8,7 @@
 #include "counter.capnp.h"
 #include "process.capnp.h"
 #include "devices.capnp.h"
+#include "system_control.capnp.h"
 #include "terminal.capnp.h"
 #include "time.capnp.h"
 
@@ -255,6 +256,42 @@ TEST(show_values, "results are shown by name, with units, enumerants and capabil
     REQUIRE_EQ(capnp_finish(&builder, &bytes), CAPNP_OK);
     CHECK_STR_EQ(shown(method, reply, bytes),
                  "outcome = end\nline = \"a\\\"b\\x01\"\ncursorBytes = 0\n");
+}
+
+static const char *shown_services(const char *last_end)
+{
+    static uint8_t reply[1024];
+    DescribedMethod_r method;
+    size_t bytes;
+    CHECK(open_descriptor("capos", SystemControl_ID));
+    CHECK(describe_find_method(descriptor, (struct span){"services", 8}, &method));
+    capnp_builder_init(&builder, reply, sizeof(reply));
+    ServiceStatus_list_b list = SystemControl_services_results_init_services(
+        SystemControl_services_results_init(&builder), 2);
+    ServiceStatus_set_name(ServiceStatus_list_b_at(list, 0), "counter", 7);
+    ServiceStatus_set_restarts(ServiceStatus_list_b_at(list, 0), 12);
+    ServiceStatus_set_last_end(ServiceStatus_list_b_at(list, 0), last_end, strlen(last_end));
+    ServiceStatus_set_state(ServiceStatus_list_b_at(list, 1), SERVICE_STATE_READY);
+    CHECK_EQ(capnp_finish(&builder, &bytes), CAPNP_OK);
+    return shown(method, reply, bytes);
+}
+
+TEST(show_tables,
+     "a list of structs is a table, and one that would be too wide is shown field by field")
+{
+    CHECK_STR_EQ(
+        shown_services("exit \"1\""),
+        "services = 2 of them\n"
+        "  name     program  state    restarts  processId  lastExitCode  sinceNs  lastEnd\n"
+        "  counter           waiting        12          0             0  0 ns     "
+        "\"exit \\\"1\\\"\"\n"
+        "                    ready           0          0             0  0 ns     \n");
+    char wide[160];
+    memset(wide, 'x', sizeof(wide));
+    wide[sizeof(wide) - 1] = 0;
+    const char *text = shown_services(wide);
+    CHECK(strstr(text, "services = 2 of them\n  - name: \"counter\"\n    program: \"\"\n") != NULL);
+    CHECK(strstr(text, "\n  {name: \"\", program: \"\", state: ready, restarts: 0,") != NULL);
 }
 
 TEST(describe_facets, "help shows the methods held and no others")

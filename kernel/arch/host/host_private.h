@@ -18,6 +18,7 @@ struct host_cpu {
     _Atomic uint64_t seen;                       /* [a] shootdowns of `loaded` it knows of */
     struct thread *current;                      /* [c] NULL within an entry that let go of it */
     unsigned polls;                              /* [c] of arch_interrupt_pending in this entry */
+    bool timer_was_last;                         /* [c] of the vectors that were taken */
 } ALIGNED(64);
 
 extern struct host_cpu host_cpus[ARCH_CPU_MAX];

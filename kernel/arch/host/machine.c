@@ -300,15 +300,18 @@ void host_cpu_set_first(unsigned cpu, struct thread *thread)
     host_become(self);
 }
 
-/* Lowest pending vector, taken; false: none. */
+/* Lowest pending vector, taken; false: none. The timer comes first, but not twice in a row when something else is
+ * pending: a CPU that arms it for at once each time would never hear a kick. */
 static bool take_vector(struct host_cpu *cpu, unsigned *vector_out)
 {
-    if (timer_due(cpu)) {
+    uint32_t pending = atomic_load_acquire(&cpu->pending);
+    bool due = timer_due(cpu) && !(cpu->timer_was_last && pending != 0);
+    cpu->timer_was_last = due;
+    if (due) {
         atomic_store_relaxed(&cpu->deadline_ns, ARCH_TIME_NEVER);
         *vector_out = ARCH_VECTOR_TIMER;
         return true;
     }
-    uint32_t pending = atomic_load_acquire(&cpu->pending);
     if (pending != 0) {
         *vector_out = (unsigned)__builtin_ctz(pending);
         atomic_and_acq_rel(&cpu->pending, ~(1u << *vector_out));
