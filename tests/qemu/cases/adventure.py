@@ -39,6 +39,7 @@ def hands(t):
     guest.command('lamp = @ann.take(item="lamp")')
     t.check(look(guest, "bo") == ["bread"], "what ann took bo no longer sees")
     t.check("failed: no such thing lies here" in guest.command('@bo.take(item="lamp")'), "and cannot take")
+    t.check("can only be moved" in guest.command('@ann.give(to="bo", item=@lamp)'), "it cannot be copied")
     t.check('name = "lamp"' in guest.command('@ann.give(to="bo", item=move @lamp)'), "ann gives it to bo")
     t.check(carried(guest, "ann") == ([], []) and carried(guest, "bo") == ([], ["lamp"]), "it waits for bo")
     printed = guest.command("lamp2 = @bo.receive()")
@@ -66,6 +67,26 @@ def hands(t):
     guest.command('@control.restart(service="adventure")')
     t.check("error: Player.look: DISCONNECTED" in guest.command("@ann.look()"), "who was in the old world is not in the new")
     t.check(names(guest.command("@world.players()"), "players") == [], "which begins anew, behind the same capability")
+    t.shutdown(guest)
+
+
+@case("adventure.impostor", "an object of another server is no item, whatever it does when it is asked; what it forwards to is given away", weight=8)
+def impostor(t):
+    guest = t.boot(archive="test", cmdline="manifest=manifest/guest", cpus=2, deadline_s=120, quiet_s=30)
+    guest.prompt(seconds=60)
+    enter(guest, "ann", "north", "west")
+    enter(guest, "bo", "north", "west")
+    printed = guest.command("@ann.drop(item=move @liar)")
+    t.check(printed.rstrip().endswith("invalidArgument: it is no item of this world"), "who answers and presents nothing is none", printed)
+    guest.command('lamp = @ann.take(item="lamp")')
+    printed = guest.command('@ann.give(to="bo", item=move @silent)', seconds=20)
+    t.check("invalidArgument: it is no item of this world, and does not answer" in printed, "nor who never answers", printed)
+    t.check(carried(guest, "ann") == (["lamp"], []) and carried(guest, "bo") == ([], []), "nothing was given")
+    printed = guest.command('@ann.give(to="bo", item=move @forwarder)')
+    t.check('name = "bread"' in printed, "who forwards the ticket to the item it holds gives that away", printed)
+    t.check(carried(guest, "bo") == ([], ["bread"]) and look(guest, "ann") == [], "to who was meant, once")
+    bread = guest.command("bread = @bo.receive()") + guest.command("@bread.describe()")
+    t.check('sender = "ann"' in bread and "A loaf." in bread, "who gets the item, not what was handed over", bread)
     t.shutdown(guest)
 
 
