@@ -9,7 +9,7 @@ import shutil
 import struct
 
 from case import build_file, case
-from guest import Failure
+from guest import Failure, plain
 
 HEADER, ENTRY = 64, 128
 
@@ -154,8 +154,14 @@ def service_truncated(t):
     printed = guest.command("@counter.read()")
     t.check("Counter.read: DISCONNECTED" in printed, "its clients are told", printed)
     printed = guest.command("@control.services()")
-    t.check(re.search(r'name: "counter".*state: failed.*could not be started: BAD_IMAGE', printed) is not None,
+    t.check(re.search(r'name: "counter"(.|\n)*state: failed(.|\n)*could not be started: BAD_IMAGE', printed) is not None,
             "services tells what became of it", printed)
+    printed = guest.command("services")
+    t.check(re.search(r"counter +failed .*could not be started: BAD_IMAGE", printed) is not None, "and in a table", printed)
+    t.check("degraded: counter has failed; 'services' tells more" in plain(bytes(guest.console)).decode(errors="replace"),
+            "the shell says at its start that the system is degraded")
+    printed = guest.command("logs counter level error")
+    t.check("init: error: counter: could not be started: BAD_IMAGE" in printed, "and the log has it as an error", printed)
     t.shutdown(guest)
 
 

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+HOST_LIB_SOURCES += apps/chat/rooms.c
