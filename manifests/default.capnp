@@ -76,6 +76,8 @@ const manifest :M.Manifest = (
         (name = "launcher", interface = "Launcher", source = (launcher = "applications")),
         (name = "control", interface = "SystemControl", source = (control = void)),
         (name = "motd", interface = "MemoryReader", source = (motd = void)),
+        (name = "tour", interface = "MemoryReader", source = (payload = "data/tour"),
+         why = "a text to read: the script that `make tour` does"),
         (name = "timer", interface = "Timer", source = (kernel = timer)),
         (name = "entropy", interface = "Entropy", source = (kernel = entropy)),
         (name = "log", interface = "LogWriter", source = (kernel = log)),

@@ -111,7 +111,7 @@ $(O)/stripped/%: $(O)/bin/%
 payload = $(foreach name,$(1),bin/$(name)=$(O)/stripped/$(name))
 manifests = $(foreach file,$(1),$(call manifest_payload,$(call manifest_name,$(file)))=build/manifest/$(call manifest_name,$(file)).bin)
 PRODUCT_ENTRIES = $(if $(filter init,$(PROGRAMS)),init=$(O)/stripped/init) $(call payload,$(PRODUCT_PROGRAMS)) \
-	data/library=build/library.archive $(call manifests,$(PRODUCT_MANIFESTS))
+	data/library=build/library.archive data/tour=docs/tour.capos $(call manifests,$(PRODUCT_MANIFESTS))
 TEST_ENTRIES = $(PRODUCT_ENTRIES) $(call payload,$(TEST_PROGRAMS)) data/bench=$(O)/bench.rows $(foreach name,$(GUEST_PROGRAMS),bin/$(name)=$(O)/stripped/guest/$(name)) bin/siege=$(O)/stripped/hostile/siege bin/turncoat=$(O)/stripped/hostile/turncoat $(call manifests,$(TEST_MANIFESTS))
 entry_files = $(foreach entry,$(1),$(lastword $(subst =, ,$(entry))))
 

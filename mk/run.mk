@@ -17,9 +17,12 @@ build/.accel: tools/accel | $(O)/kernel.elf
 RUN_OPTIONS = --build $(O) --cpus $(CPUS) --memory $(MEMORY) --boot $(BOOT) --accel $(or $(ACCEL),$$(cat build/.accel))
 IMAGE_FOR_BOOT = $(O)/kernel.elf $(O)/boot.archive $(if $(filter bios uefi,$(BOOT)),$(O)/capos.iso) $(if $(filter disk%,$(BOOT)),$(O)/capos.img)
 
-.PHONY: run term gdb
+.PHONY: run tour term gdb
 run: $(IMAGE_FOR_BOOT) build/.accel ## boot to a prompt in this terminal [CPUS=2 MEMORY=512 BOOT=pvh|bios|uefi|disk|disk-uefi GDB=1 MANIFEST=default|terminals WORDS=...]
 	@tools/run $(RUN_OPTIONS) $(if $(filter 1,$(GDB)),--gdb) -- $(RUN_WORDS)
+
+tour: $(IMAGE_FOR_BOOT) build/.accel ## ten minutes through what is remarkable, at your pace; then you are at the prompt
+	@tools/run $(RUN_OPTIONS) --first 'do @tour aloud' -- $(RUN_WORDS)
 
 term: ## another terminal of the system that make run has booted, with a shell of its own
 	@tools/term --build $(O)
