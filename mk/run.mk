@@ -52,11 +52,12 @@ test: $(TEST_NEEDS) kernel-debug ## run every test [T=prefix JOBS=2]; ends with 
 	@tests/qemu/harness --jobs $(JOBS) --cases $(T:%=--only %) $(UNIT_PROGRAMS:%=--unit %) $(FUZZ_PROGRAMS:%=--fuzz % $(FUZZ_SECONDS))
 
 .PHONY: bench kernel-steps
+bench: export BASE := $(BASE)
 kernel-steps: $(O)/kernel.elf
 	@$(MAKE) --no-print-directory STEPS=1 kernel
 
-bench: $(O)/kernel.elf $(O)/boot.archive $(O)/test.archive $(O)/hostile.archive kernel-steps ## measure, write build/bench.tsv, print it beside the peers [T=prefix]
-	@tests/qemu/bench --build $(O) $(T:%=--only %)
+bench: $(O)/kernel.elf $(O)/boot.archive $(O)/test.archive $(O)/hostile.archive kernel-steps ## measure, write build/bench.tsv, print it beside the peers, and beside another revision [T=prefix BASE=main]
+	@$(if $(BASE),base=$$(tools/bench-base "$$BASE" $(T)) && )tests/qemu/bench --build $(O) $(T:%=--only %) $(if $(BASE),--base "$$base")
 
 .PHONY: new-service
 new-service: export NAME := $(NAME)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Statements are read anew each time they are done: a block is a piece of text, and nothing but spans of it is
- * kept while it runs. All text is looked through first (check_text), so that a mistake in the last line is
+ * kept while it runs. All text is looked through first (script_check), so that a mistake in the last line is
  * told before the first is done.
  *
  * Invariants
@@ -23,6 +23,7 @@
 #include "apps/shell/loop.h"
 #include "apps/shell/names.h"
 #include "apps/shell/nearest.h"
+#include "apps/shell/script_check.h"
 #include "apps/shell/script_texts.h"
 #include "apps/shell/statement.h"
 #include "apps/shell/term.h"
@@ -33,7 +34,6 @@
 
 enum {
     ARENA_BYTES = 128 * 1024,
-    PARAMETERS_MAX = 8,
     ANSWER_BYTES = 1024, /* of what is asked for */
     WATCH_MS = 2000,
 };
@@ -63,6 +63,7 @@ struct run {
 static struct command command;
 static _Alignas(8) uint8_t arena_bytes[ARENA_BYTES];
 static struct kept_arena arena = {.bytes = arena_bytes, .size = sizeof(arena_bytes)};
+static struct script_memory memory = {&command, &arena}; /* for looking a text through */
 static unsigned script_depth;
 
 static enum flow run_text(struct run *run, struct span text);
@@ -119,123 +120,6 @@ static enum flow tell(const struct run *run, const char *base, const struct pars
         term_error("%s", error->message);
     }
     return FLOW_FAILED;
-}
-
-/* ---- looking a text through ---- */
-
-struct check {
-    const char *base; /* of the whole text */
-    struct parse_error *error;
-    unsigned depth; /* of blocks */
-    bool in_loop;
-};
-
-static bool check_text(struct check *check, struct span text);
-
-/* One expression, or several with commas. */
-static bool check_expressions(struct span text, const char *base, bool many,
-                              struct parse_error *error)
-{
-    struct evaluation evaluation = {.arena = &arena, .error = error, .dry = true};
-    size_t at = 0;
-    while (text.len > 0) {
-        const struct node *value = expression_evaluate(&evaluation, text, &at);
-        bool comma = value != NULL && many && at < text.len && text.ptr[at] == ',';
-        if (value != NULL && at < text.len && !comma) {
-            value = NULL;
-            parse_fail(error, at, "expected %s, found %.*s",
-                       many ? "',' or the end" : "the end of this expression",
-                       SPAN_ARGS(((struct span){text.ptr + at, min_u64(text.len - at, 20)})));
-        }
-        if (value == NULL) {
-            error->at += (size_t)(text.ptr - base);
-            return false;
-        }
-        if (!comma) {
-            break;
-        }
-        at++;
-    }
-    return true;
-}
-
-static bool is_loop(enum statement_kind kind)
-{
-    return kind == STATEMENT_FOR || kind == STATEMENT_WHILE || kind == STATEMENT_REPEAT;
-}
-
-static bool check_parameters(struct span list, const char *base, struct parse_error *error)
-{
-    struct span rest = list;
-    struct span name;
-    bool bad;
-    unsigned count = 0;
-    while (statement_parameter(&rest, &name, &bad)) {
-        count++;
-    }
-    if (bad || count > PARAMETERS_MAX) {
-        return parse_fail(error, (size_t)(list.ptr - base),
-                          "expected at most %d parameters, as ($a, $b)", (int)PARAMETERS_MAX);
-    }
-    return true;
-}
-
-/* A block, in which 'break' has a meaning or not. */
-static bool check_block(struct check *check, struct span block, bool in_loop)
-{
-    struct check inner = *check;
-    inner.depth++;
-    inner.in_loop = in_loop;
-    if (block.len > 0 && inner.depth > STATEMENT_DEPTH_MAX) {
-        return parse_fail(check->error, (size_t)(block.ptr - check->base),
-                          "blocks nest at most %d deep", (int)STATEMENT_DEPTH_MAX);
-    }
-    return check_text(&inner, block);
-}
-
-static bool check_command(struct check *check, struct span text)
-{
-    bool good = parse_line(text.ptr, text.len, &command, check->error);
-    check->error->at += (size_t)(text.ptr - check->base);
-    return good;
-}
-
-static bool check_one(struct check *check, const struct statement *statement)
-{
-    enum statement_kind kind = statement->kind;
-    if (kind == STATEMENT_COMMAND) {
-        return check_command(check, statement->text);
-    }
-    if (kind == STATEMENT_SCRIPT) {
-        return check_parameters(statement->expression, check->base, check->error) &&
-               check_block(check, statement->block, false);
-    }
-    if ((kind == STATEMENT_BREAK || kind == STATEMENT_CONTINUE) && !check->in_loop) {
-        return parse_fail(check->error, (size_t)(statement->text.ptr - check->base),
-                          "'%.*s' stands in the block of a for, while or repeat",
-                          SPAN_ARGS(statement->text));
-    }
-    bool many = kind == STATEMENT_PRINT || kind == STATEMENT_DO;
-    bool in_loop = check->in_loop || is_loop(kind);
-    return check_expressions(statement->expression, check->base, many, check->error) &&
-           check_block(check, statement->block, in_loop) &&
-           check_block(check, statement->otherwise, check->in_loop);
-}
-
-static bool check_text(struct check *check, struct span text)
-{
-    struct statement statement;
-    size_t mark = arena.used;
-    bool good = true;
-    while (good) {
-        good = statement_next(&text, check->base, &statement, check->error);
-        if (!good || statement.kind == STATEMENT_NONE) {
-            break;
-        }
-        good = check_one(check, &statement);
-        arena.used = mark;
-    }
-    return good;
 }
 
 /* ---- values ---- */
@@ -584,20 +468,20 @@ static enum flow do_script(struct run *run, const struct statement *statement)
 
 struct parameters {
     unsigned count;
-    struct span names[PARAMETERS_MAX];
-    struct node *hidden[PARAMETERS_MAX];
+    struct span names[SCRIPT_PARAMETERS_MAX];
+    struct node *hidden[SCRIPT_PARAMETERS_MAX];
 };
 
 static unsigned count_values(struct run *run, struct span text, const struct node **values)
 {
     unsigned count = 0;
     size_t at = 0;
-    while (at < text.len && count <= PARAMETERS_MAX) {
+    while (at < text.len && count <= SCRIPT_PARAMETERS_MAX) {
         const struct node *value = evaluate_from(run, text, &at);
         if (value == NULL) {
             return UINT32_MAX;
         }
-        if (count < PARAMETERS_MAX) {
+        if (count < SCRIPT_PARAMETERS_MAX) {
             values[count] = value;
         }
         count++;
@@ -609,7 +493,7 @@ static unsigned count_values(struct run *run, struct span text, const struct nod
 static bool take_parameters(struct run *run, const struct statement *statement,
                             const struct script_text *script, struct parameters *out)
 {
-    const struct node *values[PARAMETERS_MAX];
+    const struct node *values[SCRIPT_PARAMETERS_MAX];
     struct variables_error error;
     struct span rest = script->parameters;
     bool bad;
@@ -689,8 +573,7 @@ static enum flow do_of_capability(struct run *run, const struct statement *state
     }
     fmt_format(name, sizeof(name), "@%s", held->name);
     struct run own = {.whole = script->block, .name = name};
-    struct check check = {.base = script->block.ptr, .error = &error};
-    if (check_text(&check, script->block)) {
+    if (script_check(script->block, &memory, &error)) {
         flow = run_script(run, name, script->block, statement->aloud);
     } else {
         flow = tell(&own, script->block.ptr, &error);
@@ -769,8 +652,7 @@ bool script_typed(const char *text, size_t len, unsigned prompt_columns)
     struct run run = {.whole = {text, len}, .prompt_columns = prompt_columns};
     arena.used = 0;
     script_depth = 0;
-    struct check check = {.base = text, .error = &error};
-    if (!check_text(&check, run.whole)) {
+    if (!script_check(run.whole, &memory, &error)) {
         (void)tell(&run, text, &error);
         return true;
     }

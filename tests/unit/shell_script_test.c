@@ -2,6 +2,7 @@
 #include "tests/unit/test.h"
 
 #include "apps/shell/expression.h"
+#include "apps/shell/script_check.h"
 #include "apps/shell/statement.h"
 #include "apps/shell/variables.h"
 
@@ -368,4 +369,44 @@ TEST(parameters, "the parameters of a script are told apart")
     CHECK(!statement_parameter(&rest, &name, &bad) && !bad);
     rest = span_of("$a b");
     CHECK(!statement_parameter(&rest, &name, &bad) && bad);
+}
+
+TEST(script_checked, "a mistake anywhere in a script is told with its place, and none of it needs "
+                     "to be done for that")
+{
+    static struct command command;
+    struct script_memory memory = {&command, &arena};
+    static const struct {
+        const char *text;
+        size_t at;
+        const char *message;
+    } cases[] = {
+        {"caps\nif true { caps; @a. }", 24,
+         "expected the name of a method behind the '.', but the line ends here"},
+        {"for $x in [1] { break }; break", 25,
+         "'break' stands in the block of a for, while or repeat"},
+        {"while true { script f() { break } }", 26,
+         "'break' stands in the block of a for, while or repeat"},
+        {"print 1, 2 3", 11, "expected ',' or the end, found 3"},
+        {"$x = 1 2", 7, "expected the end of this expression, found 2"},
+        {"script f($a $b) { }", 9, "expected at most 8 parameters, as ($a, $b)"},
+        {"if $nothing.is.there { @nobody.has(this=1) } else { print $none[9] }", 0, ""},
+    };
+    arena.used = 0;
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        bool good = script_check(span_of(cases[i].text), &memory, &error);
+        CHECK_EQ(good, cases[i].message[0] == 0);
+        CHECK_STR_EQ(error.message, cases[i].message);
+        CHECK_EQ(error.at, cases[i].at);
+        CHECK_EQ(arena.used, 0);
+    }
+    char deep[200] = {0};
+    for (unsigned i = 0; i < 14; i++) {
+        strcat(deep, "try { ");
+    }
+    for (unsigned i = 0; i < 14; i++) {
+        strcat(deep, "}");
+    }
+    CHECK(!script_check(span_of(deep), &memory, &error));
+    CHECK_STR_EQ(error.message, "blocks nest at most 12 deep");
 }

@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: MIT
 """The tools that guard the tree are themselves tested: each check is shown to fail."""
 
+import contextlib
 import glob
 import hashlib
+import importlib.machinery
+import importlib.util
+import io
 import os
 import shutil
 import subprocess
@@ -171,3 +175,21 @@ def manifests(t):
                     and f'there is no manifest "{wrong}"; there are: default terminals' in done.stderr,
                     f"make {verb} MANIFEST={wrong} is refused in one line", done.stdout + done.stderr)
     t.check(not os.path.exists("build/wrong"), "nothing of a name is run")
+
+
+@case("tree.bench", "a revision that is none is refused in a line, and figures of two revisions are told apart by their ratio")
+def bench(t):
+    done = subprocess.run(["tools/bench-base", "no-such-revision"], capture_output=True, text=True, check=False)
+    t.check(done.returncode == 1 and done.stdout == "", "nothing is measured", done.stdout)
+    t.check(done.stderr.startswith("bench: BASE=no-such-revision: there is no such revision") and done.stderr.count("\n") == 1,
+            "the reason stands in one line", done.stderr)
+    loader = importlib.machinery.SourceFileLoader("bench", "tests/qemu/bench")
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("bench", loader))
+    loader.exec_module(module)
+    told = io.StringIO()
+    with contextlib.redirect_stdout(told):
+        module.print_change({"a": (200.0, "instr", 1, 0, 0), "b": (100.0, "instr", 1, 0, 0), "c": (2.0, "times", 1, 0, 0), "gone": (1.0, "instr", 1, 0, 0)},
+                            {"a": (100.0, "instr", 1, 0, 0), "b": (102.0, "instr", 1, 0, 0), "c": (1.5, "times", 1, 0, 0), "new": (7.0, "instr", 1, 0, 0)}, "base")
+    rows = {line.split()[0]: line.split()[1:] for line in told.getvalue().splitlines() if line}
+    t.check(rows["a"] == ["200", "100", "0.500"] and rows["b"] == ["100", "102", "1.020", "worse"] and rows["c"] == ["2.00", "1.50", "0.750", "worse"]
+            and rows["new"] == ["-", "7.0"] and "not measured now: gone" in told.getvalue(), "each row is compared", told.getvalue())
