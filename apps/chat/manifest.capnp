@@ -22,6 +22,7 @@ const part :M.Manifest = (
       readiness = ready,
       restart = always,
       maxRestarts = 5,
+      limits = [(class = frames, amount = 128), (class = kernelPages, amount = 44)],
     ),
     (
       name = "shell",

@@ -23,6 +23,7 @@ const part :M.Manifest = (
       readiness = ready,
       restart = always,
       maxRestarts = 16,
+      limits = [(class = frames, amount = 64), (class = kernelPages, amount = 36)],
     ),
     (
       name = "shell",
