@@ -44,6 +44,8 @@ fuzz: $(FUZZ_PROGRAMS) ## fuzz [T=name of tests/fuzz/NAME_fuzz FUZZ_SECONDS=60]
 # The checking kernel: lock ranks, invariants, poisoned memory. A make of its own, for its own flags.
 .PHONY: kernel-debug
 TEST_NEEDS := $(UNIT_PROGRAMS) $(FUZZ_PROGRAMS) $(O)/kernel.elf $(O)/boot.archive $(O)/test.archive $(O)/hostile.archive $(O)/capos.iso $(O)/capos.img $(O)/capos.qcow2
+# Cases beside each other make these again; then there must be nothing left to make.
+TEST_NEEDS += $(AUTHORITY_NOW) $(MANIFEST_NAMES:%=build/authority/%.json)
 kernel-debug: $(TEST_NEEDS)
 	@$(if $(filter 1,$(DEBUG)),:,$(MAKE) --no-print-directory DEBUG=1 kernel)
 
