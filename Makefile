@@ -25,6 +25,13 @@ endif
 BARE_GOALS := help doctor deps clean distclean fmt new-service new-object term
 BUILDING := $(if $(MAKECMDGOALS),$(filter-out $(BARE_GOALS),$(MAKECMDGOALS)),all)
 
+# A typo is told with the way on, before anything is built. Files, with a dot or a slash, may be asked for by name.
+VERBS := $(shell sed -n 's/^\([a-z][a-z-]*\):.*/\1/p' Makefile mk/*.mk)
+NO_VERBS := $(strip $(foreach goal,$(filter-out $(VERBS),$(MAKECMDGOALS)),$(if $(or $(findstring .,$(goal)),$(findstring /,$(goal))),,$(goal))))
+ifneq ($(NO_VERBS),)
+$(error there is no verb "$(NO_VERBS)"; `make help` lists them)
+endif
+
 include mk/flags.mk
 include mk/deps.mk
 include mk/gen.mk

@@ -148,7 +148,8 @@ static void show_refusal(struct step *step, const struct held *held, bool first)
     char text[400];
     const struct capos_call *call = &step->call;
     term_error("%s", capos_explain(call, text, sizeof(text)));
-    if (first && (call->status == ST_BAD_ARGUMENT || call->status == ST_TOO_LARGE)) {
+    if (first && (call->status == ST_BAD_ARGUMENT || call->status == ST_TOO_LARGE ||
+                  call->status == ST_NOT_FOUND)) {
         term_printf("'help @%s.%s' tells what it takes\n", held->name, step->method_name);
     }
     if (call->status == ST_DISCONNECTED || call->status == ST_BAD_CAP) {

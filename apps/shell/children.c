@@ -317,7 +317,9 @@ static void run_to_end(struct child *child)
     while (loop_until(has_ended, child) == LOOP_INTERRUPTED) {
         if (stopped) {
             child->foreground = false;
-            term_error("%s does not end; it goes on as @%s", child->program, child->held->name);
+            children_hold_stdio(child->held, true);
+            term_error("%s has not ended yet; it is @%s until it has", child->program,
+                       child->held->name);
             return;
         }
         stopped = true;
@@ -387,6 +389,14 @@ void children_wait(struct held *process)
     }
     tell_end(child);
     drop(child);
+}
+
+void children_hold_stdio(const struct held *process, bool hold)
+{
+    struct child *child = child_of(process);
+    if (child != NULL && child->has_stdio) {
+        stdio_hold(child->stdio, hold);
+    }
 }
 
 void children_kill(struct held *process)

@@ -15,6 +15,9 @@ void children_init(capos_cap_t launcher, capos_cap_t ledger, capos_cap_t termina
 /* run, spawn, debug, wait, kill, ps. What they have to say they say themselves. */
 void children_start(struct command *command);
 void children_kill(struct held *process);
+
+/* While a process stands still, what is typed is not for it. */
+void children_hold_stdio(const struct held *process, bool hold);
 void children_list(void);
 
 /* True for a process that was started by run or spawn, and so is watched. */

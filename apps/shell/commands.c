@@ -129,7 +129,8 @@ static void show_caps(struct span word)
         }
     }
     if (shown == 0) {
-        term_printf("nothing you hold has '%.*s' in its name or interface\n", SPAN_ARGS(word));
+        term_printf("nothing you hold has '%.*s' in its name or interface; 'caps' lists all\n",
+                    SPAN_ARGS(word));
     }
 }
 
@@ -314,6 +315,26 @@ static bool is_command(struct span word)
     return false;
 }
 
+/* The page, the capability or the command that is meant: the last two can be told from here. */
+static void say_no_page(struct span name)
+{
+    struct nearest nearest;
+    nearest_begin(&nearest, name);
+    for (struct held *held = names_next(NULL); held != NULL; held = names_next(held)) {
+        nearest_offer(&nearest, (struct span){held->name, strlen(held->name)});
+    }
+    struct span capability = nearest.best;
+    for (const char *const *verb = parse_verbs; *verb != NULL; verb++) {
+        nearest_offer(&nearest, (struct span){*verb, strlen(*verb)});
+    }
+    if (nearest.best.len == 0) {
+        term_error("no page is named '%.*s'; 'help' lists the pages there are", SPAN_ARGS(name));
+    } else {
+        term_error("no page is named '%.*s'; the nearest is 'help %s%.*s'", SPAN_ARGS(name),
+                   nearest.best.ptr == capability.ptr ? "@" : "", SPAN_ARGS(nearest.best));
+    }
+}
+
 static void show_page(struct span name)
 {
     uint32_t offset = 0;
@@ -332,7 +353,7 @@ static void show_page(struct span name)
     while (pages != 0 && show_page_piece(name, &offset, &found)) {
     }
     if (!found && names_find(name) == NULL) {
-        term_error("no page is named '%.*s'; 'help' lists the pages there are", SPAN_ARGS(name));
+        say_no_page(name);
     }
 }
 

@@ -196,6 +196,7 @@ static void wait_and_tell(struct held *process, capos_cap_t debugger)
     char text[256];
     bool interrupted = false;
     ProcessDebugger_next_results_r event;
+    children_hold_stdio(process, false);
     capos_call_begin(&next_call, debugger);
     ProcessDebugger_next_begin(&next_call);
     status_t status = capos_params_finish(&next_call);
@@ -214,6 +215,7 @@ static void wait_and_tell(struct held *process, capos_cap_t debugger)
         term_error("%s", capos_explain(&next_call, text, sizeof(text)));
     }
     capos_call_end(&next_call);
+    children_hold_stdio(process, true);
 }
 
 void debug_go(struct held *process, bool step)

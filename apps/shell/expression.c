@@ -202,6 +202,7 @@ static const struct node *variable(struct reading *r)
 /* size(...) */
 static const struct node *size(struct reading *r)
 {
+    size_t at = parser_here(&r->p);
     parser_advance(&r->p);
     if (!parser_take_punct(&r->p, '(')) {
         return expected(r, "'(' behind size");
@@ -209,6 +210,11 @@ static const struct node *size(struct reading *r)
     const struct node *of = expression(r);
     if (of == NULL || !parser_take_punct(&r->p, ')')) {
         return expected(r, "')'");
+    }
+    if (!r->self->dry && of->kind != NODE_TEXT && of->kind != NODE_LIST &&
+        of->kind != NODE_STRUCT) {
+        return refuse(r, at, "size counts a text, a list or a struct, and this is %s",
+                      KIND_NAME(of));
     }
     return made(r, kept_number(r->self->arena, false, kept_count(of)));
 }

@@ -116,6 +116,14 @@ static struct token decimal_number(struct lexer *lexer, size_t start)
     }
     token.unit = span_from(lexer, unit);
     token.source = span_from(lexer, start);
+    if (peek(lexer, 0) == '.' && is_digit(peek(lexer, 1))) {
+        parse_fail(lexer->error, lexer->at, "numbers are whole: 1500ms is what 1.5s would be");
+        return bad(lexer);
+    }
+    if (token.unit.len > 0 && is_digit(peek(lexer, 0))) {
+        parse_fail(lexer->error, unit, "a number is digits, and perhaps a unit behind them, as 5s");
+        return bad(lexer);
+    }
     return token;
 }
 
@@ -324,19 +332,45 @@ static void skip_space(struct lexer *lexer)
     }
 }
 
+/* Quotation marks as books print them, which come with what is copied from one. */
+static bool is_printed_quote(const struct lexer *lexer, size_t start)
+{
+    const char *at = lexer->line + start;
+    return lexer->len - start >= 3 && at[0] == '\xe2' && at[1] == '\x80' && at[2] >= '\x98' &&
+           at[2] <= '\x9f';
+}
+
+/* A sign that nothing here begins with: what is mostly meant by it. */
+static void refuse_sign(struct lexer *lexer, size_t start, char c)
+{
+    if (c == '\'' || c == '`' || is_printed_quote(lexer, start)) {
+        parse_fail(lexer->error, start, "text stands between \"double\" quotation marks");
+    } else if ((uint8_t)c >= 0x80) {
+        parse_fail(lexer->error, start, "letters beyond a-z stand in quoted text only");
+    } else if (strchr("+*/%<>!", c) != NULL) {
+        parse_fail(lexer->error, start,
+                   "'%c' has no meaning here; 'print', '$x =' and 'if' work things out, as $x = 1 "
+                   "+ 2",
+                   c);
+    } else if (c == '&') {
+        parse_fail(lexer->error, start,
+                   "'&' has no meaning here; 'spawn' starts a program in the background, 'and' "
+                   "means both");
+    } else if (c == '|') {
+        parse_fail(lexer->error, start,
+                   "'|' has no meaning here; 'stdio: @stream' connects a program, 'or' means one "
+                   "of two");
+    } else {
+        parse_fail(lexer->error, start, "'%c' has no meaning here", c);
+    }
+}
+
 static struct token punct(struct lexer *lexer, size_t start)
 {
     char c = lexer->line[lexer->at];
     lexer->at++;
     if (strchr("@=:,.(){}[]-?", c) == NULL && !(lexer->operators && strchr("+*/%<>!", c) != NULL)) {
-        uint8_t byte = (uint8_t)c;
-        if (byte >= 0x80) {
-            parse_fail(lexer->error, start, "letters beyond a-z stand in quoted text only");
-        } else if (c == '\'') {
-            parse_fail(lexer->error, start, "text stands between \"double\" quotation marks");
-        } else {
-            parse_fail(lexer->error, start, "'%c' has no meaning here", c);
-        }
+        refuse_sign(lexer, start, c);
         return bad(lexer);
     }
     return (struct token){.kind = TOKEN_PUNCT, .punct = c, .source = span_from(lexer, start)};

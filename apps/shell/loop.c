@@ -166,6 +166,7 @@ static status_t read_once(const struct loop_line *wanted, size_t *cursor,
                           size_t *len)
 {
     bool done = false;
+    bool stopped = false;
     capos_call_begin(&line_call, terminal);
     TerminalSession_read_line_params_b params = TerminalSession_read_line_begin(&line_call);
     TerminalSession_read_line_params_set_prompt(params, wanted->prompt, strlen(wanted->prompt));
@@ -181,6 +182,11 @@ static status_t read_once(const struct loop_line *wanted, size_t *cursor,
         return status;
     }
     while (!done) {
+        if (wanted->continues && interrupted) {
+            stopped = true;
+            interrupted = false;
+            capos_op_cancel(&line_call.op);
+        }
         capos_step(CAPOS_FOREVER);
         if (!done && idle != NULL) {
             idle();
@@ -199,6 +205,10 @@ static status_t read_once(const struct loop_line *wanted, size_t *cursor,
         *cursor = min_u64(TerminalSession_read_line_results_get_cursor_bytes(results), *len);
     }
     capos_call_end(&line_call);
+    if (stopped) {
+        *outcome = TERMINAL_SESSION_LINE_OUTCOME_INTERRUPTED;
+        return ST_OK;
+    }
     return status;
 }
 

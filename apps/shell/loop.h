@@ -48,7 +48,8 @@ unsigned loop_interrupt_count(void);
 
 struct loop_line {
     const char *prompt;
-    bool hidden; /* what is typed is not shown */
+    bool hidden;    /* what is typed is not shown */
+    bool continues; /* what was typed before: a Ctrl-C since the line before ends this one, too */
     /* Tab was pressed: may change the line and the place of the cursor in it. NULL: Tab is no key. */
     void (*complete)(const char *prompt, char *line, size_t size, size_t *len, size_t *cursor);
 };

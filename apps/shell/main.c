@@ -68,7 +68,8 @@ static void log_first_prompt(void)
 static bool read_more(size_t *used, enum TerminalSession_LineOutcome *outcome)
 {
     struct loop_line wanted = {.prompt = *used == 0 ? prompt : more_prompt,
-                               .complete = complete_line};
+                               .complete = complete_line,
+                               .continues = *used != 0};
     size_t room = min_u64(sizeof(typed) - *used, PARSE_MAX_LINE);
     size_t len = 0;
     status_t status = loop_read_line(&wanted, outcome, typed + *used, room, &len);

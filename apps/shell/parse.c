@@ -3,6 +3,7 @@
 
 #include "apps/shell/nearest.h"
 #include "apps/shell/parser.h"
+#include "lib/base/fmt.h"
 #include "lib/base/string.h"
 
 const char *const parse_verbs[] = {
@@ -24,6 +25,18 @@ static bool target(struct parser *p)
     return parser_cap_name(p, &p->command->cap) && method_name(p);
 }
 
+/* What could stand behind a field besides the next: what is mostly meant by what stands there. */
+static const char *behind_field(const struct parser *p, const struct node *node)
+{
+    if (node->kind == NODE_WORD && node->label.len == 0) {
+        return "'=' and a value behind the name of a parameter, ',' or ')'";
+    }
+    if (node->kind == NODE_NUMBER && node->unit.len == 0 && p->token.kind == TOKEN_WORD) {
+        return "',' or ')' (a unit stands right behind its number, as 5s)";
+    }
+    return "',' or ')'";
+}
+
 /* Fields up to `close`, which is taken, or up to the end of the line when it is 0; commas may stand between. */
 static bool fields(struct parser *p, struct node **tail, char close)
 {
@@ -39,7 +52,7 @@ static bool fields(struct parser *p, struct node **tail, char close)
         tail = &node->next;
         bool comma = parser_take_punct(p, ',');
         if (close != 0 && !comma && !parser_is_punct(p, close)) {
-            return parser_expected(p, "',' or ')'");
+            return parser_expected(p, behind_field(p, node));
         }
     }
     if (close != 0) {
@@ -134,7 +147,9 @@ static bool variable(struct parser *p)
     }
     p->command->verb = VERB_VALUE;
     p->command->args = node;
-    return parser_at_end(p);
+    return p->token.kind == TOKEN_END
+               ? !p->failed
+               : parser_expected(p, "the end of the line ('print' works out what follows it)");
 }
 
 static bool short_call(struct parser *p)
@@ -159,9 +174,12 @@ static bool short_call(struct parser *p)
                           "a name to give is written without @: %.*s = @name.method(...)",
                           SPAN_ARGS(p->command->cap));
     }
-    return p->token.kind == TOKEN_END
-               ? !p->failed
-               : parser_expected(p, "'(' and arguments, as @name.method(field=value)");
+    if (p->token.kind == TOKEN_END) {
+        return !p->failed;
+    }
+    return parser_expected(p, p->command->method.len > 0
+                                  ? "'(' and arguments, as @name.method(field=value)"
+                                  : "'.' and a method, as @name.method(field=value)");
 }
 
 static bool timed(struct parser *p)
@@ -362,7 +380,8 @@ static bool derive(struct parser *p)
         return parser_expected(p, "'as' and a name, as derive @timer as clock");
     }
     parser_advance(p);
-    if (!parser_take_word(p, &command->as, "a name for the new capability behind 'as'")) {
+    if (!parser_take_word(p, &command->as,
+                          "a name for the new capability behind 'as', without @")) {
         return false;
     }
     for (; p->token.kind == TOKEN_WORD && !parser_is_word(p, "for"); tail = &(*tail)->next) {
@@ -451,13 +470,61 @@ static const struct verb_entry verb_table[] = {
     {"exit", VERB_EXIT, parser_at_end},
 };
 
+/* What hands type that know other systems, and what comes nearest to it here. */
+static const struct {
+    const char *word;
+    const char *here;
+} elsewhere[] = {
+    {"ls", "caps"},
+    {"dir", "caps"},
+    {"man", "help"},
+    {"quit", "exit"},
+    {"logout", "exit"},
+    {"bye", "exit"},
+    {"cls", "clear"},
+    {"echo", "print"},
+    {"start", "run PROGRAM"},
+    {"exec", "run PROGRAM"},
+    {"jobs", "ps"},
+    {"rm", "drop @NAME"},
+    {"set", "$NAME = VALUE"},
+    {"let", "$NAME = VALUE"},
+    {"export", "$NAME = VALUE"},
+    {"shutdown", "@control.shutdown()"},
+    {"poweroff", "@control.shutdown()"},
+    {"halt", "@control.shutdown()"},
+    {"reboot", "@control.reboot()"},
+    {"with", "run PROGRAM with { NAME: @CAP }"},
+};
+
+static const char *from_elsewhere(struct span word)
+{
+    for (size_t i = 0; i < sizeof(elsewhere) / sizeof(elsewhere[0]); i++) {
+        if (span_is(word, elsewhere[i].word)) {
+            return elsewhere[i].here;
+        }
+    }
+    return NULL;
+}
+
 static bool unknown_command(struct parser *p, struct span word, size_t at)
 {
     const char *near = nearest_word(word, parse_verbs);
+    const char *meant = from_elsewhere(word);
     p->failed = true;
-    if (parser_is_punct(p, '.')) {
+    if (parser_is_punct(p, '.') && !p->token.space_before) {
         return parse_fail(p->error, at, "no command '%.*s'; a capability begins with @: @%.*s.",
                           SPAN_ARGS(word), SPAN_ARGS(word));
+    }
+    if (parser_is_punct(p, '(')) {
+        return parse_fail(p->error, at,
+                          "no command '%.*s'; 'do %.*s(...)' does a script, 'run %.*s' starts a "
+                          "program, @name.method(...) calls",
+                          SPAN_ARGS(word), SPAN_ARGS(word), SPAN_ARGS(word));
+    }
+    if (meant != NULL) {
+        return parse_fail(p->error, at, "no command '%.*s'; what you mean may be '%s'",
+                          SPAN_ARGS(word), meant);
     }
     if (near != NULL) {
         return parse_fail(p->error, at,
@@ -469,6 +536,29 @@ static bool unknown_command(struct parser *p, struct span word, size_t at)
                       SPAN_ARGS(word), SPAN_ARGS(word));
 }
 
+/* A command's word cannot be given to a capability: it would be read as the command. */
+static bool is_no_name(struct parser *p, struct span word, size_t at)
+{
+    if (!parser_is_punct(p, '=')) {
+        return true;
+    }
+    p->failed = true;
+    return parse_fail(p->error, at, "'%.*s' is a command; give another name, as my-%.*s = ...",
+                      SPAN_ARGS(word), SPAN_ARGS(word));
+}
+
+/* Behind what was expected of a command: where all of it is told. */
+static bool point_to_help(struct parser *p, struct span word)
+{
+    char *message = p->error->message;
+    size_t used = strlen(message);
+    if (strncmp(message, "expected ", 9) == 0 && strchr(message, ';') == NULL) {
+        fmt_format(message + used, sizeof(p->error->message) - used,
+                   "; 'help %.*s' tells how it is written", SPAN_ARGS(word));
+    }
+    return false;
+}
+
 static bool verb_command(struct parser *p)
 {
     struct span word = p->token.source;
@@ -477,7 +567,7 @@ static bool verb_command(struct parser *p)
     for (size_t i = 0; i < sizeof(verb_table) / sizeof(verb_table[0]); i++) {
         if (span_is(word, verb_table[i].word)) {
             p->command->verb = verb_table[i].verb;
-            return verb_table[i].rest(p);
+            return is_no_name(p, word, at) && (verb_table[i].rest(p) || point_to_help(p, word));
         }
     }
     if (p->token.kind == TOKEN_PUNCT && p->token.punct == '=' && p->command->assign.len == 0) {
@@ -490,7 +580,7 @@ static bool verb_command(struct parser *p)
         if (parser_is_word(p, "call") || parser_is_word(p, "spawn") || parser_is_word(p, "debug")) {
             return verb_command(p);
         }
-        return parser_expected(p, "a call, spawn or debug behind '='");
+        return parser_expected(p, "a call, spawn or debug behind '=' ($NAME = keeps a value)");
     }
     return unknown_command(p, word, at);
 }

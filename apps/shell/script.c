@@ -212,6 +212,9 @@ static enum flow do_assign(struct run *run, const struct statement *statement)
 static enum flow do_unset(struct run *run, const struct statement *statement)
 {
     (void)run;
+    if (variables_get(statement->variable) == NULL) { /* no failure: it is as was wanted */
+        term_printf("there was no $%.*s\n", SPAN_ARGS(statement->variable));
+    }
     variables_unset(statement->variable);
     return FLOW_ON;
 }

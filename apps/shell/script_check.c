@@ -57,7 +57,11 @@ static bool check_parameters(struct span list, const char *base, struct parse_er
     while (statement_parameter(&rest, &name, &bad)) {
         count++;
     }
-    if (bad || count > SCRIPT_PARAMETERS_MAX) {
+    if (bad) {
+        return parse_fail(error, (size_t)(list.ptr - base),
+                          "a script's parameters are variables, as script f($a, $b)");
+    }
+    if (count > SCRIPT_PARAMETERS_MAX) {
         return parse_fail(error, (size_t)(list.ptr - base),
                           "expected at most %d parameters, as ($a, $b)",
                           (int)SCRIPT_PARAMETERS_MAX);

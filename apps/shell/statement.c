@@ -259,6 +259,17 @@ static bool at_end(struct scan *scan)
     return true;
 }
 
+/* Behind the '}' of an 'if' or a 'try'. */
+static bool at_end_without_else(struct scan *scan)
+{
+    skip_blanks(scan);
+    if (scan->at < scan->end && !is_one_of(*scan->at, ";\n#")) {
+        return refuse(scan, scan->at, "expected 'else' and a block, the end of the line or ';'%s",
+                      "");
+    }
+    return true;
+}
+
 static bool needs_rest(struct scan *scan, struct statement *out, const char *what)
 {
     const char *start = scan->at;
@@ -271,7 +282,7 @@ static bool needs_rest(struct scan *scan, struct statement *out, const char *wha
 static bool of_if(struct scan *scan, struct statement *out)
 {
     return take_condition(scan, out, "a condition behind 'if'") && take_else(scan, out, true) &&
-           at_end(scan);
+           (out->has_else ? at_end(scan) : at_end_without_else(scan));
 }
 
 static bool of_while(struct scan *scan, struct statement *out)
@@ -299,7 +310,8 @@ static bool of_for(struct scan *scan, struct statement *out)
 
 static bool of_try(struct scan *scan, struct statement *out)
 {
-    return take_block(scan, &out->block) && take_else(scan, out, false) && at_end(scan);
+    return take_block(scan, &out->block) && take_else(scan, out, false) &&
+           (out->has_else ? at_end(scan) : at_end_without_else(scan));
 }
 
 static bool of_nothing(struct scan *scan, struct statement *out)
@@ -381,8 +393,13 @@ static bool of_do(struct scan *scan, struct statement *out)
         }
         out->expression = trimmed(scan->at + 1, close);
         scan->at = close + 1;
+        return at_end(scan);
     }
-    return at_end(scan);
+    if (scan->at < scan->end && !is_one_of(*scan->at, ";\n#")) {
+        return refuse(scan, scan->at, "what a script is given stands in brackets, as do %s",
+                      "f(1)");
+    }
+    return true;
 }
 
 /* The time, when there is one, begins with a digit; no statement does. */
@@ -395,7 +412,8 @@ static bool of_watch(struct scan *scan, struct statement *out)
     }
     out->expression = (struct span){start, (size_t)(scan->at - start)};
     out->block = take_rest(scan);
-    return out->block.len > 0 || refuse(scan, scan->at, "expected what to watch%s", "");
+    return out->block.len > 0 ||
+           refuse(scan, scan->at, "expected what to watch, as watch 2s %s", "@timer.now()");
 }
 
 static bool of_else(struct scan *scan, struct statement *out)

@@ -23,6 +23,7 @@ struct stream {
     bool foreground;
     bool reading;  /* `request` waits for a line */
     bool ended;    /* the person said Ctrl-D */
+    bool held;     /* its program stands still: the lines typed meanwhile are the shell's */
     bool mid_line; /* in the foreground: what was shown last did not end its line */
     uint64_t key;
     struct capos_request *request;
@@ -105,7 +106,7 @@ static void ask_for_line(struct stream *stream);
 static void ask_for_next(void)
 {
     for (unsigned i = 0; i < STDIO_STREAMS; i++) {
-        if (streams[i].used && streams[i].reading && !line_busy) {
+        if (streams[i].used && streams[i].reading && !streams[i].held && !line_busy) {
             ask_for_line(&streams[i]);
         }
     }
@@ -178,7 +179,7 @@ static enum capos_outcome do_read(struct capos_request *req, ByteStream_read_par
     stream->ended = stream->ended || !stream->foreground;
     if (stream->ready_count > 0 || stream->ended) {
         answer_read(stream);
-    } else if (!line_busy) {
+    } else if (!line_busy && !stream->held) {
         ask_for_line(stream);
     }
     return CAPOS_DEFERRED;
@@ -319,6 +320,21 @@ void stdio_set_label(uint64_t number, const char *label)
     struct stream *stream = stream_of(number);
     if (stream != NULL) {
         str_copy(stream->label, sizeof(stream->label), label);
+    }
+}
+
+void stdio_hold(uint64_t number, bool hold)
+{
+    struct stream *stream = stream_of(number);
+    if (stream == NULL) {
+        return;
+    }
+    stream->held = hold;
+    if (!hold) {
+        ask_for_next();
+    } else if (line_for == stream) {
+        line_for = NULL; /* line_came runs in a later turn of the loop */
+        capos_op_cancel(&line_call.op);
     }
 }
 

@@ -33,6 +33,9 @@ status_t stdio_open(bool foreground, uint64_t *number, capos_cap_t *stream);
 /* What is shown before the lines of a program in the background. */
 void stdio_set_label(uint64_t number, const char *label);
 
+/* While a stream is held its reads wait, and no line of the terminal is taken for it. */
+void stdio_hold(uint64_t number, bool hold);
+
 /* Shows what is left of the last line, ends a read that waits, and forgets the stream. Harmless for
  * one that is closed already: it closes by itself when nobody holds it any more. */
 void stdio_close(uint64_t number);

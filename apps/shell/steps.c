@@ -53,8 +53,8 @@ static void say_no_method(const struct step_target *target, Descriptor_r descrip
         term_error("%.*s has no method '%.*s'; 'help %s' lists them", TEXT_ARGS(interface),
                    SPAN_ARGS(wanted), target->what);
     } else {
-        term_error("%.*s has no method '%.*s', and %s is one", TEXT_ARGS(interface),
-                   SPAN_ARGS(wanted), target->what);
+        term_error("%s has no method '%.*s'; name it first, as x = @..., then 'help @x' lists them",
+                   target->what, SPAN_ARGS(wanted));
     }
 }
 
@@ -128,7 +128,8 @@ static bool add_capability(struct value_caps *caps, const struct node *node, uin
     if (held == NULL) {
         char name[NAME_BYTES];
         fmt_format(name, sizeof(name), "%.*s", SPAN_ARGS(node->word));
-        return caps_refuse(error, node, "you hold nothing named @%s%s", name, "");
+        return caps_refuse(error, node, "you hold nothing named @%s%s", name,
+                           "; 'caps' lists what you hold");
     }
     if (!check_capability(node, held, interface, error)) {
         return false;

@@ -135,6 +135,18 @@ static struct capnp_text unit_of(const struct place *place)
     return unit;
 }
 
+static void list_units(struct capnp_text of, char *buf, size_t size)
+{
+    size_t at = 0;
+    buf[0] = 0;
+    for (size_t i = 0; i < ARRAY_COUNT(unit_factors) && at < size; i++) {
+        if (capnp_text_is(of, unit_factors[i].field_unit)) {
+            at +=
+                fmt_format(buf + at, size - at, "%s%s", at > 0 ? ", " : "", unit_factors[i].suffix);
+        }
+    }
+}
+
 static bool apply_unit(struct build *build, struct place *place, const struct node *node,
                        uint64_t *magnitude)
 {
@@ -156,8 +168,10 @@ static bool apply_unit(struct build *build, struct place *place, const struct no
         return refuse(build, node, "%.*s: a number without unit is expected, found %.*s",
                       TEXT_ARGS(place->name), SPAN_ARGS(node->source));
     }
-    return refuse(build, node, "%.*s: '%.*s' is no unit for %.*s here", TEXT_ARGS(place->name),
-                  SPAN_ARGS(node->unit), TEXT_ARGS(unit));
+    char units[64];
+    list_units(unit, units, sizeof(units));
+    return refuse(build, node, "%.*s: '%.*s' is no unit for %.*s; there are: %s",
+                  TEXT_ARGS(place->name), SPAN_ARGS(node->unit), TEXT_ARGS(unit), units);
 }
 
 static bool out_of_range(struct build *build, struct place *place, const struct node *node,

@@ -449,7 +449,14 @@ static void text_byte(struct line_edit *edit, uint8_t byte)
     }
     edit->partial[edit->partial_count++] = (char)byte;
     unsigned need = utf8_sequence_bytes((uint8_t)edit->partial[0]);
-    bool bad = need == 0 || (edit->partial_count > 1 && (byte & 0xc0) != 0x80);
+    if (edit->partial_count > 1 && (byte & 0xc0) != 0x80) {
+        /* A character that was cut off; what cut it is one of its own. */
+        edit->partial_count = 0;
+        bell(edit);
+        text_byte(edit, byte);
+        return;
+    }
+    bool bad = need == 0;
     if (!bad && edit->partial_count < need) {
         return;
     }

@@ -114,15 +114,20 @@ TEST(parse_derive, "derive takes a capability, a name, methods, and a time")
     CHECK_STR_EQ(str(command.as), "for");
     CHECK(command.args == NULL && command.lasts == NULL);
     check_message("derive @counter lent", 16,
-                  "expected 'as' and a name, as derive @timer as clock, found lent");
+                  "expected 'as' and a name, as derive @timer as clock, found lent; 'help derive' "
+                  "tells how it is written");
     check_message("derive @counter as", 18,
-                  "expected a name for the new capability behind 'as', but the line ends here");
+                  "expected a name for the new capability behind 'as', without @, but the line "
+                  "ends here; 'help derive' tells how it is written");
     check_message("derive @counter as x for ever", 25,
-                  "expected a time behind 'for', as 30s or 5min, found ever");
+                  "expected a time behind 'for', as 30s or 5min, found ever; 'help derive' tells "
+                  "how it is written");
     check_message("derive @counter as x 5", 21,
-                  "expected names of methods, or 'for' and a time, found 5");
+                  "expected names of methods, or 'for' and a time, found 5; 'help derive' tells "
+                  "how it is written");
     check_message("derive @counter as x for 5s y", 28,
-                  "expected names of methods, or 'for' and a time, found y");
+                  "expected names of methods, or 'for' and a time, found y; 'help derive' tells "
+                  "how it is written");
     CHECK(!parse("derive @counter as x read=1"));
     CHECK(!parse("derive counter as x"));
 }
@@ -196,9 +201,15 @@ TEST(parse_messages, "a mistake is told where it is and what was expected")
                   "no command 'counter'; a capability begins with @: @counter.");
     check_message("frobnicate", 0,
                   "no command 'frobnicate'; 'help' lists them, 'run frobnicate' starts a program");
-    check_message("call", 4, "expected a capability, as @name, but the line ends here");
-    check_message("call timer.now", 5, "expected a capability, as @name, found timer");
-    check_message("call @timer", 11, "expected a method, as @name.method, but the line ends here");
+    check_message("call", 4,
+                  "expected a capability, as @name, but the line ends here; 'help call' tells how "
+                  "it is written");
+    check_message(
+        "call timer.now", 5,
+        "expected a capability, as @name, found timer; 'help call' tells how it is written");
+    check_message("call @timer", 11,
+                  "expected a method, as @name.method, but the line ends here; 'help call' tells "
+                  "how it is written");
     check_message("@timer.sleep(untilNs=)", 21, "expected a value, found )");
     check_message("@timer.sleep(1 2)", 15, "expected ',' or ')', found 2");
     check_message("@a.b(\"x)", 5, "this text has no closing quotation mark");
@@ -209,15 +220,20 @@ TEST(parse_messages, "a mistake is told where it is and what was expected")
     check_message("@a.b(0x1g)", 8, "expected hexadecimal digits (0-9, a-f) behind 0x");
     check_message("@a.b({1})", 6, "expected a field, as name: value, found 1");
     check_message("@a.b(\xc3\xa4)", 5, "letters beyond a-z stand in quoted text only");
-    check_message("run", 3, "expected the name of a program, but the line ends here");
+    check_message("run", 3,
+                  "expected the name of a program, but the line ends here; 'help run' tells how it "
+                  "is written");
     check_message("run hello timer", 10,
-                  "expected 'as', 'recordable', 'with' or the end of the line, found timer");
+                  "expected 'as', 'recordable', 'with' or the end of the line, found timer; 'help "
+                  "run' tells how it is written");
     check_message("run hello with { timer }", 23,
-                  "expected ':' and a capability, as name: @capability, found }");
+                  "expected ':' and a capability, as name: @capability, found }; 'help run' tells "
+                  "how it is written");
     check_message("@ timer", 2, "expected a name right behind the @, found timer");
     check_message("@timer.now x", 11,
                   "expected '(' and arguments, as @name.method(field=value), found x");
-    check_message("x = 5", 4, "expected a call, spawn or debug behind '=', found 5");
+    check_message("x = 5", 4,
+                  "expected a call, spawn or debug behind '=' ($NAME = keeps a value), found 5");
     check_message(
         "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn", 0,
         "no command 'nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn'; 'help' "
@@ -238,6 +254,34 @@ TEST(parse_messages, "a mistake is told where it is and what was expected")
     check_message("@a.b(1,", 7, "expected a parameter or ')', but the line ends here");
     check_message("@a.b('x')", 5, "text stands between \"double\" quotation marks");
     check_message("caps; ps", 4, "';' has no meaning here");
+}
+
+TEST(parse_habits, "what is meant by a word, a sign or a number of elsewhere is told")
+{
+    check_message("ls", 0, "no command 'ls'; what you mean may be 'caps'");
+    check_message("cd ..", 0, "no command 'cd'; 'help' lists them, 'run cd' starts a program");
+    check_message("f(1)", 0,
+                  "no command 'f'; 'do f(...)' does a script, 'run f' starts a program, "
+                  "@name.method(...) calls");
+    check_message("run = @a.b()", 0, "'run' is a command; give another name, as my-run = ...");
+    check_message("@timer now", 7,
+                  "expected '.' and a method, as @name.method(field=value), found now");
+    check_message("@a.b(by 5)", 8,
+                  "expected '=' and a value behind the name of a parameter, ',' or ')', found 5");
+    check_message("@a.b(5 s)", 7,
+                  "expected ',' or ')' (a unit stands right behind its number, as 5s), found s");
+    check_message("@a.b(1.5)", 6, "numbers are whole: 1500ms is what 1.5s would be");
+    check_message("@a.b(1e3)", 6, "a number is digits, and perhaps a unit behind them, as 5s");
+    check_message("@a.b(\xe2\x80\x9cx)", 5, "text stands between \"double\" quotation marks");
+    check_message("@a.b(\xe2\x80", 5, "letters beyond a-z stand in quoted text only");
+    check_message(
+        "@a.b(1+1)", 6,
+        "'+' has no meaning here; 'print', '$x =' and 'if' work things out, as $x = 1 + 2");
+    check_message(
+        "run hello &", 10,
+        "'&' has no meaning here; 'spawn' starts a program in the background, 'and' means both");
+    check_message("$x == 5", 3,
+                  "expected the end of the line ('print' works out what follows it), found =");
 }
 
 TEST(parse_bounds, "no line, however deep, long or broken, gets past a bound")

@@ -159,6 +159,7 @@ TEST(expression_texts, "texts are put together and counted by characters")
     CHECK_STR_EQ(worth("1 + \"b\""), "\"1b\"");
     CHECK_STR_EQ(worth("size(\"h\\u{e9}\")"), "2");
     CHECK_STR_EQ(worth("size([1, 2, 3]) + 1"), "4");
+    CHECK_STR_EQ(worth("size(5)"), "!size counts a text, a list or a struct, and this is a number");
     CHECK_STR_EQ(worth("size {"), "!expected '(' behind size, found {");
 }
 
@@ -336,7 +337,7 @@ TEST(statements_refused, "what is no statement is refused where it goes wrong")
         {"if { a }", 3, "expected a condition behind 'if'"},
         {"if true", 7, "expected '{' and what is to be done"},
         {"if true {", 8, "this '{' has no '}'"},
-        {"if true { a } b", 14, "expected the end of the line or ';'"},
+        {"if true { a } b", 14, "expected 'else' and a block, the end of the line or ';'"},
         {"for x in [1] { a }", 4, "expected a variable, as $name"},
         {"for $x [1] { a }", 7, "expected 'in' and a list, as for $x in [1, 2] { ... }"},
         {"else { a }", 5, "'else' stands behind the '}' of an 'if' or a 'try'"},
@@ -389,7 +390,8 @@ TEST(script_checked, "a mistake anywhere in a script is told with its place, and
          "'break' stands in the block of a for, while or repeat"},
         {"print 1, 2 3", 11, "expected ',' or the end, found 3"},
         {"$x = 1 2", 7, "expected the end of this expression, found 2"},
-        {"script f($a $b) { }", 9, "expected at most 8 parameters, as ($a, $b)"},
+        {"do f 1", 5, "what a script is given stands in brackets, as do f(1)"},
+        {"script f($a $b) { }", 9, "a script's parameters are variables, as script f($a, $b)"},
         {"if $nothing.is.there { @nobody.has(this=1) } else { print $none[9] }", 0, ""},
     };
     arena.used = 0;
