@@ -41,6 +41,12 @@ fuzz: $(FUZZ_PROGRAMS) ## fuzz [T=name of tests/fuzz/NAME_fuzz FUZZ_SECONDS=60]
 	@tests/qemu/harness --jobs $(JOBS) $(foreach name,$(if $(T),$(filter $(T)%,$(FUZZ_TESTS)),$(FUZZ_TESTS)),\
 		--fuzz build/fuzz/bin/$(name) $(if $(filter command,$(origin FUZZ_SECONDS)),$(FUZZ_SECONDS),60))
 
+# What `make fuzz` and `make test` have left in build/fuzz, where it reaches code that no kept input reaches.
+.PHONY: fuzz-keep
+CODEC_FUZZ_TESTS := $(patsubst %,%_fuzz,codec segments packed canonical dynamic)
+fuzz-keep: $(FUZZ_PROGRAMS) ## add what the fuzzers of the codec found to tests/fuzz/corpus [T=name of tests/fuzz/NAME_fuzz]
+	@tests/fuzz/keep $(addprefix build/fuzz/bin/,$(if $(T),$(filter $(T)%,$(FUZZ_TESTS)),$(CODEC_FUZZ_TESTS)))
+
 # The checking kernel: lock ranks, invariants, poisoned memory. A make of its own, for its own flags.
 .PHONY: kernel-debug
 TEST_NEEDS := $(UNIT_PROGRAMS) $(FUZZ_PROGRAMS) $(O)/kernel.elf $(O)/boot.archive $(O)/test.archive $(O)/hostile.archive $(O)/capos.iso $(O)/capos.img $(O)/capos.qcow2

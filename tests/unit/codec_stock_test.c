@@ -326,6 +326,18 @@ TEST(golden_breaking, "a removed, renamed or retyped field and a reused ordinal 
     drift("struct S { a @0 :UInt8 = 1; }", "struct S { a @0 :UInt8 = 2; }", "breaking");
 }
 
+TEST(golden_values, "defaults and constants that are structs or lists are compared by their values")
+{
+    drift("struct S { a @0 :List(UInt8) = [1]; }", "struct S { a @0 :List(UInt8) = [2]; }",
+          "breaking");
+    drift("struct P { x @0 :UInt8; } struct S { a @0 :P = (x = 1); }",
+          "struct P { x @0 :UInt8; } struct S { a @0 :P = (x = 2); }", "breaking");
+    drift("const k :List(Text) = [\"a\"];", "const k :List(Text) = [\"b\"];", "source-compatible");
+    drift("struct P { x @0 :UInt8; } struct S { a @0 :P = (x = 1); }",
+          "struct P { x @0 :UInt8; y @1 :UInt64; } struct S { a @0 :P = (x = 1); }",
+          ": binary-compatible. If");
+}
+
 TEST(golden_source, "a larger result limit needs callers to be built again")
 {
     drift("interface I { a @0 () -> (t :Text) $A.maxResults(64); }",

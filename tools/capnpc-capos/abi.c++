@@ -10,6 +10,9 @@
 #include <fstream>
 #include <sstream>
 
+#include <capnp/any.h>
+#include <capnp/message.h>
+
 #include "emit.h"
 
 namespace
@@ -41,8 +44,28 @@ std::string type_text(const Model &model, Type::Reader type)
     return scalar_suffix(type);
 }
 
+// A struct or list in its canonical form: equal values are equal text, also after their types have grown.
+std::string canonical_text(capnp::AnyPointer::Reader value)
+{
+    if (value.isNull()) {
+        return "none";
+    }
+    capnp::MallocMessageBuilder message;
+    auto holder = message.initRoot<capnp::AnyPointer>().initAsAnyStruct(0, 1);
+    holder.getPointerSection()[0].set(value);
+    auto words = holder.asReader().canonicalize();
+    std::string text = "0x";
+    for (auto byte : words.asBytes()) {
+        text += format("%02x", byte);
+    }
+    return text;
+}
+
 std::string default_text(Value::Reader v)
 {
+    if (v.isStruct() || v.isList()) {
+        return canonical_text(v.isStruct() ? v.getStruct() : v.getList());
+    }
     std::string text = kj::str(v).cStr(); // "(uint16 = 5)"
     size_t equals = text.find(" = ");
     if (equals != std::string::npos && text.back() == ')') {

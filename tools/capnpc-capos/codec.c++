@@ -54,6 +54,22 @@ std::string literal_of(Value::Reader v)
     }
 }
 
+bool is_pointer(Field::Reader f)
+{
+    return f.isSlot() && !is_scalar(f.getSlot().getType()) && !f.getSlot().getType().isVoid();
+}
+
+// A pointer field in it, or in a group of it.
+bool has_pointers(const Model &model, uint64_t id)
+{
+    for (auto f : model.node(id).getStruct().getFields()) {
+        if (is_pointer(f) || (f.isGroup() && has_pointers(model, f.getGroup().getTypeId()))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 class Codec
 {
   public:
@@ -216,8 +232,11 @@ void Codec::collect(uint64_t id, const std::string &outer, std::vector<PointerFi
     auto s = model.node(id).getStruct();
     for (auto f : s.getFields()) {
         std::string when = outer;
-        bool pointer = f.isSlot() && !is_scalar(f.getSlot().getType()) && !f.getSlot().getType().isVoid();
-        if (f.getDiscriminantValue() != no_discriminant && (pointer || f.isGroup())) {
+        bool pointer = is_pointer(f);
+        if (!pointer && !(f.isGroup() && has_pointers(model, f.getGroup().getTypeId()))) {
+            continue; // a condition that no pointer refers to would be unused
+        }
+        if (f.getDiscriminantValue() != no_discriminant) {
             unsigned n = numbered++;
             c.line("static const struct capnp_condition when_%u = {%u, %u, %s};", n,
                    s.getDiscriminantOffset() * 2, f.getDiscriminantValue(), outer.c_str());
@@ -225,7 +244,7 @@ void Codec::collect(uint64_t id, const std::string &outer, std::vector<PointerFi
         }
         if (f.isGroup()) {
             collect(f.getGroup().getTypeId(), when, out);
-        } else if (pointer) {
+        } else {
             out.push_back({f.getSlot().getOffset(), when, type_entry(f.getSlot().getType())});
         }
     }

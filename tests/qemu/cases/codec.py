@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Messages that a program of the machine builds, read by the stock tool on the host."""
 
+import os
 import re
 import subprocess
 
@@ -37,3 +38,11 @@ def codec_guest(t):
                    'texts = ["one", "", "and three, which is longer than the others"]', "choice = (left = 3)"):
         t.check(wanted in text, f"the stock tool reads {wanted}", text)
     t.shutdown(guest)
+
+
+@case("codec.evolved", "programs of older and newer versions of random schemas read each other's messages, as the stock tool does", weight=12)
+def codec_evolved(t):
+    # EVOLVE_SEEDS and EVOLVE_FIRST: other schemas, and more of them (docs/reference/tests.md).
+    done = subprocess.run(["tests/evolve/evolve", "--seeds", os.environ.get("EVOLVE_SEEDS") or "5",
+                           "--first", os.environ.get("EVOLVE_FIRST") or "1"], capture_output=True, text=True, check=False)
+    t.check(done.returncode == 0 and "readings agree" in done.stdout, "all readings agree", done.stdout + done.stderr)
