@@ -259,3 +259,25 @@ status_t capos_take_over(struct capos_server *server, void *state, size_t size, 
     }
     return status;
 }
+
+/* ---- both ---- */
+
+static size_t save_as_it_is(void *state, size_t size)
+{
+    (void)state;
+    return size;
+}
+
+status_t capos_carry_over(struct capos_server *server, void *state, size_t size, bool *carried)
+{
+    size_t bytes;
+    status_t status = capos_take_over(server, state, size, &bytes);
+    if (status == ST_OK && bytes != 0 && bytes != size) {
+        status = ST_BAD_MESSAGE;
+    }
+    *carried = status == ST_OK && bytes != 0;
+    if (status == ST_OK) {
+        capos_on_handover(server, save_as_it_is, state, size);
+    }
+    return status;
+}

@@ -13,7 +13,6 @@
  * A key that has been given back to the world (drop, give) names nothing, and its end changes nothing.
  */
 #include "apps/adventure/server.h"
-#include "capos/print.h"
 #include "capos/start.h"
 #include "endpoint.client.h"
 #include "lib/base/string.h"
@@ -168,12 +167,5 @@ int capos_main(void)
     endpoint = CAPOS_NEED("serve", Endpoint);
     hand_begin(CAPOS_NEED("timer", Timer));
     world_begin(&world);
-    status_t status = capos_server_start(&server, endpoint, storage, sizeof(storage));
-    if (status != ST_OK) {
-        capos_error("adventure: cannot serve: %s: %s\n", status_name(status), status_text(status));
-        return 1;
-    }
-    capos_ready();
-    capos_run();
-    return 0;
+    return capos_serve(&server, endpoint, storage, sizeof(storage));
 }

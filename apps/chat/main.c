@@ -15,7 +15,6 @@
  * the next line, or until its seat listens again or ends.
  */
 #include "apps/chat/rooms.h"
-#include "capos/print.h"
 #include "capos/serve.h"
 #include "capos/start.h"
 #include "chat.client.h"
@@ -275,40 +274,14 @@ static struct capos_server server = {
     .no_clients = no_clients,
 };
 
-static struct chat saved;
-
-static size_t save(void *state, size_t size)
-{
-    memcpy(state, &chat, sizeof(chat));
-    return size;
-}
-
-/* Goes on where a predecessor has left. */
-static status_t begin(void)
-{
-    size_t bytes;
-    status_t status = capos_take_over(&server, &saved, sizeof(saved), &bytes);
-    if (status == ST_OK && bytes == sizeof(saved)) {
-        chat = saved;
-    } else if (status == ST_OK && bytes != 0) {
-        status = ST_BAD_MESSAGE;
-    }
-    capos_on_handover(&server, save, &saved, sizeof(saved));
-    return status;
-}
-
 int capos_main(void)
 {
+    bool carried;
     endpoint = CAPOS_NEED("serve", Endpoint);
-    status_t status = begin();
-    if (status == ST_OK) {
-        status = capos_server_start(&server, endpoint, storage, sizeof(storage));
-    }
+    /* Goes on where a predecessor has left. */
+    status_t status = capos_carry_over(&server, &chat, sizeof(chat), &carried);
     if (status != ST_OK) {
-        capos_error("chat: cannot serve: %s: %s\n", status_name(status), status_text(status));
-        return 1;
+        return capos_serve_refused(status);
     }
-    capos_ready();
-    capos_run();
-    return 0;
+    return capos_serve(&server, endpoint, storage, sizeof(storage));
 }

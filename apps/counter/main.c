@@ -13,7 +13,6 @@
  * capability of such an object is gone the kernel tells its key (no_clients); a child that has none
  * left is forgotten and its place is free.
  */
-#include "capos/print.h"
 #include "capos/serve.h"
 #include "capos/start.h"
 #include "counter.client.h"
@@ -265,42 +264,14 @@ static struct capos_server server = {
     .no_clients = no_clients,
 };
 
-static size_t save(void *state, size_t size)
-{
-    memcpy(state, &all, sizeof(all));
-    return size;
-}
-
-/* Goes on where a predecessor has left. */
-static status_t begin(void)
-{
-    static struct counters saved;
-    size_t bytes;
-    status_t status = capos_take_over(&server, &saved, sizeof(saved), &bytes);
-    if (status == ST_OK && bytes == sizeof(saved)) {
-        all = saved;
-    } else if (status == ST_OK && bytes != 0) {
-        status = ST_BAD_MESSAGE;
-    }
-    capos_on_handover(&server, save, &saved, sizeof(saved));
-    return status;
-}
-
 int capos_main(void)
 {
+    bool carried;
     endpoint = CAPOS_NEED("serve", Endpoint);
-    status_t status = begin();
+    /* Goes on where a predecessor has left. */
+    status_t status = capos_carry_over(&server, &all, sizeof(all), &carried);
     if (status != ST_OK) {
-        capos_error("counter: cannot take over: %s: %s\n", status_name(status),
-                    status_text(status));
-        return 1;
+        return capos_serve_refused(status);
     }
-    status = capos_server_start(&server, endpoint, storage, sizeof(storage));
-    if (status != ST_OK) {
-        capos_error("counter: cannot serve: %s: %s\n", status_name(status), status_text(status));
-        return 1;
-    }
-    capos_ready();
-    capos_run();
-    return 0;
+    return capos_serve(&server, endpoint, storage, sizeof(storage));
 }

@@ -8,7 +8,6 @@
  * An upgrade hands it over, the age it has on the monotonic clock included; a kill begins a new one.
  */
 #include "apps/paperclips/business.h"
-#include "capos/print.h"
 #include "capos/serve.h"
 #include "capos/start.h"
 #include "endpoint.client.h"
@@ -141,40 +140,17 @@ static struct capos_server server = {
     .reply_max_bytes = MESSAGE_BYTES,
 };
 
-static size_t save(void *state, size_t size)
-{
-    memcpy(state, &all, sizeof(all));
-    return size;
-}
-
-/* Goes on where a predecessor has left. */
-static status_t begin(void)
-{
-    static _Alignas(8) uint8_t saved[sizeof(all)];
-    size_t bytes;
-    status_t status = capos_take_over(&server, saved, sizeof(saved), &bytes);
-    if (status == ST_OK && bytes == sizeof(all)) {
-        memcpy(&all, saved, sizeof(all));
-    } else if (status == ST_OK) {
-        status = bytes != 0 ? ST_BAD_MESSAGE : begin_business();
-    }
-    capos_on_handover(&server, save, saved, sizeof(saved));
-    return status;
-}
-
 int capos_main(void)
 {
+    bool carried;
     capos_cap_t endpoint = CAPOS_NEED("serve", Endpoint);
     timer = CAPOS_NEED("timer", Timer);
-    status_t status = begin();
-    if (status == ST_OK) {
-        status = capos_server_start(&server, endpoint, storage, sizeof(storage));
+    status_t status = capos_carry_over(&server, &all, sizeof(all), &carried);
+    if (status == ST_OK && !carried) {
+        status = begin_business();
     }
     if (status != ST_OK) {
-        capos_error("paperclips: cannot serve: %s: %s\n", status_name(status), status_text(status));
-        return 1;
+        return capos_serve_refused(status);
     }
-    capos_ready();
-    capos_run();
-    return 0;
+    return capos_serve(&server, endpoint, storage, sizeof(storage));
 }

@@ -8,7 +8,6 @@
  */
 #include "adventure.client.h"
 #include "capos/call.h"
-#include "capos/print.h"
 #include "capos/serve.h"
 #include "capos/start.h"
 #include "endpoint.client.h"
@@ -67,10 +66,5 @@ int capos_main(void)
 {
     capos_cap_t endpoint = CAPOS_NEED("serve", Endpoint);
     world = CAPOS_NEED("world", World);
-    if (capos_server_start(&server, endpoint, storage, sizeof(storage)) != ST_OK) {
-        return 1;
-    }
-    capos_ready();
-    capos_run();
-    return 0;
+    return capos_serve(&server, endpoint, storage, sizeof(storage));
 }

@@ -5,9 +5,7 @@
  *   static const struct capos_interface interfaces[] = {{Counter_ID, Counter_dispatch, &ops}};
  *   CAPOS_SERVER_STORAGE(storage, 4, 1024, 1024, 1);
  *   static struct capos_server server = {.interfaces = interfaces, .interface_count = 1, ...};
- *   capos_server_start(&server, CAPOS_NEED("serve", Endpoint), storage, sizeof(storage));
- *   capos_ready();
- *   capos_run();
+ *   return capos_serve(&server, CAPOS_NEED("serve", Endpoint), storage, sizeof(storage));
  *
  * Each request has a receive of its own waiting at the endpoint, so replies may go out in any order
  * and a handler may keep a request (CAPOS_DEFERRED) and answer it later with capos_reply. While all
@@ -83,6 +81,14 @@ struct capos_server_slot {
 status_t capos_server_start(struct capos_server *server, capos_cap_t endpoint, void *storage,
                             size_t storage_bytes);
 
+/* Starts the server, tells init that the service is ready, and runs until capos_stop. What capos_main
+ * returns: 0, or 1 when it could not start, and then it has said why. */
+int capos_serve(struct capos_server *server, capos_cap_t endpoint, void *storage,
+                size_t storage_bytes);
+
+/* Says why this service cannot serve; the 1 that capos_main then returns. */
+int capos_serve_refused(status_t why);
+
 /* Mints a served object: calls to it arrive with this key. `methods` 0 is refused; `scope` is the
  * interface's, NAME_SESSION_SCOPE. */
 status_t capos_mint(capos_cap_t endpoint, uint64_t key, uint64_t interface, uint64_t methods,
@@ -103,6 +109,11 @@ status_t capos_take_over(struct capos_server *server, void *state, size_t size, 
  * brought capabilities, which end `disconnected`. Needs `supervisor`; one server of a program. */
 void capos_on_handover(struct capos_server *server, size_t (*save)(void *state, size_t size),
                        void *state, size_t size);
+
+/* Both in one, of a state that is one object without pointers: `state` becomes the predecessor's, when there
+ * is one (*carried), and is what a successor is given. ST_BAD_MESSAGE, ST_TOO_LARGE: the predecessor's is of
+ * another size; `state` is of no use then. */
+status_t capos_carry_over(struct capos_server *server, void *state, size_t size, bool *carried);
 
 /* Tells init that this service is ready, if there is a grant `supervisor`; else does nothing. */
 status_t capos_ready(void);

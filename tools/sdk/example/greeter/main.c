@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* Greeter. Holds: serve (Endpoint), supervisor. It has one object, so any key is it. */
-#include "capos/print.h"
 #include "capos/serve.h"
 #include "capos/start.h"
 #include "endpoint.client.h"
@@ -50,12 +49,5 @@ static struct capos_server server = {
 int capos_main(void)
 {
     capos_cap_t endpoint = CAPOS_NEED("serve", Endpoint);
-    status_t status = capos_server_start(&server, endpoint, storage, sizeof(storage));
-    if (status != ST_OK) {
-        capos_error("greeter: cannot serve: %s: %s\n", status_name(status), status_text(status));
-        return 1;
-    }
-    capos_ready();
-    capos_run();
-    return 0;
+    return capos_serve(&server, endpoint, storage, sizeof(storage));
 }
