@@ -12,21 +12,15 @@
 #include "apps/adventure-client/game.h"
 #include "bytestream.client.h"
 #include "capos/call.h"
+#include "capos/lines.h"
 #include "capos/print.h"
 #include "capos/ring.h"
 #include "capos/start.h"
 #include "lib/base/string.h"
 
-enum { READ_BYTES = 256, LINE_BYTES = 160 };
-
-CAPOS_CALL_STATIC(read_call, ByteStream, read);
 CAPOS_CALL_STATIC(events_call, Player, events);
 CAPOS_CALL_STATIC(receive_call, Player, receive);
 
-static capos_cap_t stdio;
-static char line[LINE_BYTES];
-static size_t line_count;
-static bool line_too_long;
 static uint64_t seen; /* the last event */
 
 /* From when the call is made until its callback runs: which may be long after it has ended, for while a
@@ -172,15 +166,14 @@ static void ask_name(void)
     capos_printf("Your name?\n");
 }
 
-static void name_typed(void)
+static void name_typed(const char *text, size_t len)
 {
-    if (line_count >= NAME_BYTES) {
+    if (len >= NAME_BYTES) {
         capos_printf("15 letters at most.\n");
         ask_name();
         return;
     }
-    memcpy(game.name, line, line_count);
-    game.name[line_count] = '\0';
+    str_copy(game.name, sizeof(game.name), text);
     if (!game_enter()) {
         if (game.lost) {
             capos_printf("There is no world.\n");
@@ -193,71 +186,35 @@ static void name_typed(void)
     capos_printf("('help' says what can be done here)\n");
 }
 
-static void line_typed(void)
+static bool line_typed(const char *text, size_t len)
 {
     struct words words;
-    if (line_too_long) {
+    if (text == NULL) {
         capos_printf("That was too long.\n");
     } else if (game.player == 0) {
-        name_typed();
+        name_typed(text, len);
     } else if (!game.lost) { /* else it was said to a world that is no more */
-        words_read(line, line_count, &words);
+        words_read(text, len, &words);
         game_do(&words);
     }
-    line_count = 0;
-    line_too_long = false;
+    keep_waiting();
+    return !game.over;
 }
 
-static void bytes_came(const uint8_t *bytes, size_t count)
+static void no_more(void)
 {
-    for (size_t i = 0; i < count && !game.over; i++) {
-        if (bytes[i] == '\n') {
-            line_typed();
-            keep_waiting();
-        } else if (line_count < sizeof(line)) {
-            line[line_count++] = (char)bytes[i];
-        } else {
-            line_too_long = true;
-        }
-    }
+    game.over = true;
 }
 
-static void read_done(struct capos_op *op);
-
-static void read_more(void)
-{
-    capos_call_begin(&read_call, stdio);
-    ByteStream_read_params_set_max_bytes(ByteStream_read_begin(&read_call), READ_BYTES);
-    read_call.op.done = read_done;
-    (void)ByteStream_read_submit(&read_call);
-}
-
-static void read_done(struct capos_op *op)
-{
-    ByteStream_read_results_r results;
-    (void)op;
-    if (read_call.status != ST_OK || ByteStream_read_results(&read_call, &results) != ST_OK) {
-        game.over = true;
-        return;
-    }
-    struct capnp_data data = ByteStream_read_results_get_data(results);
-    bool end = ByteStream_read_results_get_end(results);
-    bytes_came(data.ptr, data.len);
-    capos_call_end(&read_call);
-    capos_print_flush();
-    game.over = game.over || end;
-    if (!game.over) {
-        read_more();
-    }
-}
+static struct capos_lines lines = {.line = line_typed, .ended = no_more};
 
 int capos_main(void)
 {
-    stdio = CAPOS_NEED("stdio", ByteStream);
+    capos_cap_t stdio = CAPOS_NEED("stdio", ByteStream);
     game.world = CAPOS_NEED("world", World);
     ask_name();
     capos_print_flush();
-    read_more();
+    game.over = capos_lines_start(&lines, stdio) != ST_OK;
     while (!game.over) {
         capos_step(CAPOS_FOREVER);
         if (game.lost && !game.over) {

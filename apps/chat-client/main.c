@@ -11,23 +11,14 @@
  */
 #include "apps/chat-client/talk.h"
 #include "bytestream.client.h"
-#include "capos/call.h"
+#include "capos/lines.h"
 #include "capos/print.h"
 #include "capos/ring.h"
 #include "capos/start.h"
-#include "lib/base/bits.h"
 #include "lib/base/string.h"
-
-enum { READ_BYTES = 256, LINE_BYTES = 256 };
 
 static const char first_room[] = "lobby";
 
-CAPOS_CALL_STATIC(read_call, ByteStream, read);
-
-static capos_cap_t stdio;
-static char line[LINE_BYTES];
-static size_t line_count;
-static bool line_too_long;
 static bool over;
 
 /* ---- commands ---- */
@@ -123,70 +114,30 @@ static void ask_nick(void)
     capos_printf("Your nick?\n");
 }
 
-static void line_typed(void)
+static bool line_typed(const char *text, size_t len)
 {
-    line[line_count] = 0;
-    if (line_too_long) {
+    if (text == NULL) {
         capos_printf("That was too long: a line has at most 200 bytes.\n");
     } else if (talk.nick[0] == 0) {
-        if (!talk_join(first_room, line) && !talk.lost) {
+        if (!talk_join(first_room, text) && !talk.lost) {
             ask_nick();
         } else if (!talk.lost) {
             capos_printf("('/help' says what can be done here)\n");
         }
-    } else if (line[0] == '/') {
-        command(line + 1);
-    } else if (line_count > 0 && !talk.lost) {
-        talk_say(line);
+    } else if (text[0] == '/') {
+        command(text + 1);
+    } else if (len > 0 && !talk.lost) {
+        talk_say(text);
     }
-    line_count = 0;
-    line_too_long = false;
+    return !over;
 }
 
-static void bytes_came(const uint8_t *bytes, size_t count)
+static void no_more(void)
 {
-    for (size_t i = 0; i < count && !over; i++) {
-        if (bytes[i] == '\n') {
-            line_typed();
-        } else if (line_count < sizeof(line) - 1 && bytes[i] != 0) {
-            line[line_count++] = (char)bytes[i];
-        } else {
-            line_too_long = true;
-        }
-    }
+    over = true;
 }
 
-static void read_done(struct capos_op *op);
-
-static void read_more(void)
-{
-    capos_call_begin(&read_call, stdio);
-    ByteStream_read_params_set_max_bytes(ByteStream_read_begin(&read_call), READ_BYTES);
-    read_call.op.done = read_done;
-    (void)ByteStream_read_submit(&read_call);
-}
-
-static void read_done(struct capos_op *op)
-{
-    ByteStream_read_results_r results;
-    uint8_t bytes[READ_BYTES];
-    (void)op;
-    if (read_call.status != ST_OK || ByteStream_read_results(&read_call, &results) != ST_OK) {
-        over = true;
-        return;
-    }
-    struct capnp_data data = ByteStream_read_results_get_data(results);
-    size_t count = min_u64(data.len, sizeof(bytes));
-    bool end = ByteStream_read_results_get_end(results);
-    memcpy(bytes, data.ptr, count);
-    capos_call_end(&read_call);
-    bytes_came(bytes, count);
-    capos_print_flush();
-    over = over || end;
-    if (!over) {
-        read_more();
-    }
-}
+static struct capos_lines lines = {.line = line_typed, .ended = no_more};
 
 /* The service has gone. Somebody else may have the nick by now. */
 static void begin_anew(void)
@@ -203,11 +154,11 @@ static void begin_anew(void)
 
 int capos_main(void)
 {
-    stdio = CAPOS_NEED("stdio", ByteStream);
+    capos_cap_t stdio = CAPOS_NEED("stdio", ByteStream);
     talk.chat = CAPOS_NEED("chat", Chat);
     ask_nick();
     capos_print_flush();
-    read_more();
+    over = capos_lines_start(&lines, stdio) != ST_OK;
     while (!over) {
         talk_listen();
         capos_step(CAPOS_FOREVER);

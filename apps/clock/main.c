@@ -10,20 +10,19 @@
  */
 #include "bytestream.client.h"
 #include "capos/call.h"
+#include "capos/lines.h"
 #include "capos/print.h"
 #include "capos/ring.h"
 #include "capos/start.h"
 #include "time.client.h"
 
-enum { LINE_BYTES = 64, MOST_SECONDS = 86400 };
+enum { MOST_SECONDS = 86400 };
 
 #define SECOND_NS UINT64_C(1000000000)
 
 CAPOS_CALL_STATIC(sleep_call, Timer, sleep);
-CAPOS_CALL_STATIC(read_call, ByteStream, read);
 
 static capos_cap_t timer;
-static capos_cap_t stdio;
 static bool over;
 static int result;
 static uint64_t now_s;
@@ -82,10 +81,10 @@ static void tick(struct capos_op *op)
 /* ---- what is typed ---- */
 
 /* The number on a line; 0: it is none from 1 to a day. */
-static uint64_t number_of(const uint8_t *text, size_t len)
+static uint64_t number_of(const char *text, size_t len)
 {
     uint64_t number = 0;
-    while (len > 0 && (text[len - 1] == '\n' || text[len - 1] == ' ')) {
+    while (len > 0 && text[len - 1] == ' ') {
         len--;
     }
     for (size_t i = 0; i < len; i++) {
@@ -97,41 +96,25 @@ static uint64_t number_of(const uint8_t *text, size_t len)
     return number <= MOST_SECONDS ? number : 0;
 }
 
-static void typed(struct capos_op *op);
-
-static void read_line(void)
+static bool typed(const char *text, size_t len)
 {
-    capos_call_begin(&read_call, stdio);
-    ByteStream_read_params_set_max_bytes(ByteStream_read_begin(&read_call), LINE_BYTES);
-    read_call.op.done = typed;
-    (void)ByteStream_read_submit(&read_call);
-}
-
-/* Nothing more can be typed to a program in the background: it goes on without. */
-static void typed(struct capos_op *op)
-{
-    ByteStream_read_results_r results;
-    (void)op;
-    if (read_call.status != ST_OK || ByteStream_read_results(&read_call, &results) != ST_OK) {
-        return;
-    }
-    struct capnp_data data = ByteStream_read_results_get_data(results);
-    uint64_t number = number_of(data.ptr, data.len);
+    uint64_t number = text == NULL ? 0 : number_of(text, len);
     if (number != 0) {
         end_s = now_s + number;
-    } else if (data.len != 0) {
+    } else {
         capos_printf("a number of seconds from 1 to %d is needed\n", (int)MOST_SECONDS);
         capos_print_flush();
     }
-    if (!ByteStream_read_results_get_end(results)) {
-        read_line();
-    }
+    return true;
 }
+
+/* Nothing more can be typed to a program in the background: it goes on without. */
+static struct capos_lines lines = {.line = typed};
 
 int capos_main(void)
 {
     timer = CAPOS_NEED("timer", Timer);
-    stdio = capos_capset_try("stdio", ByteStream_ID);
+    capos_cap_t stdio = capos_capset_try("stdio", ByteStream_ID);
     uint64_t now_ns;
     status_t status = Timer_now(timer, &now_ns);
     if (status != ST_OK) {
@@ -144,7 +127,7 @@ int capos_main(void)
     show(now_s);
     sleep_until(now_s + 1);
     if (stdio != 0) {
-        read_line();
+        (void)capos_lines_start(&lines, stdio);
     }
     while (!over) {
         capos_step(CAPOS_FOREVER);
