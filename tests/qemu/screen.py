@@ -71,3 +71,29 @@ class Screen:
             os.kill(self.pid, signal.SIGTERM)
             os.waitpid(self.pid, 0)
         os.close(self.fd)
+
+
+class Screens:
+    """Several terminals of one case; leaving it closes those that are open."""
+
+    def __init__(self, t):
+        self.t = t
+        self.open_ones = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for each in self.open_ones:
+            each.close()
+
+    def open(self, *command, prompt=True):
+        screen = Screen(*command)
+        self.open_ones.append(screen)
+        if prompt:
+            self.t.require(screen.shows("capos> "), "there is a prompt", screen.words())
+        return screen
+
+    def does(self, who, typed, wanted, sentence):
+        who.type(typed + "\r")
+        self.t.check(who.shows(wanted), sentence, who.words())

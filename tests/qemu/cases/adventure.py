@@ -5,7 +5,7 @@ import random
 import re
 
 from case import case
-from screen import Screen
+from screen import Screens
 
 
 def enter(guest, name, *way):
@@ -126,54 +126,40 @@ def killed(t):
 
 @case("adventure.two", "two terminals play in one world; its server is killed, comes back, and the clients say so", weight=12, slots=2)
 def two(t):
-    screens = []
-
-    def screen(*command):
-        screens.append(Screen(*command))
-        t.require(screens[-1].shows("capos> "), "there is a prompt", screens[-1].words())
-        return screens[-1]
-
-    def does(who, typed, wanted, sentence):
-        who.type(typed + "\r")
-        t.check(who.shows(wanted), sentence, who.words())
-
-    try:
-        first = screen("tools/run", "--accel", "tcg")
-        second = screen("tools/term")
+    with Screens(t) as screens:
+        first = screens.open("tools/run", "--accel", "tcg")
+        second = screens.open("tools/term")
         for who, name in ((first, "ann"), (second, "bo")):
-            does(who, "run adventure-client with { world: @world }", "Your name?", "the game asks who plays")
-            does(who, name, "'help' says", f"{name} is in")
+            screens.does(who, "run adventure-client with { world: @world }", "Your name?", "the game asks who plays")
+            screens.does(who, name, "'help' says", f"{name} is in")
         t.check("Here is: ann" in second.words(), "bo sees ann", second.words())
         t.check(first.shows("* bo enters the world."), "and ann is told", first.words())
         for who in (second, first):
-            does(who, "n", "-- hall", "to the hall")
-            does(who, "go west", "-- kitchen", "to the kitchen")
+            screens.does(who, "n", "-- hall", "to the hall")
+            screens.does(who, "go west", "-- kitchen", "to the kitchen")
         t.check(second.shows("* ann comes."), "bo sees ann come", second.words())
-        does(first, "take the lamp", "You have the lamp.", "ann takes the lamp")
+        screens.does(first, "take the lamp", "You have the lamp.", "ann takes the lamp")
         t.check(second.shows("* ann takes the lamp."), "bo sees it", second.words())
         second.type("")
-        does(first, "give lamp to bo", "It is given.", "ann gives it")
+        screens.does(first, "give lamp to bo", "It is given.", "ann gives it")
         t.check(second.shows("* ann gives you the lamp."), "bo gets it", second.words())
-        does(second, "use lamp", "The lamp burns.", "and lights it")
+        screens.does(second, "use lamp", "The lamp burns.", "and lights it")
         t.check(first.shows("* The lamp burns."), "ann sees that", first.words())
-        does(first, "give lamp to bo", "You have no lamp.", "ann has it no more")
-        does(second, "say how dark", "You say it.", "bo speaks")
+        screens.does(first, "give lamp to bo", "You have no lamp.", "ann has it no more")
+        screens.does(second, "say how dark", "You say it.", "bo speaks")
         t.check(first.shows("* bo says: how dark"), "ann hears", first.words())
 
-        does(first, "quit", "You leave the world.", "ann leaves")
+        screens.does(first, "quit", "You leave the world.", "ann leaves")
         t.check(second.shows("* ann leaves the world."), "bo is told", second.words())
         first.shows_prompt()
         second.type("")
-        does(first, '@control.restart(service="adventure")', "done", "the server is killed")
+        screens.does(first, '@control.restart(service="adventure")', "done", "the server is killed")
         t.check(second.shows("* The world has ended. It begins anew, and you with it."), "bo is told", second.words())
         t.check(second.shows("-- gate"), "and is at the beginning", second.words())
-        does(second, "inventory", "You have nothing.", "without what was of the old world")
-        does(first, "@world.players()", '["bo"]', "and alone in the new one")
+        screens.does(second, "inventory", "You have nothing.", "without what was of the old world")
+        screens.does(first, "@world.players()", '["bo"]', "and alone in the new one")
         second.type("\x04")
         t.check(second.shows("You leave the world."), "the end of what is typed ends the game", second.words())
-        does(first, "@world.players()", "[]", "nobody is left")
+        screens.does(first, "@world.players()", "[]", "nobody is left")
         first.type("@control.shutdown()\r")
         t.check(first.status() == 0, "the system switches itself off", first.words())
-    finally:
-        for each in screens:
-            each.close()

@@ -5,23 +5,17 @@ import os
 import subprocess
 
 from case import case
-from screen import Screen
+from screen import Screen, Screens
 
 
 @case("terminals.two", "two terminals of one system: each its own shell, one world; one leaves and comes back", weight=12, slots=2)
 def two(t):
-    screens = []
-
-    def screen(*command):
-        screens.append(Screen(*command))
-        return screens[-1]
-
-    try:
+    with Screens(t) as screens:
         done = subprocess.run(["tools/term", "--build", "build/nowhere"], capture_output=True, text=True, check=False)
         t.check(done.returncode == 2 and "start one with `make run`" in done.stderr, "without a system it says what to do", done.stderr)
-        first = screen("tools/run", "--accel", "tcg")
+        first = screens.open("tools/run", "--accel", "tcg", prompt=False)
         t.require(first.shows("capos> "), "the system is up", first.words())
-        second = screen("tools/term")
+        second = screens.open("tools/term", prompt=False)
         t.require(second.shows("capos> "), "the second terminal has a prompt", second.words())
         t.check("Serial line 2" in second.words(), "and says which line it is")
 
@@ -41,14 +35,14 @@ def two(t):
         second.type("\x0c")
         t.check(second.shows("capos> "), "a clear screen has the prompt again", second.words())
 
-        third = screen("tools/term")
+        third = screens.open("tools/term", prompt=False)
         t.check(third.status() == 2 and "taken by another terminal" in third.words(), "a taken line is told", third.words())
 
         second.type("@counter.incr")
         second.shows("@counter.incr")  # what is still on the wire when one leaves is lost
         second.type("\x01x")
         t.check(second.status() == 0, "Ctrl-A X leaves it")
-        again = screen("tools/term")
+        again = screens.open("tools/term", prompt=False)
         t.check(again.shows("capos> @counter.incr"), "who comes back finds the line as it was left", again.words())
         again.type("\x03")
         again.shows("capos> ")
@@ -64,9 +58,6 @@ def two(t):
         t.check(first.status() == 0, "the system switches itself off", first.words())
         t.check(again.status() == 0 and "The system has ended." in again.words(), "and the other terminal says so", again.words())
         t.check(not os.path.exists("build/run/line2.socket"), "nothing is left behind")
-    finally:
-        for each in screens:
-            each.close()
 
 
 @case("terminals.flood", "a program that floods one terminal, and keys that flood it, do not disturb the other", weight=8, slots=2)
