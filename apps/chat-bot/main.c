@@ -4,10 +4,10 @@
  *
  * Holds: chat (ChatJoin: it may take a seat, and not list the rooms), timer (Timer).
  *
- * Bounded: it says at most BURST lines, and one more each REFILL_S seconds; what is asked beyond that gets no
- * answer, so that no number of askers makes it flood a room. It answers only what others said, never a bot's
+ * Bounded by an allowance (allowance.h); what is asked beyond that gets no answer, so that no number of askers makes it flood a room. It answers only what others said, never a bot's
  * answer: those do not begin with '!'. When the service is started anew it takes its seat again.
  */
+#include "apps/chat-bot/allowance.h"
 #include "capos/call.h"
 #include "capos/print.h"
 #include "capos/ring.h"
@@ -18,7 +18,7 @@
 #include "lib/base/string.h"
 #include "time.client.h"
 
-enum { BURST = 4, REFILL_S = 2, ANSWER_BYTES = 96, ATTEMPTS = 8 };
+enum { ANSWER_BYTES = 96, ATTEMPTS = 8 };
 
 #define SECOND_NS UINT64_C(1000000000)
 
@@ -32,30 +32,13 @@ static uint64_t seen;
 static uint64_t counted; /* lines that others said */
 static uint64_t drawn = 88172645463325252u;
 
-/* What it may still say, and since when it counts. */
-static unsigned tokens = BURST;
-static uint64_t refilled_ns;
+static struct allowance allowance;
 
 static uint64_t now_ns(void)
 {
     uint64_t now = 0;
     (void)Timer_now(timer, &now);
     return now;
-}
-
-static bool may_speak(void)
-{
-    uint64_t now = now_ns();
-    uint64_t more = (now - refilled_ns) / (REFILL_S * SECOND_NS);
-    if (more > 0) {
-        tokens = (unsigned)min_u64(tokens + more, BURST);
-        refilled_ns += more * REFILL_S * SECOND_NS;
-    }
-    if (tokens == 0) {
-        return false;
-    }
-    tokens--;
-    return true;
 }
 
 /* Dice for a game, no secret: a shift register that starts with the time. */
@@ -95,7 +78,8 @@ static void take_line(ChatLine_r line)
         return;
     }
     counted++;
-    if (answer(ChatLine_get_text(line), text, sizeof(text)) && may_speak()) {
+    if (answer(ChatLine_get_text(line), text, sizeof(text)) &&
+        allowance_take(&allowance, now_ns())) {
         (void)Seat_say(seat, text, &number); /* a seat that is gone shows at the listen */
     }
 }
@@ -146,7 +130,7 @@ int capos_main(void)
 {
     chat = CAPOS_NEED("chat", Chat);
     timer = CAPOS_NEED("timer", Timer);
-    refilled_ns = now_ns();
+    allowance_begin(&allowance, now_ns());
     for (unsigned attempt = 0; attempt < ATTEMPTS && join(); attempt++) {
         (void)listen();
         capos_release(seat);
