@@ -25,7 +25,8 @@ struct child {
     bool used;
     bool ended;
     bool foreground;
-    bool told; /* its end has been shown */
+    bool told;    /* its end has been shown */
+    bool stopped; /* by Ctrl-C, and the prompt did not wait for its end: its name goes with it */
     bool has_stdio;
     uint64_t stdio;
     int64_t code;
@@ -129,17 +130,6 @@ static void tell_end(struct child *child)
     term_printf("\n");
 }
 
-void children_tell_ends(void)
-{
-    for (unsigned i = 0; i < CHILDREN_MAX; i++) {
-        struct child *child = &children[i];
-        if (child->used && child->ended && !child->told && !child->foreground) {
-            tell_end(child);
-        }
-    }
-    term_flush();
-}
-
 static void forget(struct child *child)
 {
     if (!child->ended) {
@@ -182,6 +172,20 @@ static void drop(struct child *child)
         capos_release(debugger->cap);
         names_remove(debugger);
     }
+}
+
+void children_tell_ends(void)
+{
+    for (unsigned i = 0; i < CHILDREN_MAX; i++) {
+        struct child *child = &children[i];
+        if (child->used && child->ended && !child->told && !child->foreground) {
+            tell_end(child);
+            if (child->stopped) {
+                drop(child);
+            }
+        }
+    }
+    term_flush();
 }
 
 /* ---- starts ---- */
@@ -317,6 +321,7 @@ static void run_to_end(struct child *child)
     while (loop_until(has_ended, child) == LOOP_INTERRUPTED) {
         if (stopped) {
             child->foreground = false;
+            child->stopped = true;
             children_hold_stdio(child->held, true);
             term_error("%s has not ended yet; it is @%s until it has", child->program,
                        child->held->name);
