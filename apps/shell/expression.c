@@ -219,6 +219,19 @@ static const struct node *size(struct reading *r)
     return made(r, kept_number(r->self->arena, false, kept_count(of)));
 }
 
+/* Of a struct that is written out: a field that an earlier one has the name of. */
+static const struct node *repeated_field(const struct node *node)
+{
+    for (const struct node *one = node->child; one != NULL; one = one->next) {
+        for (const struct node *other = node->child; other != one; other = other->next) {
+            if (span_equals(other->label, one->label)) {
+                return one;
+            }
+        }
+    }
+    return NULL;
+}
+
 /* Variables in a list or struct that is written out. */
 static bool resolve_within(struct reading *r, struct node *node)
 {
@@ -236,6 +249,12 @@ static bool resolve_within(struct reading *r, struct node *node)
         node->label = label;
         node->next = next;
         return true;
+    }
+    const struct node *repeated = node->kind == NODE_STRUCT ? repeated_field(node) : NULL;
+    if (repeated != NULL) {
+        refuse(r, (size_t)(repeated->label.ptr - r->p.lexer.line), "%.*s is there twice",
+               SPAN_ARGS(repeated->label));
+        return false;
     }
     bool good = true;
     for (struct node *child = node->child; child != NULL && good; child = child->next) {

@@ -183,6 +183,9 @@ TEST(expression_refused, "what is no expression is refused where it goes wrong")
     CHECK_EQ(error.at, 3);
     CHECK_STR_EQ(worth("(1"), "!expected ')', but the line ends here");
     CHECK_STR_EQ(worth(""), "!expected a value, but the line ends here");
+    CHECK_STR_EQ(worth("[{a: 1, b: 2, a: 3}]"), "!a is there twice");
+    CHECK_EQ(error.at, 14);
+    CHECK_STR_EQ(worth("{a: {b: 1}, b: 2}"), "{a: {b: 1}, b: 2}");
     char deep[256] = {0};
     memset(deep, '(', 100);
     CHECK_STR_EQ(worth(deep), "!expressions nest at most 24 deep");
