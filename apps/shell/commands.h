@@ -6,11 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "abi/types.h"
 #include "apps/shell/parse.h"
-
-/* `pages`: the handbook (Manual); 0 when there is none. */
-void commands_init(capos_cap_t pages);
 
 /* Does one command. False: the person leaves. */
 bool commands_run(struct command *command);

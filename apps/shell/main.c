@@ -10,6 +10,7 @@
  */
 #include "apps/shell/children.h"
 #include "apps/shell/commands.h"
+#include "apps/shell/help.h"
 #include "apps/shell/complete.h"
 #include "apps/shell/lend.h"
 #include "apps/shell/loop.h"
@@ -147,7 +148,7 @@ int capos_main(void)
     }
     lend_init(capos_capset_try("capabilities", CapabilityManager_ID));
     registry_init(capos_capset_try("manual", SchemaRegistry_ID));
-    commands_init(capos_capset_try("pages", Manual_ID));
+    help_init(capos_capset_try("pages", Manual_ID));
     children_init(capos_capset_try("launcher", Launcher_ID), capos_capset_try("ledger", Ledger_ID),
                   terminal);
     complete_init(capos_capset_try("launcher", Launcher_ID), capos_capset_try("pages", Manual_ID));
