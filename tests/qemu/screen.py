@@ -67,10 +67,14 @@ class Screen:
         return None
 
     def close(self):
+        """Whatever it shows; harmless for one that is closed."""
+        if self.fd is None:
+            return
         if self.pid != 0:
             os.kill(self.pid, signal.SIGTERM)
             os.waitpid(self.pid, 0)
         os.close(self.fd)
+        self.fd = None
 
 
 class Screens:

@@ -56,14 +56,16 @@ def seats(t):
     guest.command('repeat 9 { @bo.say(text="!roll") }')
     # It answers in order: with an answer to what is asked behind them, those to the rolls are there. It comes as soon as the bot may speak again.
     heard, at = "", first
-    for _ in range(60):
+
+    def answered():
+        nonlocal heard, at
         guest.command('@bo.say(text="!help")')
         part = guest.command(f"@bo.listen(after={at})")
         heard, at = heard + part, max([at] + [int(found) for found in re.findall(r"^ +(\d+)  said", part, re.MULTILINE)])
-        if "ask me" in heard:
-            break
-        guest.command("sleep 250ms")
-    t.check("ask me" in heard and "a die shows" in heard, "the bot answers", heard)
+        return "ask me" in heard
+
+    t.comes_to(guest, answered, True, "the bot answers as soon as it may speak again")
+    t.check("a die shows" in heard, "and has answered some of the rolls", heard)
     guest.command("kill @job")
     members(["bo"], "a killed member leaves no trace")
 

@@ -12,7 +12,7 @@ import subprocess
 
 from case import case
 from guest import plain
-from screen import Screen
+from screen import Screens
 
 # What stands behind a mistake only to put its traces away: it is no mistake.
 TIDY = None
@@ -223,7 +223,7 @@ SCRIPTS = (
     ("repeat five { }", "expected a number of times, found five"),
     ("repeat 2", "expected '{' and what is to be done"),
     ("while { }", "expected a condition behind 'while'"),
-    ("sleep 5", "expected a time, as 500ms or 2s, found 5"),
+    ("sleep 5", "expected a time, as 500ms or 2s, found 5"),  # the mistake itself; nothing waits
     ("sleep", "expected how long, as 2s"),
     ("ask $x", "expected what to ask, in quotation marks"),
     ("fail", "expected why, behind 'fail'"),
@@ -290,27 +290,36 @@ def unharmed(t, guest, do_all):
     t.comes_to(guest, lambda: t.usage(guest), before, "nothing is left of it in the shell's ledger")
 
 
-def start(t):
-    guest = t.boot(cpus=2, deadline_s=240, quiet_s=60)
-    guest.prompt(seconds=60)
-    return guest
+def table_case(name, sentence, entries, weight, make, behind=None):
+    """make(t, guest, *entry) makes one mistake and looks at the answer."""
+    @case(f"misuse.{name}", sentence, weight=weight)
+    def run(t):
+        guest = t.boot(cpus=2, deadline_s=240, quiet_s=60)
+        guest.prompt(seconds=60)
+
+        def do_all():
+            for entry in entries:
+                make(t, guest, *entry)
+
+        unharmed(t, guest, do_all)
+        if behind is not None:
+            behind(t, guest)
+        t.shutdown(guest)
+
+
+def make_line(t, guest, typed, wanted):
+    printed = guest.command(typed)
+    t.check(wanted is TIDY or wanted in printed, f"`{typed[:80]}` says: {wanted}", printed[-500:])
+    if wanted is not TIDY:
+        sane(t, guest, typed)
+
+
+def nothing_counted(t, guest):
+    t.check("value = 0" in guest.command("@counter.read()"), "no mistake has counted")
 
 
 def lines_case(name, sentence, entries, weight=4):
-    @case(f"misuse.{name}", sentence, weight=weight)
-    def run(t):
-        guest = start(t)
-
-        def do_all():
-            for typed, wanted in entries:
-                printed = guest.command(typed)
-                t.check(wanted is TIDY or wanted in printed, f"`{typed[:80]}` says: {wanted}", printed[-500:])
-                if wanted is not TIDY:
-                    sane(t, guest, typed)
-
-        unharmed(t, guest, do_all)
-        t.check("value = 0" in guest.command("@counter.read()"), "no mistake has counted")
-        t.shutdown(guest)
+    table_case(name, sentence, entries, weight, make_line, nothing_counted)
 
 
 lines_case("typos", "a word that is not quite one is told, with what is nearest to it", TYPOS)
@@ -343,17 +352,17 @@ INTERRUPTS = (
     ("a block of several lines", "if true {\rprint 1\r", r"\.\.\.> .*\.\.\.> ", CTRL_C, r"\^C"),
     ("a question", "ask $a \"name? \"\rbo", r"name\? ", CTRL_C, r"\^C"),
     ("a hidden question", "ask hidden $a \"word? \"\rbo", r"word\? ", CTRL_C, r"\^C"),
-    ("sleep", "sleep 1000s\r", r"1000s\r\n", CTRL_C, r"\^C"),
+    ("sleep", "sleep 1000s\r", r"1000s\r\n", CTRL_C, r"\^C"),  # longer than the case may take: Ctrl-C alone ends it
     ("a loop that does nothing", "while true { }\r", r"\}\r\n", CTRL_C, r"\^C"),
     ("a loop that prints", "while true { @counter.read() }\r", "value = 0.*value = 0", CTRL_C, r"\^C"),
-    ("a loop that catches", "while true { try { sleep 1000s } else { } }\r", r"\}\r\n", CTRL_C, r"\^C"),
+    ("a loop that catches", "while true { try { sleep 1000s } else { } }\r", r"\}\r\n", CTRL_C, r"\^C"),  # longer than the case may take: Ctrl-C alone ends it
     ("watch", "watch 100ms @counter.read()\r", "value = 0.*value = 0", CTRL_C, r"\^C"),
     ("top", "top\r", r"top\r\n", CTRL_C, r"\^C"),
     ("time", "time @timer.sleep(untilNs=1000000s)\r", r"s\)\r\n", CTRL_C, "interrupted; .*entries"),
     ("trace", "trace @timer.sleep(untilNs=1000000s)\r", r"s\)\r\n", CTRL_C, "interrupted; "),
     ("json", "json @timer.sleep(untilNs=1000000s)\r", r"s\)\r\n", CTRL_C, "interrupted; "),
     ("an expression", "$x = @timer.sleep(untilNs=1000000s)\r", r"s\)\r\n", CTRL_C, "interrupted; "),
-    ("a script", "script s() { sleep 1000s }\rdo s()\r", r"do s\(\)\r\n", CTRL_C, r"\^C"),
+    ("a script", "script s() { sleep 1000s }\rdo s()\r", r"do s\(\)\r\n", CTRL_C, r"\^C"),  # longer than the case may take: Ctrl-C alone ends it
     ("the tour", "do @tour aloud\r", "-- Enter goes on", CTRL_C, r"\^C"),
     ("a line read by hand", "@terminal.readLine()\rab", r"\(\)\r\n", CTRL_C, "outcome = interrupted"),
     ("help", "help\r", "", CTRL_C, ""),
@@ -417,29 +426,24 @@ def shows(guest, begin, wanted, seconds=20.0):
     return False
 
 
+def make_keys(t, guest, what, typed, first, end, then):
+    begin = len(guest.console)
+    guest.send(typed)
+    t.check(shows(guest, begin, first), f"{what}: the screen shows /{first}/", repr(shown_since(guest, begin)[-400:]))
+    end_at = len(guest.console)
+    guest.send(end)
+    t.check(shows(guest, end_at, then), f"{what}: it ends with /{then}/", repr(shown_since(guest, end_at)[-400:]))
+    t.require(shows(guest, end_at if end else begin, r"capos> [^\n]*$"), f"{what}: the prompt is back",
+              repr(shown_since(guest, end_at)[-400:]))
+    guest.seen = len(guest.console)
+    if end.startswith(CTRL_C):  # what was typed ahead may still come
+        guest.send(CTRL_C)
+        guest.prompt()
+    sane(t, guest, what)
+
+
 def keys_case(name, sentence, entries, weight=8):
-    @case(f"misuse.{name}", sentence, weight=weight)
-    def run(t):
-        guest = start(t)
-
-        def do_all():
-            for what, typed, first, end, then in entries:
-                begin = len(guest.console)
-                guest.send(typed)
-                t.check(shows(guest, begin, first), f"{what}: the screen shows /{first}/", repr(shown_since(guest, begin)[-400:]))
-                end_at = len(guest.console)
-                guest.send(end)
-                t.check(shows(guest, end_at, then), f"{what}: it ends with /{then}/", repr(shown_since(guest, end_at)[-400:]))
-                t.require(shows(guest, end_at if end else begin, r"capos> [^\n]*$"), f"{what}: the prompt is back",
-                          repr(shown_since(guest, end_at)[-400:]))
-                guest.seen = len(guest.console)
-                if end.startswith(CTRL_C):  # what was typed ahead may still come
-                    guest.send(CTRL_C)
-                    guest.prompt()
-                sane(t, guest, what)
-
-        unharmed(t, guest, do_all)
-        t.shutdown(guest)
+    table_case(name, sentence, entries, weight, make_keys)
 
 
 keys_case("interrupt", "Ctrl-C and Ctrl-D end what is in front, in whatever state it is, and no more", INTERRUPTS, weight=15)
@@ -499,33 +503,23 @@ CLOSED_IN = (
 @case("misuse.closed", "a terminal that is closed in the midst of anything disturbs no other, and is of use when it is back",
       weight=12, slots=2)
 def closed(t):
-    first = second = None
-    try:
-        first = Screen("tools/run", "--accel", "tcg")
-        t.require(first.shows("capos> "), "the system is up", first.words())
+    with Screens(t) as screens:
+        first = screens.open("tools/run", "--accel", "tcg")
         for what, typed, shown in CLOSED_IN:
-            second = Screen("tools/term")
+            second = screens.open("tools/term", prompt=False)
             t.require(second.shows("Serial line 2."), f"{what}: the second terminal is there", second.words())
             second.type(typed)
             t.check(second.shows(shown), f"{what} has begun", second.words())
             second.close()
-            second = None
-            first.type(f"{ASK}\r")
-            t.check(first.shows("\n42"), f"{what}: the first terminal answers", first.words())
-            second = Screen("tools/term")
+            screens.does(first, ASK, "\n42", f"{what}: the first terminal answers")
+            second = screens.open("tools/term", prompt=False)
             t.require(second.shows("Serial line 2."), f"{what}: the second terminal is back", second.words())
             second.type(CTRL_C)
             t.check(second.shows("^C") and second.shows_prompt(), f"{what}: Ctrl-C ends it", second.words()[-400:])
-            second.type(CTRL_C + f"{ASK}\r")
-            t.check(second.shows("\n42"), f"{what}: the second terminal answers", second.words()[-400:])
+            screens.does(second, CTRL_C + ASK, "\n42", f"{what}: the second terminal answers")
             second.close()
-            second = None
         first.type("@control.shutdown()\r")
         t.check(first.status() == 0, "the system switches itself off", first.words())
-    finally:
-        for each in (first, second):
-            if each is not None:
-                each.close()
 
 
 # What is typed at the computer's own shell; the answer; no status of these is 0.

@@ -5,7 +5,7 @@ import os
 import subprocess
 
 from case import case
-from screen import Screen, Screens
+from screen import Screens
 
 
 @case("terminals.two", "two terminals of one system: each its own shell, one world; one leaves and comes back", weight=12, slots=2)
@@ -62,27 +62,18 @@ def two(t):
 
 @case("terminals.flood", "a program that floods one terminal, and keys that flood it, do not disturb the other", weight=8, slots=2)
 def flood(t):
-    first = second = None
-    try:
-        first = Screen("tools/run", "--accel", "tcg")
-        t.require(first.shows("capos> "), "the system is up", first.words())
-        second = Screen("tools/term")
-        t.require(second.shows("capos> "), "the second terminal has a prompt", second.words())
+    with Screens(t) as screens:
+        first = screens.open("tools/run", "--accel", "tcg")
+        second = screens.open("tools/term")
         second.type("help @ledger\r" * 40 + "\x03\x1b[A\x7f\x00\xff" * 200)
         first.type("@timer.now()\r")
         t.check(first.shows("nowNs ="), "the first answers meanwhile", first.words())
         second.close()  # in the middle of what it prints
-        second = None
-        first.type("@counter.read()\r")
-        t.check(first.shows("value = 0"), "and goes on when the other is closed", first.words())
-        second = Screen("tools/term")
+        screens.does(first, "@counter.read()", "value = 0", "and goes on when the other is closed")
+        second = screens.open("tools/term", prompt=False)
         t.check(second.shows("Serial line 2."), "the line is free again", second.words())
         second.shows("capos> ")
         second.type("\x03\r@counter.increment()\r")
         t.check(second.shows("value = 1"), "the closed one is of use again", second.words())
         first.type("@control.shutdown()\r")
         t.check(first.status() == 0, "the system switches itself off", first.words())
-    finally:
-        for each in (first, second):
-            if each is not None:
-                each.close()
